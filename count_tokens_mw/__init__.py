@@ -1,0 +1,51 @@
+"""POST /v1/messages/count_tokens for the Starlette or FastAPI gateway that you already run."""
+
+from count_tokens_mw.auth import Authenticator, Authorizer, anyone, host_user
+from count_tokens_mw.config import Config, Deployment, Settings
+from count_tokens_mw.errors import (
+    CannotCount,
+    ConfigError,
+    CountError,
+    CountTokensError,
+    DeadlineExceeded,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    TooManyRequests,
+    Unauthenticated,
+    UpstreamError,
+    UpstreamUnusable,
+)
+from count_tokens_mw.hooks import Attempt, CountEvent, Hook
+from count_tokens_mw.plugin import CountTokens
+from count_tokens_mw.types import Caller, TokenCount
+
+__all__ = [
+    "Attempt",
+    "Authenticator",
+    "Authorizer",
+    "Caller",
+    "CannotCount",
+    "Config",
+    "ConfigError",
+    "CountError",
+    "CountEvent",
+    "CountTokens",
+    "CountTokensError",
+    "DeadlineExceeded",
+    "Deployment",
+    "Hook",
+    "InvalidRequest",
+    "NotFound",
+    "PermissionDenied",
+    "Settings",
+    "TokenCount",
+    "TooManyRequests",
+    "Unauthenticated",
+    "UpstreamError",
+    "UpstreamUnusable",
+    "anyone",
+    "host_user",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,118 @@
+"""Who may count: the host's own authentication and authorisation, called from here."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from inspect import isawaitable
+from typing import Any, TypeAlias, TypeVar
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from count_tokens_mw.errors import PermissionDenied, Refused, Unauthenticated
+from count_tokens_mw.types import Caller
+
+__all__ = [
+    "Authenticator",
+    "Authorizer",
+    "anyone",
+    "authenticate_caller",
+    "authorize_caller",
+    "host_refusals",
+    "host_user",
+]
+
+Authenticator: TypeAlias = Callable[[Request], Caller | Awaitable[Caller]]
+"""Says who sent a request, from its headers and scope; the body has not been read.
+
+It raises `Unauthenticated`, or any Starlette or FastAPI `HTTPException`, to refuse. It runs on the
+event loop, so one that waits has to be async.
+"""
+
+Authorizer: TypeAlias = Callable[[Caller, str], bool | Awaitable[bool | None] | None]
+"""Says whether a caller may count for a model, sync or async.
+
+It raises `PermissionDenied` or any `HTTPException` to refuse, or returns False.
+"""
+
+T = TypeVar("T")
+
+
+def host_user(request: Request) -> Caller:
+    """Trust the host's `AuthenticationMiddleware`: `scope["user"]`, if it is authenticated.
+
+    Its `identity` becomes the caller's id (`display_name` where the host defines no identity),
+    and the scopes are those of `scope["auth"]`.
+
+    Raises:
+        Unauthenticated: there is no such user, so also where the host forgot the middleware.
+    """
+    user: Any = request.scope.get("user")
+    if not getattr(user, "is_authenticated", False):
+        raise Unauthenticated("Authentication is required.")
+    try:
+        identity = user.identity
+    except (AttributeError, NotImplementedError):  # as in Starlette's own SimpleUser
+        identity = user.display_name
+    scopes = getattr(request.scope.get("auth"), "scopes", ())
+    return Caller(str(identity), frozenset(scopes))
+
+
+def anyone(request: Request) -> Caller:
+    """Let everybody count. To be chosen on purpose: the counts go out under your credentials."""
+    return Caller("anyone")
+
+
+async def authenticate_caller(authenticate: Authenticator, request: Request) -> Caller:
+    """Call the host's `authenticate`.
+
+    Raises:
+        CountError: it refused.
+        TypeError: it returned something that is no `Caller`; nobody is let in by accident.
+    """
+    with host_refusals():
+        caller = await _result(authenticate(request))
+    if not isinstance(caller, Caller):
+        raise TypeError("authenticate has to return a Caller")
+    return caller
+
+
+async def authorize_caller(authorize: Authorizer | None, caller: Caller, model: str) -> None:
+    """Call the host's `authorize`, if there is one.
+
+    Raises:
+        CountError: it refused.
+    """
+    if authorize is None:
+        return
+    with host_refusals():
+        allowed = await _result(authorize(caller, model))
+    if allowed is False:
+        raise PermissionDenied("You may not count tokens for this model.")
+
+
+@contextmanager
+def host_refusals() -> Iterator[None]:
+    """Turn an `HTTPException` of the host into an error that can be told in Anthropic's envelope.
+
+    Raises:
+        Refused: with its status, its words and its headers.
+    """
+    try:
+        yield
+    except HTTPException as refusal:
+        raise _refused(refusal) from None
+
+
+async def _result(value: T | Awaitable[T]) -> T:
+    return await value if isawaitable(value) else value
+
+
+def _refused(refusal: HTTPException) -> Refused | Unauthenticated:
+    if refusal.status_code < 400:  # a redirect to a login page helps no API client
+        return Unauthenticated("Authentication is required.")
+    detail: object = refusal.detail  # FastAPI allows any JSON here; only words are shown
+    words = detail if isinstance(detail, str) else "The gateway refused."
+    headers = {name.lower(): value for name, value in (refusal.headers or {}).items()}
+    for describes_the_hosts_body in ("content-type", "content-length"):
+        headers.pop(describes_the_hosts_body, None)
+    return Refused(refusal.status_code, words, headers=headers)

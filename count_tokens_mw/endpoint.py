@@ -1,0 +1,144 @@
+"""One HTTP request: authenticate, read within bounds, parse, authorise, count, answer, report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from count_tokens_mw.auth import (
+    Authenticator,
+    Authorizer,
+    authenticate_caller,
+    authorize_caller,
+    host_refusals,
+)
+from count_tokens_mw.boundary import boundary
+from count_tokens_mw.config import Settings
+from count_tokens_mw.counting import Counter
+from count_tokens_mw.errors import (
+    ClientClosedRequest,
+    CountError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    RequestTooLarge,
+)
+from count_tokens_mw.hooks import Hook, Way, run_hooks
+from count_tokens_mw.messages import (
+    HttpAnswer,
+    count_answer,
+    credential_headers,
+    error_answer,
+    native_headers,
+    parse_request,
+)
+from count_tokens_mw.trace import Trace
+from count_tokens_mw.types import CountRequest, TokenCount
+
+__all__ = ["Endpoint", "Service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all the ways in share."""
+
+    settings: Settings
+    counter: Counter
+    authenticate: Authenticator
+    authorize: Authorizer | None
+    hooks: Sequence[Hook]
+
+
+class Endpoint:
+    """One path as an ASGI app: every request ends in one JSON answer and one event.
+
+    The event is left at `scope["state"]["count_tokens"]` before the answer is sent, for the host's
+    access log, and the hooks run after it.
+    """
+
+    def __init__(self, service: Service, way: Way) -> None:
+        self._service = service
+        self._way = way
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trace = Trace(self._way)
+        event = None
+        try:
+            answer = await self._answer(Request(scope, receive), trace)
+            event = trace.event()
+            scope.setdefault("state", {})["count_tokens"] = event
+            response = Response(answer.body, answer.status, dict(answer.headers))
+            await response(scope, receive, send)
+        finally:
+            # Without an event yet, the request was cancelled.
+            await run_hooks(self._service.hooks, event or trace.event())
+
+    async def _answer(self, request: Request, trace: Trace) -> HttpAnswer:
+        try:
+            with boundary("a count"):
+                count = await self._count(request, trace)
+        except CountError as error:
+            trace.finish(error)
+            return error_answer(error, trace.request_id)
+        trace.finish(count)
+        return count_answer(count, trace.request_id)
+
+    async def _count(self, request: Request, trace: Trace) -> TokenCount:
+        service = self._service
+        trace.read_headers(request.headers, service.settings.end_user_headers)
+        if self._way == "other":
+            raise NotFound("There is nothing at this path.")
+        if request.method != "POST":
+            raise MethodNotAllowed("Only POST is allowed here.")
+        trace.caller = await authenticate_caller(service.authenticate, request)
+        with service.counter.slot():
+            count_request = self._parsed(request, await self._body(request))
+            trace.read_request(count_request)
+            await authorize_caller(service.authorize, trace.caller, count_request.model)
+            if self._way == "passthrough":
+                return await service.counter.pass_through(count_request, trace)
+            return await service.counter.count(count_request, trace)
+
+    def _parsed(self, request: Request, raw: bytes) -> CountRequest:
+        items = request.headers.items()
+        if self._way == "count_tokens":
+            return parse_request(raw, native_headers(items))
+        params = self._service.settings.passthrough.anthropic
+        forward = params is not None and params.forward_client_credentials
+        return parse_request(
+            raw,
+            native_headers(items),
+            query=request.scope.get("query_string", b"").decode("latin-1"),
+            credentials=credential_headers(items) if forward else (),
+        )
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._service.settings.max_body_bytes
+        too_large = RequestTooLarge(f"The request body is larger than {limit} bytes.")
+        if _announced_length(request.headers) > limit:
+            raise too_large
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise InvalidRequest("content-encoding: this gateway reads no compressed bodies.")
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            with host_refusals():  # a body limit of the host's own
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > limit:
+                        raise too_large
+                    chunks.append(chunk)
+        except ClientDisconnect:
+            raise ClientClosedRequest("The client left.") from None
+        return b"".join(chunks)
+
+
+def _announced_length(headers: Headers) -> int:
+    """By content-length; 0 where there is none, or none that is a number."""
+    try:
+        return int(headers.get("content-length", "0"))
+    except ValueError:
+        return 0

@@ -1,0 +1,77 @@
+"""One event for each request, whatever its end, and the host's hooks that receive it."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Literal, TypeAlias
+
+from count_tokens_mw.boundary import boundary
+from count_tokens_mw.errors import CountTokensError
+from count_tokens_mw.types import Caller, Source
+
+__all__ = ["Attempt", "CountEvent", "Hook", "Way", "run_hooks"]
+
+Way: TypeAlias = Literal["count_tokens", "passthrough", "count", "other"]
+"""Which way a request came in: one of our two paths, `CountTokens.count()`, or a path that is none
+of ours under a prefix that is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One deployment that was tried. `duration` is in seconds.
+
+    `status` is the upstream's HTTP status, or ours where it did not answer (502, 504) or was not
+    asked (501); `error_type` is None for a count.
+    """
+
+    deployment: str
+    provider: str
+    upstream_model: str
+    status: int
+    error_type: str | None
+    upstream_request_id: str | None
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountEvent:
+    """What is known of one request at its end; never prompt content, never a secret.
+
+    Everything that the caller worded (`model`, `end_user`, the ids) is printable and cut to 256
+    characters. `status` is 499 where the client left. `deployment`, `provider`, `upstream_model`
+    and `upstream_request_id` are those of the attempt whose answer was given. `duration` is in
+    seconds, from the request's arrival until its answer was ready.
+    """
+
+    request_id: str
+    way: Way
+    status: int
+    error_type: str | None
+    input_tokens: int | None
+    source: Source | None
+    caller: Caller | None
+    end_user: str | None
+    session_id: str | None
+    agent_id: str | None
+    parent_agent_id: str | None
+    model: str | None
+    deployment: str | None
+    provider: str | None
+    upstream_model: str | None
+    upstream_request_id: str | None
+    attempts: tuple[Attempt, ...]
+    duration: float
+
+
+Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]
+"""Receives every event, after the answer was sent; sync ones run on the event loop."""
+
+
+async def run_hooks(hooks: Iterable[Hook], event: CountEvent) -> None:
+    """Call each hook with the event; one that raises is logged and changes nothing."""
+    for hook in hooks:
+        with suppress(CountTokensError), boundary(f"hook {getattr(hook, '__name__', hook)}"):
+            result = hook(event)
+            if isawaitable(result):
+                await result

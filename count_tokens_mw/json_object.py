@@ -1,0 +1,144 @@
+"""A JSON object that remembers its own text.
+
+What a client sent must reach Anthropic as it was sent. A parse and a serialisation would change
+it: `1.0e2`, `1e400`, escapes, duplicate names in nested objects. So the members of the top level
+are parsed, and each keeps its place in the text; an edited object is put together from the text.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NoReturn, Self, TypeAlias
+
+__all__ = ["JsonObject", "JsonValue", "Member"]
+
+JsonValue: TypeAlias = (
+    "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+)
+
+
+class _Unusable(ValueError):
+    """JSON that parses, or nearly, and cannot be used; the message is ours."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _Unusable(f"{name} is not JSON")
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+_skip_whitespace: Final = re.compile(r"[ \t\n\r]*").match
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of the top level: its parsed value, and where its text begins and ends."""
+
+    name: str
+    value: JsonValue = field(repr=False)
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A parsed object and the text that it came from."""
+
+    text: str = field(repr=False)
+    members: tuple[Member, ...]
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Read UTF-8 JSON (RFC 8259, so without NaN and Infinity).
+
+        Raises:
+            ValueError: it is not JSON, not an object, nested too deeply, or has a name twice at
+                the top level (which of the two counts would be a guess). The message says which,
+                and quotes no value.
+        """
+        try:
+            text = raw.decode()
+            return cls(text, tuple(_members(text)))
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        except UnicodeDecodeError:
+            raise ValueError("it is not UTF-8") from None
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        except _Unusable:
+            raise
+        except ValueError:
+            # Python's own limit on the digits of an integer, sys.set_int_max_str_digits.
+            raise ValueError("a number in it has too many digits") from None
+
+    def get(self, name: str) -> JsonValue:
+        """The value of a member, None if there is none of that name."""
+        return next((member.value for member in self.members if member.name == name), None)
+
+    def edited(self, replace: Mapping[str, JsonValue], drop: Collection[str] = ()) -> bytes:
+        """The object in its own order and words, with some members replaced and some left out.
+
+        A member of `replace` that the object does not have is put at its end.
+        """
+        kept = [member for member in self.members if member.name not in drop]
+        parts = [
+            f"{json.dumps(member.name)}:"
+            + (
+                json.dumps(replace[member.name])
+                if member.name in replace
+                else self.text[member.start : member.end]
+            )
+            for member in kept
+        ]
+        present = {member.name for member in kept}
+        parts += [
+            f"{json.dumps(name)}:{json.dumps(value)}"
+            for name, value in replace.items()
+            if name not in present
+        ]
+        return ("{" + ",".join(parts) + "}").encode()
+
+
+def _members(text: str) -> Iterable[Member]:
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        _decode(text, at)  # so that text which is no JSON at all is called that
+        raise _Unusable("it is not an object")
+    at = _skip(text, at + 1)
+    names: set[str] = set()
+    more = text[at : at + 1] != "}"
+    while more:
+        member = _member(text, at)
+        if member.name in names:
+            raise _Unusable(f"it has {json.dumps(member.name)[:64]} twice")
+        names.add(member.name)
+        yield member
+        at = _skip(text, member.end)
+        more = text[at : at + 1] == ","
+        if more:
+            at = _skip(text, at + 1)
+    _expect("}", text, at)
+    at = _skip(text, at + 1)
+    if at != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+
+
+def _member(text: str, at: int) -> Member:
+    if text[at : at + 1] != '"':
+        raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+    name, at = _decode(text, at)
+    at = _skip(text, at)
+    _expect(":", text, at)
+    start = _skip(text, at + 1)
+    value, end = _decode(text, start)
+    return Member(name, value, start, end)
+
+
+def _skip(text: str, at: int) -> int:
+    match = _skip_whitespace(text, at)
+    return match.end() if match else at
+
+
+def _expect(character: str, text: str, at: int) -> None:
+    if text[at : at + 1] != character:
+        raise json.JSONDecodeError(f"Expecting '{character}' delimiter", text, at)

@@ -1,0 +1,124 @@
+"""Anthropic's HTTP contract, pure: bytes to `CountRequest`, and `TokenCount` or error to bytes.
+
+https://docs.claude.com/en/api/messages-count-tokens and https://docs.claude.com/en/api/errors
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
+from count_tokens_mw.json_object import JsonObject, JsonValue
+from count_tokens_mw.types import CountRequest, Headers, TokenCount
+
+__all__ = [
+    "HttpAnswer",
+    "count_answer",
+    "credential_headers",
+    "error_answer",
+    "native_headers",
+    "parse_request",
+    "request_from_mapping",
+]
+
+_PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
+_LONGEST_QUERY: Final = 4096
+_CREDENTIALS: Final = {"authorization", "x-api-key"}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer ready to be sent; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def parse_request(
+    raw: bytes, headers: Headers = (), *, query: str = "", credentials: Headers = ()
+) -> CountRequest:
+    """Read a request body, and require no more of it than any count needs.
+
+    The rest is the upstream's to judge: new fields, roles, blocks and tools appear monthly.
+
+    Raises:
+        InvalidRequest: not JSON, not an object, no `model` string or no `messages` list.
+    """
+    try:
+        body = JsonObject.parse(raw)
+    except ValueError as error:
+        raise InvalidRequest(f"The request body cannot be read: {error}.") from None
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise InvalidRequest("model: a non-empty string is required.")
+    if not isinstance(body.get("messages"), list):
+        raise InvalidRequest("messages: a list is required.")
+    if len(query) > _LONGEST_QUERY or not _PRINTABLE(query):
+        raise InvalidRequest("The query string is too long or has characters that it may not have.")
+    return CountRequest(model, body, raw, headers, query, credentials)
+
+
+def request_from_mapping(body: Mapping[str, JsonValue], headers: Headers = ()) -> CountRequest:
+    """The same for a request that never was HTTP.
+
+    Raises:
+        InvalidRequest: as above, or there is something in the mapping that JSON cannot hold.
+    """
+    try:
+        raw = json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidRequest("The body has a value that JSON cannot hold.") from None
+    return parse_request(raw, headers)
+
+
+def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The `anthropic-*` headers of a request, as the caller sent them and in their order.
+
+    Raises:
+        InvalidRequest: one has characters that cannot be passed on unchanged.
+    """
+    return _unchanged(item for item in headers if item[0].lower().startswith("anthropic-"))
+
+
+def credential_headers(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The caller's own credentials, for an upstream that they are configured to be forwarded to.
+
+    Raises:
+        InvalidRequest: as above.
+    """
+    return _unchanged(item for item in headers if item[0].lower() in _CREDENTIALS)
+
+
+def _unchanged(headers: Iterable[tuple[str, str]]) -> Headers:
+    kept = tuple((name.lower(), value) for name, value in headers)
+    for name, value in kept:
+        if not _PRINTABLE(value):
+            raise InvalidRequest(f"{name}: the header has characters that it may not have.")
+    return kept
+
+
+def count_answer(count: TokenCount, request_id: str) -> HttpAnswer:
+    """200 with the provider's own JSON, or with exactly `{"input_tokens": N}`."""
+    body = count.body or json.dumps({"input_tokens": count.input_tokens}).encode()
+    headers = {"request-id": request_id, **count.headers, "x-count-tokens-source": count.source}
+    return HttpAnswer(200, _json_headers(headers), body)
+
+
+def error_answer(error: CountError, request_id: str) -> HttpAnswer:
+    """The upstream's own envelope byte for byte if it is one, else ours."""
+    headers = _json_headers({"request-id": request_id, **error.headers})
+    if isinstance(error, UpstreamError) and error.body is not None:
+        return HttpAnswer(error.status, headers, error.body)
+    envelope = {
+        "type": "error",
+        "error": {"type": error.type, "message": error.message},
+        "request_id": headers["request-id"],
+    }
+    return HttpAnswer(error.status, headers, json.dumps(envelope).encode())
+
+
+def _json_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {**headers, "content-type": "application/json"}

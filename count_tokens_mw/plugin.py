@@ -1,0 +1,171 @@
+"""The object that a host mounts, splices or calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypedDict, Unpack
+
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from count_tokens_mw.auth import Authenticator, Authorizer, authorize_caller, host_user
+from count_tokens_mw.boundary import boundary
+from count_tokens_mw.config import Config
+from count_tokens_mw.counting import Counter
+from count_tokens_mw.endpoint import Endpoint, Service
+from count_tokens_mw.errors import CountError
+from count_tokens_mw.hooks import Hook, Way, run_hooks
+from count_tokens_mw.json_object import JsonValue
+from count_tokens_mw.messages import native_headers, request_from_mapping
+from count_tokens_mw.trace import Trace
+from count_tokens_mw.types import Caller, TokenCount
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["CountTokens", "Options"]
+
+# The longer one first: it ends like the other.
+PATHS: Final[Mapping[str, Way]] = {
+    "/anthropic/v1/messages/count_tokens": "passthrough",
+    "/v1/messages/count_tokens": "count_tokens",
+}
+
+
+class Options(TypedDict, total=False):
+    """What a host may give besides the configuration; `CountTokens` says what each is."""
+
+    authenticate: Authenticator
+    authorize: Authorizer | None
+    hooks: Iterable[Hook]
+    http_client: httpx.AsyncClient | None
+
+
+class CountTokens:
+    """Counts tokens for a host: as an ASGI app to mount, as routes to splice, or by `count()`.
+
+    Args:
+        config: the models, and the section `count_tokens`.
+        authenticate: says who sent a request. The default trusts the host's
+            `AuthenticationMiddleware` and refuses where there is none.
+        authorize: says whether a caller may count for a model.
+        hooks: receive one `CountEvent` for each request, whatever its end.
+        http_client: the host's own client for upstream calls; never closed by us. Without it, one
+            is opened on first use, and closed by `lifespan` or `aclose`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        authenticate: Authenticator = host_user,
+        authorize: Authorizer | None = None,
+        hooks: Iterable[Hook] = (),
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        counter = Counter(config, http_client)
+        self._service = Service(config.settings, counter, authenticate, authorize, tuple(hooks))
+        self._endpoints = {path: Endpoint(self._service, way) for path, way in PATHS.items()}
+        self._elsewhere = Endpoint(self._service, "other")
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        **options: Unpack[Options],
+    ) -> Self:
+        """The same from a LiteLLM-style `config.yaml`.
+
+        Raises:
+            ConfigError: it cannot be used; file, entry and key are named.
+        """
+        return cls(Config.from_yaml(path, environ), **options)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Our two paths as routes, to splice beside the host's own."""
+        # With the slash too, or the host's router would redirect to the path without it.
+        return [
+            Route(path + slash, endpoint, name=PATHS[path], include_in_schema=False)
+            for path, endpoint in self._endpoints.items()
+            for slash in ("", "/")
+        ]
+
+    async def count(
+        self,
+        body: Mapping[str, JsonValue],
+        *,
+        headers: Mapping[str, str] | None = None,
+        caller: Caller | None = None,
+    ) -> TokenCount:
+        """Count a request in Anthropic's format without HTTP; its event reaches the hooks too.
+
+        `headers` are read as on a request: betas, end user, session. `authorize` is asked if there
+        is a `caller`; without one it is the host itself that asks.
+
+        Raises:
+            CountError: there is no count; its `status`, `type` and `message` say why.
+        """
+        trace = Trace("count", caller=caller)
+        sent = {name.lower(): value for name, value in (headers or {}).items()}
+        try:
+            with boundary("a count"), self._service.counter.slot():
+                trace.read_headers(sent, self._service.settings.end_user_headers)
+                request = request_from_mapping(body, native_headers(sent.items()))
+                trace.read_request(request)
+                if caller is not None:
+                    await authorize_caller(self._service.authorize, caller, request.model)
+                count = await self._service.counter.count(request, trace)
+                trace.finish(count)
+                return count
+        except CountError as error:
+            trace.finish(error)
+            raise
+        finally:
+            await run_hooks(self._service.hooks, trace.event())
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Close what was opened when the host ends: `FastAPI(lifespan=count_tokens.lifespan)`.
+
+        Or compose it: `async with count_tokens.lifespan(): ...` in the host's own.
+        """
+        try:
+            yield
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the clients that were opened; a count after that opens them again."""
+        await self._service.counter.aclose()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI app: both paths, and our envelope for every other one."""
+        match scope["type"]:
+            case "http":
+                await self._endpoint(scope)(scope, receive, send)
+            case "websocket":
+                await WebSocketClose()(scope, receive, send)
+            case _:
+                await Router(lifespan=self.lifespan)(scope, receive, send)
+
+    def _endpoint(self, scope: Scope) -> Endpoint:
+        """By the path below the mount, with or without a slash at its end.
+
+        A mount further in, as on `/v1` or on the whole path, serves what ends like one of ours.
+        """
+        path, root = scope["path"].rstrip("/"), scope.get("root_path", "").rstrip("/")
+        below = path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
+        if below in self._endpoints:
+            return self._endpoints[below]
+        inside = (
+            endpoint
+            for ours, endpoint in self._endpoints.items()
+            if len(below) < len(ours) and f"{root}{below}".endswith(ours)
+        )
+        return next(inside, self._elsewhere)

@@ -1,0 +1,66 @@
+"""From a deployment to its provider. A provider's module is imported when it is first needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from count_tokens_mw.config import Deployment
+from count_tokens_mw.errors import CannotCount
+from count_tokens_mw.params import AnthropicParams, PassthroughParams
+from count_tokens_mw.providers.base import Provider
+
+if TYPE_CHECKING:
+    import httpx
+
+    from count_tokens_mw.providers._http import HttpClient
+
+__all__ = ["Provider", "Providers"]
+
+
+class Providers:
+    """One provider for each deployment, and the HTTP client they share; opened on first use."""
+
+    def __init__(self, http_client: httpx.AsyncClient | None = None) -> None:
+        self._given_client = http_client
+        self._http: HttpClient | None = None
+        self._providers: dict[str, Provider] = {}
+
+    def get(self, deployment: Deployment) -> Provider:
+        """The provider of a deployment.
+
+        Raises:
+            CannotCount: there is none that counts.
+        """
+        if deployment.id not in self._providers:
+            self._providers[deployment.id] = self._open(deployment)
+        return self._providers[deployment.id]
+
+    async def aclose(self) -> None:
+        """Close all that was opened; a later use opens it again."""
+        providers, self._providers = self._providers, {}
+        for provider in providers.values():
+            await provider.aclose()
+        if self._http is not None:
+            await self._http.aclose()
+
+    def _open(self, deployment: Deployment) -> Provider:
+        match deployment.params:
+            case PassthroughParams() as params:
+                from count_tokens_mw.providers.anthropic import AnthropicPassthrough
+
+                return AnthropicPassthrough(params, self._http_client())
+            case AnthropicParams() as params:
+                from count_tokens_mw.providers.anthropic import Anthropic
+
+                return Anthropic(params, self._http_client())
+            case None:
+                raise CannotCount(
+                    f"{deployment.model_name}: this gateway knows no token counting API of "
+                    f"the provider {deployment.provider}, so the model cannot be counted."
+                )
+
+    def _http_client(self) -> HttpClient:
+        from count_tokens_mw.providers._http import HttpClient
+
+        self._http = self._http or HttpClient(self._given_client)
+        return self._http

@@ -1,0 +1,123 @@
+"""What is learnt about one request on its way; its event is made from this."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
+from count_tokens_mw.hooks import Attempt, CountEvent, Way
+from count_tokens_mw.types import Caller, CountRequest, TokenCount
+
+__all__ = ["Trace"]
+
+_LONGEST_LABEL = 256
+
+
+@dataclass(slots=True)
+class Trace:
+    """Filled in step by step; `event()` can be asked for at any moment.
+
+    The outcome is "the client left" until there is another, since a request that is cancelled
+    gets no chance to say so.
+    """
+
+    way: Way
+    request_id: str = field(default_factory=lambda: f"req_{uuid.uuid4().hex}")
+    caller: Caller | None = None
+    model: str | None = None
+    end_user: str | None = None
+    session_id: str | None = None
+    agent_id: str | None = None
+    parent_agent_id: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    answer_from: int = -1
+    """Which of the attempts gave the answer: the last one, unless told otherwise."""
+    outcome: TokenCount | CountError = field(default_factory=lambda: ClientClosedRequest(""))
+    _started: float = field(default_factory=time.perf_counter)
+    _duration: float | None = None
+
+    def read_headers(self, headers: Mapping[str, str], end_user_headers: Sequence[str]) -> None:
+        """Learn for whom the request is, and from which session and agent of Claude Code."""
+        for name in end_user_headers:
+            self.end_user = self.end_user or _label(headers.get(name))
+        self.session_id = _label(headers.get("x-claude-code-session-id"))
+        self.agent_id = _label(headers.get("x-claude-code-agent-id"))
+        self.parent_agent_id = _label(headers.get("x-claude-code-parent-agent-id"))
+
+    def read_request(self, request: CountRequest) -> None:
+        """Learn the model and, where no header told it, the end user."""
+        self.model = _label(request.model)
+        metadata = request.body.get("metadata")
+        user_id = metadata.get("user_id") if isinstance(metadata, Mapping) else None
+        self.end_user = self.end_user or _label(user_id) or _label(request.body.get("user"))
+
+    def attempted(
+        self,
+        *,
+        deployment: str,
+        provider: str,
+        upstream_model: str,
+        outcome: TokenCount | CountError,
+        started: float,
+    ) -> None:
+        """Record one attempt that began at `started`, by `time.perf_counter()`."""
+        status, error_type = _result(outcome)
+        self.attempts.append(
+            Attempt(
+                deployment=deployment,
+                provider=provider,
+                upstream_model=_label(upstream_model) or "",
+                status=status,
+                error_type=error_type,
+                upstream_request_id=outcome.headers.get("request-id"),
+                duration=time.perf_counter() - started,
+            )
+        )
+
+    def finish(self, outcome: TokenCount | CountError) -> None:
+        """Keep the outcome; the request's duration ends here."""
+        self.outcome = outcome
+        self._duration = time.perf_counter() - self._started
+
+    def event(self) -> CountEvent:
+        """The event, as far as is known."""
+        status, error_type = _result(self.outcome)
+        count = self.outcome if isinstance(self.outcome, TokenCount) else None
+        answered = self.attempts[self.answer_from] if self.attempts else None
+        elapsed = time.perf_counter() - self._started
+        return CountEvent(
+            request_id=self.request_id,
+            way=self.way,
+            status=status,
+            error_type=error_type,
+            input_tokens=count.input_tokens if count else None,
+            source=count.source if count else None,
+            caller=self.caller,
+            end_user=self.end_user,
+            session_id=self.session_id,
+            agent_id=self.agent_id,
+            parent_agent_id=self.parent_agent_id,
+            model=self.model,
+            deployment=answered.deployment if answered else None,
+            provider=answered.provider if answered else None,
+            upstream_model=answered.upstream_model if answered else None,
+            upstream_request_id=answered.upstream_request_id if answered else None,
+            attempts=tuple(self.attempts),
+            duration=elapsed if self._duration is None else self._duration,
+        )
+
+
+def _result(outcome: TokenCount | CountError) -> tuple[int, str | None]:
+    if isinstance(outcome, TokenCount):
+        return 200, None
+    own_word = outcome.error_type if isinstance(outcome, UpstreamError) else None
+    return outcome.status, own_word or outcome.type
+
+
+def _label(value: object) -> str | None:
+    """A caller's words as they may stand in a log: printable and bounded, or None."""
+    if not isinstance(value, str) or not value:
+        return None
+    cut = value[:_LONGEST_LABEL]
+    return cut if cut.isprintable() else cut.encode("unicode_escape").decode()[:_LONGEST_LABEL]

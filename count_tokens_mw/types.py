@@ -1,0 +1,90 @@
+"""The frozen values that travel through the house. They know no I/O and no framework."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from count_tokens_mw.json_object import JsonObject
+
+__all__ = [
+    "Caller",
+    "CountRequest",
+    "Headers",
+    "Source",
+    "TokenCount",
+    "UpstreamAnswer",
+    "UpstreamCall",
+]
+
+Headers: TypeAlias = Sequence[tuple[str, str]]
+"""Header lines in their order; names in lower case, values printable ASCII."""
+
+Source: TypeAlias = Literal["provider"]
+"""Where a count comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the host's `authenticate` tells it.
+
+    `id` is logged with every count, so it must not be a secret. `attributes` are the host's own
+    and reach its `authorize` and its hooks; they are kept out of `repr`.
+    """
+
+    id: str
+    scopes: frozenset[str] = frozenset()
+    attributes: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CountRequest:
+    """One request to count, in Anthropic's format.
+
+    `body` is the JSON object as it came, `raw` its bytes. `headers` are the caller's native
+    `anthropic-*` headers. `query` and `credentials` (the caller's own, and only where forwarding
+    them is configured) matter to the pass-through alone.
+    """
+
+    model: str
+    body: JsonObject = field(repr=False)
+    raw: bytes = field(repr=False)
+    headers: Headers = ()
+    query: str = ""
+    credentials: Headers = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """The exact request that goes upstream: made by `prepare`, sent by `send`, changed by nobody.
+
+    `target` is the URL. `headers` hold the credential and `body` the prompt, so neither shows in
+    `repr`.
+    """
+
+    provider: str
+    target: str
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAnswer:
+    """What came back, read to its end. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """A count that a provider gave.
+
+    `body` is the provider's own JSON answer where it is in Anthropic's format, which may say more
+    than `input_tokens` does; `headers` are those of its response headers that concern the caller.
+    """
+
+    input_tokens: int
+    source: Source = "provider"
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
