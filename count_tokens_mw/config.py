@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from count_tokens_mw.errors import ConfigError
-from count_tokens_mw.params import Amount, AnthropicParams, PassthroughParams, Seconds
+from count_tokens_mw.params import Amount, AnthropicParams, HeaderName, PassthroughParams, Seconds
 
 __all__ = ["Config", "Deployment", "Settings"]
 
@@ -59,7 +59,7 @@ class Settings(BaseModel):
     # Anthropic's own limit: https://docs.claude.com/en/api/errors#request-size-limits
     max_body_bytes: Amount = 32 * 1024 * 1024
     max_concurrency: Amount = 256
-    end_user_headers: tuple[str, ...] = (
+    end_user_headers: tuple[HeaderName, ...] = (
         "x-end-user-id",
         "x-litellm-end-user-id",
         "x-litellm-customer-id",

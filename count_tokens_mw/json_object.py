@@ -27,7 +27,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
-_skip_whitespace: Final = re.compile(r"[ \t\n\r]*").match
+_whitespace: Final = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,8 @@ def _members(text: str) -> Iterable[Member]:
         more = text[at : at + 1] == ","
         if more:
             at = _skip(text, at + 1)
-    _expect("}", text, at)
+    if text[at : at + 1] != "}":
+        raise json.JSONDecodeError("Expecting ',' or '}'", text, at)
     at = _skip(text, at + 1)
     if at != len(text):
         raise json.JSONDecodeError("Extra data", text, at)
@@ -128,17 +129,13 @@ def _member(text: str, at: int) -> Member:
         raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
     name, at = _decode(text, at)
     at = _skip(text, at)
-    _expect(":", text, at)
+    if text[at : at + 1] != ":":
+        raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
     start = _skip(text, at + 1)
     value, end = _decode(text, start)
     return Member(name, value, start, end)
 
 
 def _skip(text: str, at: int) -> int:
-    match = _skip_whitespace(text, at)
+    match = _whitespace.match(text, at)
     return match.end() if match else at
-
-
-def _expect(character: str, text: str, at: int) -> None:
-    if text[at : at + 1] != character:
-        raise json.JSONDecodeError(f"Expecting '{character}' delimiter", text, at)

@@ -19,7 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["ANTHROPIC_API", "Amount", "AnthropicParams", "PassthroughParams", "Seconds"]
+__all__ = [
+    "ANTHROPIC_API",
+    "Amount",
+    "AnthropicParams",
+    "HeaderName",
+    "PassthroughParams",
+    "Seconds",
+]
 
 ANTHROPIC_API: Final = "https://api.anthropic.com"
 
@@ -52,6 +59,12 @@ def _base_url(url: str) -> str:
     return _ENDPOINT.sub("", url, count=1)
 
 
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME(name):
+        raise ValueError("it is not the name of a header")
+    return name.lower()
+
+
 def _extra_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in headers.items():
         if not _HEADER_NAME(name) or not _PRINTABLE(value):
@@ -65,6 +78,7 @@ Seconds: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, all
 Amount: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Field(gt=0)]
 Credential: TypeAlias = Annotated[SecretStr, AfterValidator(_usable_credential)]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
+HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
 ExtraHeaders: TypeAlias = Annotated[Mapping[str, str], AfterValidator(_extra_headers)]
 
 

@@ -159,13 +159,25 @@ class CountTokens:
 
         A mount further in, as on `/v1` or on the whole path, serves what ends like one of ours.
         """
-        path, root = scope["path"].rstrip("/"), scope.get("root_path", "").rstrip("/")
-        below = path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
+        below = _path_below_mount(scope)
         if below in self._endpoints:
             return self._endpoints[below]
+        whole = scope.get("root_path", "").rstrip("/") + below
         inside = (
             endpoint
             for ours, endpoint in self._endpoints.items()
-            if len(below) < len(ours) and f"{root}{below}".endswith(ours)
+            if len(below) < len(ours) and whole.endswith(ours)
         )
         return next(inside, self._elsewhere)
+
+
+def _path_below_mount(scope: Scope) -> str:
+    path: str = scope["path"].rstrip("/")
+    root: str = scope.get("root_path", "").rstrip("/")
+    # FastAPI(root_path=...) sets a root that a proxy has already taken off the path; what Starlette
+    # mounts added to it is still there.
+    mounts = root.removeprefix(scope.get("app_root_path", ""))
+    for prefix in (root, mounts):
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return path.removeprefix(prefix)
+    return path

@@ -1,0 +1,66 @@
+"""Starts the demo gateway: `make demo`, or `python -m demo_app` with HOST and PORT."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from count_tokens_mw import Config
+from demo_app.emulator import EMULATED_KEY, emulated_anthropic
+from demo_app.gateway import API_KEYS, create_app
+from demo_app.loopback import serving
+
+CONFIG = Path(__file__).with_name("config.yaml")
+
+
+@contextmanager
+def upstream_for(environ: Mapping[str, str]) -> Iterator[tuple[Mapping[str, str], str]]:
+    """Anthropic itself where there is a key for it, else an emulated upstream.
+
+    Yields the environment for the configuration, and the upstream in words.
+    """
+    if environ.get("ANTHROPIC_API_KEY"):
+        base = environ.get("ANTHROPIC_API_BASE") or "https://api.anthropic.com"
+        yield {**environ, "ANTHROPIC_API_BASE": base}, f"live ({base})"
+        return
+    with serving(emulated_anthropic()) as url:
+        emulated = {"ANTHROPIC_API_KEY": EMULATED_KEY, "ANTHROPIC_API_BASE": url}
+        yield {**environ, **emulated}, "emulated (invented counts; set ANTHROPIC_API_KEY for real)"
+
+
+def banner(address: str, upstream: str) -> str:
+    """What a newcomer needs: where it is, the key, and a line to paste."""
+    key = next(iter(API_KEYS))
+    return f"""
+  Demo gateway  {address}
+  API key       {key}
+  Upstream      {upstream}
+
+Paste this into another terminal:
+
+curl -X POST "{address}/v1/messages/count_tokens" \\
+  -H "Content-Type: application/json" \\
+  -H "Authorization: Bearer {key}" \\
+  -d '{{
+    "model": "claude-3-5-sonnet-20241022",
+    "messages": [{{"role": "user", "content": "Hello, how are you?"}}]
+  }}'
+"""
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("demo_app").setLevel(logging.INFO)
+    with upstream_for(os.environ) as (environ, upstream):
+        app = create_app(Config.from_yaml(CONFIG, environ), upstream)
+        print(banner(f"http://{host}:{port}", upstream), flush=True)
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Hand-written doubles: an upstream that answers as told, and hosts that mount us."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, Unpack
+
+import httpx
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from count_tokens_mw import Caller, Config, CountEvent, CountTokens
+from count_tokens_mw.plugin import Options
+
+GATEWAY_KEY = "sk-ant-api03-of-the-gateway"
+ENVIRON = {"ANTHROPIC_API_KEY": GATEWAY_KEY}
+HELLO: dict[str, Any] = {
+    "model": "claude-sonnet",
+    "messages": [{"role": "user", "content": "Hello, Claude"}],
+}
+CONFIG: dict[str, Any] = {
+    "model_list": [
+        {
+            "model_name": "claude-sonnet",
+            "litellm_params": {"model": "anthropic/claude-sonnet-4-5"},
+        },
+        {"model_name": "gpt", "litellm_params": {"model": "openai/gpt-4o"}},
+    ]
+}
+
+Handler: TypeAlias = Callable[[httpx.Request], httpx.Response]
+
+
+class FakeUpstream:
+    """Answers every request with `answer`, and remembers them all."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.answer: Handler = lambda request: httpx.Response(
+            200, json={"input_tokens": 14}, headers={"request-id": "req_upstream"}
+        )
+
+    def client(self) -> httpx.AsyncClient:
+        """A client whose every request ends here."""
+        return httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
+
+    def answers(self, status: int, body: bytes = b"", **headers: str) -> None:
+        """From now on, answer this."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answer = lambda request: httpx.Response(status, content=body, headers=sent)
+
+    @property
+    def request(self) -> httpx.Request:
+        """The only request that there was."""
+        (request,) = self.requests
+        return request
+
+    @property
+    def body(self) -> Any:
+        """Its body, parsed."""
+        return json.loads(self.request.content)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.answer(request)
+
+
+def known_caller(request: object) -> Caller:
+    """An authenticator for tests that are about something else."""
+    return Caller("team-a")
+
+
+def count_tokens_with(
+    upstream: FakeUpstream,
+    config: Mapping[str, Any] = CONFIG,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = ENVIRON,
+    **options: Unpack[Options],
+) -> CountTokens:
+    """Us, with a configuration, in front of the fake upstream."""
+    data = {**config, "count_tokens": settings or {}}
+    given: Options = {"authenticate": known_caller, "http_client": upstream.client(), **options}
+    return CountTokens(Config.from_mapping(data, environ), **given)
+
+
+def mounted(count_tokens: CountTokens, prefix: str = "/llm") -> httpx.AsyncClient:
+    """A client of a host that mounts us under a prefix."""
+    return client_of(Starlette(routes=[Mount(prefix, count_tokens)]), prefix)
+
+
+def client_of(app: Any, prefix: str = "") -> httpx.AsyncClient:
+    """A client of any ASGI app, in this process."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://gateway{prefix}")
+
+
+class Recorder:
+    """A hook that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[CountEvent] = []
+
+    def __call__(self, event: CountEvent) -> None:
+        self.events.append(event)
+
+    @property
+    def event(self) -> CountEvent:
+        """The only event that there was."""
+        (event,) = self.events
+        return event
