@@ -155,9 +155,11 @@ class _Reader:
 
     def _deployment(self, id_: str, entry: _Entry, place: str) -> Deployment | None:
         place = f"{place}: litellm_params"
+        known = len(self.problems)
         model = self._resolved(entry.litellm_params.get("model"), f"{place}.model")
         if not isinstance(model, str) or not model:
-            self.problems.append(f"{place}.model: a string is required")
+            if len(self.problems) == known:
+                self.problems.append(f"{place}.model: a string is required")
             return None
         provider, upstream_model = _provider_of(model)
         params = None

@@ -34,6 +34,7 @@ ANTHROPIC_API: Final = "https://api.anthropic.com"
 _FRAMING: Final = {"connection", "content-encoding", "content-length", "transfer-encoding"}
 _ENDPOINT: Final = re.compile(r"(/v1(/messages(/count_tokens)?)?)?/*$")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*").fullmatch
 
 
@@ -44,19 +45,23 @@ def _no_bool(value: Any) -> Any:
 
 
 def _usable_credential(credential: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[\x21-\x7e]+", credential.get_secret_value()):
+    if not _VISIBLE(credential.get_secret_value()):
         raise ValueError("it is empty, or has a space, a line break or another unusable character")
     return credential
 
 
 def _base_url(url: str) -> str:
     """The part before `/v1/messages/count_tokens`, however much of that was written too."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not _PRINTABLE(url):
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # its text quotes the URL
+        usable = False
+    if not usable or not _VISIBLE(url):
         raise ValueError("a URL is required, as in https://api.anthropic.com")
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError("the URL may have a host and a path, and nothing more")
-    return _ENDPOINT.sub("", url, count=1)
+    return f"{parts.scheme}://{parts.netloc}{_ENDPOINT.sub('', parts.path, count=1)}"
 
 
 def _header_name(name: str) -> str:

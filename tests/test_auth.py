@@ -1,0 +1,149 @@
+"""How the host's refusals look, and that nobody gets in by accident."""
+
+from typing import Any
+
+import pytest
+from fastapi import HTTPException as FastAPIHTTPException
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from count_tokens_mw import Caller, TooManyRequests, Unauthenticated, anyone
+from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.test_behaviours import COUNT
+
+
+def raising(error: Exception) -> Any:
+    """A host's callable that raises, for either place."""
+
+    def refuse(*args: object) -> Caller:
+        raise error
+
+    return refuse
+
+
+@pytest.mark.parametrize("place", ["authenticate", "authorize"])
+@pytest.mark.parametrize(
+    ("error", "status", "error_type", "message"),
+    [
+        (Unauthenticated("No."), 401, "authentication_error", "No."),
+        (HTTPException(401), 401, "authentication_error", "Unauthorized"),
+        (HTTPException(403, "Not you."), 403, "permission_error", "Not you."),
+        (HTTPException(402, "Pay."), 402, "billing_error", "Pay."),
+        (HTTPException(429, "Budget."), 429, "rate_limit_error", "Budget."),
+        (HTTPException(503, "No database."), 503, "api_error", "No database."),
+        (FastAPIHTTPException(403, "Not you."), 403, "permission_error", "Not you."),
+        (
+            FastAPIHTTPException(403, {"reason": "x"}),
+            403,
+            "permission_error",
+            "The gateway refused.",
+        ),
+        (TooManyRequests("Wait."), 429, "rate_limit_error", "Wait."),
+        (HTTPException(302), 401, "authentication_error", "Authentication is required."),
+    ],
+)
+async def test_a_refusal_of_the_host_is_told_in_the_envelope(
+    upstream: FakeUpstream, place: Any, error: Exception, status: int, error_type: str, message: str
+) -> None:
+    hook = Recorder()
+    options: Any = {place: raising(error), "hooks": [hook]}
+    async with mounted(count_tokens_with(upstream, **options)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert response.status_code == status
+    assert response.json() == {
+        "type": "error",
+        "error": {"type": error_type, "message": message},
+        "request_id": response.headers["request-id"],
+    }
+    assert (hook.event.status, hook.event.error_type) == (status, error_type)
+    assert not upstream.requests
+
+
+async def test_a_refusal_keeps_the_hosts_headers_but_not_those_of_its_body(
+    upstream: FakeUpstream,
+) -> None:
+    headers = {"WWW-Authenticate": "Bearer", "Content-Type": "text/html", "Content-Length": "9999"}
+    refuse = raising(HTTPException(401, "No.", headers=headers))
+    async with mounted(count_tokens_with(upstream, authenticate=refuse)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["error"]["message"] == "No."
+
+
+@pytest.mark.parametrize("result", [None, True, "team-a", {"id": "team-a"}])
+async def test_an_authenticator_that_returns_no_caller_lets_nobody_in(
+    upstream: FakeUpstream, result: Any
+) -> None:
+    async with mounted(count_tokens_with(upstream, authenticate=lambda _: result)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert response.status_code == 500
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("place", ["authenticate", "authorize"])
+async def test_a_host_callable_that_crashes_lets_nobody_in(
+    upstream: FakeUpstream, place: Any
+) -> None:
+    options: Any = {place: raising(ZeroDivisionError("secret"))}
+    async with mounted(count_tokens_with(upstream, **options)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(None, 200), (True, 200), (False, 403)])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_authorize_may_return_false_to_refuse_sync_or_async(
+    upstream: FakeUpstream, allowed: bool | None, status: int, is_async: bool
+) -> None:
+    async def wait(caller: Caller, model: str) -> bool | None:
+        return allowed
+
+    authorize: Any = wait if is_async else (lambda caller, model: allowed)
+    async with mounted(count_tokens_with(upstream, authorize=authorize)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert response.status_code == status
+
+
+async def test_authenticate_may_be_async_and_what_it_knows_reaches_authorize(
+    upstream: FakeUpstream,
+) -> None:
+    seen: list[Caller] = []
+    caller = Caller("ada", frozenset({"count"}), {"team": "research"})
+
+    async def from_database(request: Request) -> Caller:
+        return caller
+
+    count_tokens = count_tokens_with(
+        upstream, authenticate=from_database, authorize=lambda who, model: seen.append(who)
+    )
+    async with mounted(count_tokens) as client:
+        assert (await client.post(COUNT, json=HELLO)).status_code == 200
+    assert seen == [caller]
+    assert "research" not in repr(caller)
+
+
+async def test_anyone_is_an_explicit_choice(upstream: FakeUpstream) -> None:
+    async with mounted(count_tokens_with(upstream, authenticate=anyone)) as client:
+        assert (await client.post(COUNT, json=HELLO)).status_code == 200
+
+
+async def test_a_body_limit_of_the_hosts_own_is_told_in_the_envelope(
+    upstream: FakeUpstream,
+) -> None:
+    """Starlette's `max_body_size` raises from within the reading of the body."""
+
+    async def receive() -> Any:
+        raise HTTPException(413, "Content Too Large")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": COUNT, "headers": []}
+    await count_tokens_with(upstream)(scope, receive, send)
+    assert sent[0]["status"] == 413
+    assert b'"request_too_large"' in sent[1]["body"]
