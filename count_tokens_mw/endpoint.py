@@ -121,7 +121,10 @@ class Endpoint:
         if _announced_length(request.headers) > limit:
             raise too_large
         if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise InvalidRequest("content-encoding: this gateway reads no compressed bodies.")
+            raise InvalidRequest(
+                "content-encoding: this gateway reads no compressed bodies.",
+                error_code="request_body_encoding_unsupported",
+            )
         chunks: list[bytes] = []
         size = 0
         try:

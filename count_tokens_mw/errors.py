@@ -119,9 +119,16 @@ class CountError(CountTokensError):
 
 
 class InvalidRequest(CountError):
-    """The request is not a count request; nothing was sent upstream."""
+    """The request is not a count request; nothing was sent upstream.
+
+    `error_code` is Anthropic's stable code for the cause, where it has one.
+    """
 
     status = 400
+
+    def __init__(self, message: str, *, error_code: str | None = None) -> None:
+        super().__init__(message)
+        self.error_code = error_code
 
 
 class Unauthenticated(CountError):

@@ -112,11 +112,10 @@ def error_answer(error: CountError, request_id: str) -> HttpAnswer:
     headers = _json_headers({"request-id": request_id, **error.headers})
     if isinstance(error, UpstreamError) and error.body is not None:
         return HttpAnswer(error.status, headers, error.body)
-    envelope = {
-        "type": "error",
-        "error": {"type": error.type, "message": error.message},
-        "request_id": headers["request-id"],
-    }
+    words: dict[str, object] = {"type": error.type, "message": error.message}
+    if isinstance(error, InvalidRequest) and error.error_code:
+        words["details"] = {"error_code": error.error_code}
+    envelope = {"type": "error", "error": words, "request_id": headers["request-id"]}
     return HttpAnswer(error.status, headers, json.dumps(envelope).encode())
 
 

@@ -33,6 +33,7 @@ ANTHROPIC_API: Final = "https://api.anthropic.com"
 # Ours to set: each of them describes how the request is framed.
 _FRAMING: Final = {"connection", "content-encoding", "content-length", "transfer-encoding"}
 _ENDPOINT: Final = re.compile(r"(/v1(/messages(/count_tokens)?)?)?/*$")
+_NO_URL: Final = f"a URL is required, as in {ANTHROPIC_API}"
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*").fullmatch
@@ -56,9 +57,9 @@ def _base_url(url: str) -> str:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:  # its text quotes the URL
-        usable = False
+        raise ValueError(_NO_URL) from None
     if not usable or not _VISIBLE(url):
-        raise ValueError("a URL is required, as in https://api.anthropic.com")
+        raise ValueError(_NO_URL)
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError("the URL may have a host and a path, and nothing more")
     return f"{parts.scheme}://{parts.netloc}{_ENDPOINT.sub('', parts.path, count=1)}"

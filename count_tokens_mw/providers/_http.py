@@ -15,7 +15,7 @@ from httpx_aiohttp import AiohttpTransport
 from count_tokens_mw.errors import DeadlineExceeded, UpstreamError, UpstreamUnusable
 from count_tokens_mw.types import TokenCount, UpstreamAnswer, UpstreamCall
 
-__all__ = ["HttpClient", "count_from"]
+__all__ = ["HttpClient", "count_from", "transport_errors"]
 
 _CONNECTIONS: Final = 256
 _KEEPALIVE_SECONDS: Final = 30.0
@@ -43,7 +43,7 @@ class HttpClient:
             UpstreamUnusable: no connection, or it broke off.
             DeadlineExceeded: a timeout of the host's own client passed.
         """
-        with _transport_errors(call.provider):
+        with transport_errors(call.provider):
             response = await self._client().post(
                 call.target, content=call.body, headers=call.headers, follow_redirects=False
             )
@@ -93,7 +93,7 @@ def _open_client() -> httpx.AsyncClient:
 
 
 @contextmanager
-def _transport_errors(provider: str) -> Iterator[None]:
+def transport_errors(provider: str) -> Iterator[None]:
     try:
         yield
     except httpx.TimeoutException as error:

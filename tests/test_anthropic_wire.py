@@ -1,0 +1,114 @@
+"""What goes to Anthropic, judged by its own SDK's types, and by tables where there are none."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from anthropic.types.beta.message_count_tokens_params import (
+    MessageCountTokensParams as BetaCountTokensParams,
+)
+from anthropic.types.message_count_tokens_params import MessageCountTokensParams
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.params import AnthropicParams
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY, Anthropic
+from count_tokens_mw.types import Headers, UpstreamCall
+from tests.requests import STANDARD
+
+GENERATION = dict.fromkeys(GENERATION_ONLY, 1)
+
+
+def prepared(body: Mapping[str, Any], headers: Headers = (), **params: Any) -> UpstreamCall:
+    given = AnthropicParams.model_validate({"api_key": "sk-ant-api03-key", **params})
+    provider = Anthropic(given, HttpClient())
+    return provider.prepare(request_from_mapping({"model": "claude-x", **body}, headers))
+
+
+def drained(value: object) -> object:
+    """Pydantic validates an `Iterable` only while it is iterated."""
+    if isinstance(value, Mapping):
+        return {key: drained(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return [drained(item) for item in value]
+    return value
+
+
+class Judge:
+    """One of the SDK's parameter types, refusing what it does not know."""
+
+    def __init__(self, params: Any) -> None:
+        strict = with_config(ConfigDict(extra="forbid"))(params)
+        self._adapter: TypeAdapter[Any] = TypeAdapter(strict)
+
+    def judge(self, body: bytes) -> object:
+        return drained(self._adapter.validate_python(json.loads(body)))
+
+
+@pytest.fixture(scope="module", params=[MessageCountTokensParams, BetaCountTokensParams])
+def judge(request: pytest.FixtureRequest) -> Judge:
+    return Judge(request.param)
+
+
+@pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
+def test_the_sdks_own_type_accepts_what_is_sent(judge: Judge, body: dict[str, Any]) -> None:
+    sent = prepared({**body, **GENERATION}).body
+    assert judge.judge(sent) == {"model": "claude-x", **body}
+
+
+@pytest.mark.parametrize("field", sorted(GENERATION_ONLY))
+def test_the_judge_refuses_what_is_dropped(judge: Judge, field: str) -> None:
+    body = request_from_mapping({**STANDARD["tools"], "model": "claude-x", field: 1}).raw
+    with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+        judge.judge(body)
+
+
+@pytest.mark.parametrize(
+    ("params", "native", "sent"),
+    [
+        ({}, {}, {"x-api-key": "sk-ant-api03-key", "anthropic-version": "2023-06-01"}),
+        ({}, {"anthropic-version": "2026-10-21"}, {"anthropic-version": "2026-10-21"}),
+        ({"api_key": None, "auth_token": "t"}, {}, {"authorization": "Bearer t"}),
+        ({"api_key": None, "api_base": "http://vllm"}, {}, {"authorization": None}),
+        (
+            {"extra_headers": {"Anthropic-Version": "2026-10-21", "X-Tenant": "acme"}},
+            {"anthropic-version": "2023-06-01"},
+            {"anthropic-version": "2026-10-21", "x-tenant": "acme"},
+        ),
+        (
+            {"extra_headers": {"anthropic-beta": "b, c"}},
+            {"anthropic-beta": "a,b"},
+            {"anthropic-beta": "a,b,c"},
+        ),
+        ({"extra_headers": {"anthropic-beta": "b"}}, {}, {"anthropic-beta": "b"}),
+        (
+            {"api_key": "sk-ant-oat01-t", "extra_headers": {"anthropic-beta": "b"}},
+            {"anthropic-beta": "a"},
+            {"anthropic-beta": "a,b,oauth-2025-04-20", "authorization": "Bearer sk-ant-oat01-t"},
+        ),
+        ({}, {"anthropic-beta": ""}, {"anthropic-beta": ""}),
+        ({}, {}, {"anthropic-beta": None}),
+        ({"extra_headers": {"x-api-key": "other"}}, {}, {"x-api-key": "other"}),
+    ],
+)
+def test_the_headers_that_are_sent(
+    params: dict[str, Any], native: dict[str, str], sent: dict[str, str | None]
+) -> None:
+    call = prepared(STANDARD["tools"], tuple(native.items()), **params)
+    headers = dict(call.headers)
+    assert len(headers) == len(call.headers)
+    assert headers["content-type"] == "application/json"
+    assert {name: headers.get(name) for name in sent} == sent
+
+
+def test_a_prepared_call_shows_neither_the_key_nor_the_prompt() -> None:
+    call = prepared({"messages": [{"role": "user", "content": "the prompt"}]})
+    assert "sk-ant" not in repr(call)
+    assert "the prompt" not in repr(call)
+    assert "https://api.anthropic.com/v1/messages/count_tokens" in repr(call)
+
+
+def test_prepare_is_pure() -> None:
+    assert prepared(STANDARD["tools"]) == prepared(STANDARD["tools"])

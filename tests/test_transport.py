@@ -1,0 +1,193 @@
+"""Our own pooled client against real sockets: what breaks, what is kept, what is not followed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import aiohttp
+import httpx
+import pytest
+
+from count_tokens_mw import CountError, CountTokens, DeadlineExceeded, UpstreamUnusable
+from count_tokens_mw.providers._http import HttpClient, transport_errors
+from tests.fakes import HELLO, FakeUpstream, count_tokens_with
+
+Reply: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
+COUNTED = b'HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{"input_tokens": 14}'
+
+
+@dataclass
+class RawServer:
+    """A TCP server that reads requests and replies with whatever bytes it is told."""
+
+    url: str = ""
+    connections: int = 0
+    heads: list[bytes] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def raw_server(reply: Reply) -> AsyncIterator[RawServer]:
+    server = RawServer()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+                await reader.readexactly(int(length))
+                server.heads.append(head)
+                await reply(writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(serve(reader, writer))
+        tasks.add(task)
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    host, port = listener.sockets[0].getsockname()
+    server.url = f"http://{host}:{port}"
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def sending(data: bytes, *, close: bool = False) -> Reply:
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+        if close:
+            writer.close()
+
+    return reply
+
+
+async def never(writer: asyncio.StreamWriter) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@asynccontextmanager
+async def counting_at(url: str, **settings: Any) -> AsyncIterator[CountTokens]:
+    params = {"model": "anthropic/claude-x", "api_base": url}
+    config = {"model_list": [{"model_name": "claude-sonnet", "litellm_params": params}]}
+    count_tokens = count_tokens_with(FakeUpstream(), config, settings=settings, http_client=None)
+    async with count_tokens.lifespan():
+        yield count_tokens
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (sending(b"", close=True), "could not be reached, or broke off"),
+        (sending(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{", close=True), "broke off"),
+        (sending(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", close=True), "could not be reached"),
+        (sending(b"HTTP/1.1 abc\r\n\r\n", close=True), "could not be reached"),
+        (
+            sending(
+                b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope",
+            ),
+            "could not be reached, or broke off",
+        ),
+        (
+            sending(
+                b"HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/\r\n"
+                b"content-length: 0\r\n\r\n"
+            ),
+            "answered 307 without a count",
+        ),
+    ],
+)
+async def test_a_broken_answer_is_a_502_that_says_so(reply: Reply, words: str) -> None:
+    async with raw_server(reply) as server, counting_at(server.url) as count_tokens:
+        with pytest.raises(UpstreamUnusable, match=words):
+            await count_tokens.count(HELLO)
+    assert len(server.heads) == 1
+
+
+async def test_a_port_where_nobody_listens_is_a_502() -> None:
+    async with raw_server(never) as server:
+        pass
+    async with counting_at(server.url) as count_tokens:
+        with pytest.raises(UpstreamUnusable, match="anthropic could not be reached"):
+            await count_tokens.count(HELLO)
+
+
+async def test_a_silent_upstream_is_a_504_at_the_deadline() -> None:
+    async with raw_server(never) as server, counting_at(server.url, timeout=0.05) as count_tokens:
+        with pytest.raises(DeadlineExceeded):
+            await count_tokens.count(HELLO)
+
+
+async def test_counts_one_after_another_share_a_connection_and_carry_no_cookie() -> None:
+    reply = sending(COUNTED.replace(b"\r\n\r\n", b"\r\nset-cookie: a=b; Path=/\r\n\r\n", 1))
+    async with raw_server(reply) as server, counting_at(server.url) as count_tokens:
+        for _ in range(5):
+            await count_tokens.count(HELLO)
+    assert server.connections == 1
+    assert len(server.heads) == 5
+    assert not any(b"cookie" in head.lower() for head in server.heads)
+
+
+async def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with raw_server(sending(COUNTED)) as server, counting_at(server.url) as count_tokens:
+        await count_tokens.count(HELLO)
+    assert len(server.heads) == 1
+
+
+async def test_a_pool_of_a_loop_that_is_gone_is_forgotten() -> None:
+    http = HttpClient()
+    gone = asyncio.new_event_loop()
+    gone.close()
+    left_behind = httpx.AsyncClient()
+    http._opened[gone] = left_behind
+    http._client()
+    assert list(http._opened) == [asyncio.get_running_loop()]
+    await http.aclose()
+    await left_behind.aclose()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [httpx.ReadTimeout("t"), httpx.ConnectTimeout("t"), httpx.PoolTimeout("t")],
+)
+async def test_a_timeout_of_the_hosts_own_client_is_a_504(
+    upstream: FakeUpstream, error: Exception
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    upstream.answer = fail
+    with pytest.raises(DeadlineExceeded):
+        await count_tokens_with(upstream).count(HELLO)
+
+
+def all_subclasses(root: type[Exception]) -> set[type[Exception]]:
+    return {root}.union(*(all_subclasses(child) for child in root.__subclasses__()))
+
+
+@pytest.mark.parametrize(
+    "error_type",
+    sorted(
+        all_subclasses(httpx.HTTPError) | all_subclasses(aiohttp.ClientError),
+        key=repr,
+    ),
+)
+def test_every_exception_of_the_http_libraries_becomes_one_of_ours(
+    error_type: type[Exception],
+) -> None:
+    """Also those that a later version of them brings."""
+    error = error_type.__new__(error_type)
+    with pytest.raises(CountError), transport_errors("anthropic"):
+        raise error
