@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from count_tokens_mw.errors import ConfigError
 from count_tokens_mw.params import Amount, AnthropicParams, HeaderName, PassthroughParams, Seconds
 
-__all__ = ["Config", "Deployment", "Settings"]
+__all__ = ["Config", "Deployment", "PassthroughSettings", "Settings"]
 
 _REFERENCE: Final = "os.environ/"
 

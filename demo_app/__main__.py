@@ -58,8 +58,12 @@ def main() -> None:
     logging.getLogger("demo_app").setLevel(logging.INFO)
     with upstream_for(os.environ) as (environ, upstream):
         app = create_app(Config.from_yaml(CONFIG, environ), upstream)
+        config = uvicorn.Config(app, host, port, log_level="warning", access_log=False)
+        listener = config.bind_socket()
+        listener.listen()  # so that what is printed works as soon as it is read
+        port = listener.getsockname()[1]
         print(banner(f"http://{host}:{port}", upstream), flush=True)
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

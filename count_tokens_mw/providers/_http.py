@@ -15,7 +15,7 @@ from httpx_aiohttp import AiohttpTransport
 from count_tokens_mw.errors import DeadlineExceeded, UpstreamError, UpstreamUnusable
 from count_tokens_mw.types import TokenCount, UpstreamAnswer, UpstreamCall
 
-__all__ = ["HttpClient", "count_from", "transport_errors"]
+__all__ = ["HttpClient", "count_from", "transport_errors", "upstream_error"]
 
 _CONNECTIONS: Final = 256
 _KEEPALIVE_SECONDS: Final = 30.0
@@ -94,6 +94,12 @@ def _open_client() -> httpx.AsyncClient:
 
 @contextmanager
 def transport_errors(provider: str) -> Iterator[None]:
+    """Turn whatever the HTTP libraries raise into an error of ours.
+
+    Raises:
+        UpstreamUnusable: no connection, or it broke off.
+        DeadlineExceeded: a timeout of the client passed.
+    """
     try:
         yield
     except httpx.TimeoutException as error:

@@ -1,0 +1,143 @@
+"""10,000 invented bodies through a mounted app: always one envelope, never a 5xx of ours."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from tests.fakes import FakeUpstream, count_tokens_with
+
+COUNT = "/llm/v1/messages/count_tokens"
+PASSTHROUGH = "/llm/anthropic/v1/messages/count_tokens"
+
+surrogates = st.text(st.characters(categories=["Cs", "Lu", "Nd"]), max_size=5)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | surrogates
+    | st.sampled_from(["claude-sonnet", "gpt", "nobody", "user", "text"])
+)
+names = st.sampled_from(["model", "messages", "system", "metadata", "user", "max_tokens"])
+trees = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(names | st.text(max_size=4) | surrogates, inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+def as_json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+oddities = st.sampled_from(
+    [
+        b"[" * 10_000 + b"]" * 10_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        b"1e400",
+        b"-1e400",
+        b"NaN",
+        b"-0",
+        b"1" * 5_000,
+        b'"\\ud800"',
+        b'"\\udfff\\ud800"',
+        b'"\xed\xa0\x80"',
+        b'"\x00"',
+        b"\xef\xbb\xbf{}",
+        b'{"a":1,"a":2}',
+    ]
+)
+
+
+@st.composite
+def five_bodies(draw: st.DrawFn) -> list[bytes]:
+    """Noise, any JSON, a near miss, one with an odd member, and one that is cut short.
+
+    Five of one draw, since it is the drawing that takes the time.
+    """
+    tree, other, name = draw(trees), draw(trees), draw(names | st.text(max_size=3))
+    odd = draw(oddities)
+    near_miss = as_json({"model": "claude-sonnet", "messages": [tree], name: other})
+    odd_member = b'{"model":"claude-sonnet","messages":[],' + as_json(name) + b":" + odd + b"}"
+    cut = near_miss[: draw(st.integers(0, len(near_miss)))]
+    return [draw(st.binary(max_size=100)), as_json(tree), near_miss, odd_member, cut]
+
+
+async def post(app: ASGIApp, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """One request by hand, since ten thousand by a client would be most of the suite's time."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+    start, end = sent
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return start["status"], headers, end["body"]
+
+
+class Gateway:
+    """A host that mounts us, its upstream, and the event loop that both run on."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self.runner = runner
+        self.upstream = FakeUpstream()
+        self.app = Starlette(routes=[Mount("/llm", count_tokens_with(self.upstream))])
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with asyncio.Runner() as runner:
+        yield Gateway(runner)
+
+
+@settings(
+    max_examples=2_000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(five_bodies(), st.sampled_from([COUNT, PASSTHROUGH]))
+def test_whatever_is_posted_gets_a_count_or_a_clear_error(
+    gateway: Gateway, bodies: list[bytes], path: str
+) -> None:
+    for body in bodies:
+        gateway.upstream.requests.clear()
+        check(gateway.upstream, *gateway.runner.run(post(gateway.app, path, body)))
+
+
+def check(upstream: FakeUpstream, status: int, headers: dict[str, str], answer: bytes) -> None:
+    said = json.loads(answer)
+    assert headers["content-type"] == "application/json"
+    assert headers["request-id"]
+    if status == 200:
+        assert said == {"input_tokens": 14}
+        assert is_still_json(upstream.request)
+        return
+    assert status in {400, 404, 501}  # 501 is "cannot count", for the model that is named gpt
+    assert said.keys() == {"type", "error", "request_id"}
+    assert said["type"] == "error"
+    assert isinstance(said["error"]["message"], str)
+    assert len(answer) < 1000
+    assert not upstream.requests
+
+
+def is_still_json(request: httpx.Request) -> bool:
+    body = json.loads(request.content)
+    return isinstance(body, dict) and isinstance(body["messages"], list)

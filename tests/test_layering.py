@@ -1,0 +1,126 @@
+"""The house: its arrows point down, its front door is a list, and importing it loads little."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import count_tokens_mw
+
+PACKAGE = Path(count_tokens_mw.__file__).parent
+FLOORS = [
+    ["errors", "json_object"],
+    ["types", "params"],
+    ["boundary", "messages", "config"],
+    ["auth", "hooks"],
+    ["trace", "routing", "providers.base"],
+    ["providers._http"],
+    ["providers.anthropic"],
+    ["providers"],
+    ["counting"],
+    ["endpoint"],
+    ["plugin"],
+    [""],
+]
+FLOOR_OF = {module: number for number, floor in enumerate(FLOORS) for module in floor}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    .removesuffix("__init__")
+    .rstrip("."): path
+    for path in PACKAGE.rglob("*.py")
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file names in an import, wherever in the file it stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.add(node.module or "")
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    assert FLOOR_OF.keys() == MODULES.keys()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    for imported in imports_of(MODULES[module]):
+        name, _, inner = imported.partition(".")
+        if name == "count_tokens_mw":
+            assert FLOOR_OF[inner] < FLOOR_OF[module], f"{module} imports {inner}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("providers")])
+def test_a_provider_knows_no_web_framework_and_nothing_of_hosts(module: str) -> None:
+    for imported in imports_of(MODULES[module]):
+        assert imported.partition(".")[0] not in {"starlette", "fastapi"}
+        assert imported not in {"count_tokens_mw.hooks", "count_tokens_mw.auth"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "config"])
+def test_only_the_configuration_reads_the_environment(module: str) -> None:
+    assert "os" not in imports_of(MODULES[module])
+
+
+def test_no_module_is_longer_than_300_lines() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has imported after a statement."""
+    listed = f"import sys; {statement}; print(*sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", listed], capture_output=True, check=True, text=True
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_no_client_and_no_provider() -> None:
+    loaded = loaded_by("import count_tokens_mw")
+    heavy = {"aiohttp", "botocore", "aiobotocore", "google.auth", "httpx", "yaml", "fastapi"}
+    assert "count_tokens_mw.plugin" in loaded
+    assert loaded & heavy == set()
+    assert {name for name in loaded if name.startswith("count_tokens_mw.providers.")} == {
+        "count_tokens_mw.providers.base"
+    }
+
+
+def test_a_service_that_uses_only_anthropic_loads_no_other_providers_library() -> None:
+    loaded = loaded_by("import count_tokens_mw.providers.anthropic")
+    assert "aiohttp" in loaded
+    assert loaded & {"botocore", "aiobotocore", "google.auth"} == set()
+
+
+def test_the_public_names_are_listed_in_order_and_all_there() -> None:
+    names = count_tokens_mw.__all__
+    assert names == sorted(names)
+    public = {
+        name
+        for name, value in vars(count_tokens_mw).items()
+        if not name.startswith("_") and not isinstance(value, type(sys))
+    }
+    assert set(names) == public
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name])
+def test_every_modules_all_is_complete_and_documented(module: str) -> None:
+    """What has no underscore is listed, and what is listed says what it promises."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    listed: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            listed = ast.literal_eval(node.value)
+    definitions = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in tree.body:
+        if isinstance(node, definitions) and not node.name.startswith("_"):
+            assert node.name in listed, node.name
+            assert ast.get_docstring(node), node.name
