@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser, SimpleUser
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
@@ -112,8 +112,10 @@ async def test_a_mount_works_behind_a_proxy_whether_or_not_it_leaves_root_path_i
     assert [event.way for event in hook.events] == ["count_tokens", "passthrough", "other"]
 
 
-async def test_we_are_an_asgi_app_without_any_host(upstream: FakeUpstream) -> None:
-    async with client_of(count_tokens_with(upstream)) as client:
+@pytest.mark.parametrize("root_path", ["", "/api"])
+async def test_we_are_an_asgi_app_without_any_host(upstream: FakeUpstream, root_path: str) -> None:
+    transport = httpx.ASGITransport(count_tokens_with(upstream), root_path=root_path)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         assert (await client.post(COUNT, json=HELLO)).status_code == 200
 
 
@@ -138,6 +140,18 @@ class ByHeader(AuthenticationBackend):
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         user = conn.headers.get("x-user")
         return (AuthCredentials(["count"]), SimpleUser(user)) if user else None
+
+
+class Named(BaseUser):
+    """A user without an identity, as Starlette's documentation has them."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return "ada"
 
 
 class Identified(SimpleUser):
@@ -168,11 +182,10 @@ async def test_a_host_that_forgot_its_authentication_lets_nobody_in(
     assert not upstream.requests
 
 
-def test_the_callers_id_is_the_users_identity_where_the_host_defines_one() -> None:
-    from starlette.requests import Request
-
-    scope = {"type": "http", "headers": [], "user": Identified("ada")}
-    assert host_user(Request(scope)).id == "id-of-ada"
+@pytest.mark.parametrize(("user", "id_"), [(Identified("ada"), "id-of-ada"), (Named(), "ada")])
+def test_the_callers_id_is_the_users_identity_or_else_its_name(user: BaseUser, id_: str) -> None:
+    scope = {"type": "http", "headers": [], "user": user}
+    assert host_user(Request(scope)) == Caller(id_)
 
 
 # without HTTP

@@ -1,0 +1,156 @@
+"""Every snippet of the README, run as it stands but for the address."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from count_tokens_mw import Config
+from demo_app.emulator import EMULATED_KEY, count
+from tests.fakes import client_of
+from tests.shell import run_in_shell
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+COUNT = "/v1/messages/count_tokens"
+HELLO: dict[str, Any] = {
+    "model": "claude-sonnet",
+    "messages": [{"role": "user", "content": "Hello"}],
+}
+
+
+def snippets(language: str, having: str = "") -> list[str]:
+    return [text for name, text in SNIPPETS if name == language and having in text]
+
+
+def snippet(language: str, having: str) -> str:
+    (only,) = snippets(language, having)
+    return only
+
+
+@pytest.fixture
+def gateways_folder(tmp_path: Path, emulator: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The README's `config.yaml` in a folder of its own, but counting through the emulator."""
+    config = yaml.safe_load(snippet("yaml", "model_list"))
+    for entry in config["model_list"]:
+        entry["litellm_params"]["api_base"] = emulator
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", EMULATED_KEY)
+    return tmp_path
+
+
+def executed(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)
+    return names
+
+
+def test_the_commands_for_trying_it_are_targets_of_make() -> None:
+    commands = snippet("bash", "make demo")
+    dry = re.sub(r"^make", "make --dry-run --always-make", commands, flags=re.MULTILINE)
+    printed = run_in_shell(f"cd '{ROOT}'\n{dry}")
+    assert "-m demo_app" in printed
+    assert "-m pytest" in printed
+
+
+@pytest.mark.parametrize("code", snippets("bash", "curl"))
+def test_the_curl_calls_count(code: str, demo: str) -> None:
+    said = json.loads(run_in_shell(code.replace("http://127.0.0.1:8000", demo)))
+    assert said.keys() == {"input_tokens"}
+    if "how are you" in code:
+        assert said == json.loads(snippet("json", "input_tokens"))
+
+
+@pytest.mark.parametrize("code", snippets("python", "127.0.0.1:8000"))
+def test_the_python_calls_count(code: str, demo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names = executed(code.replace("http://127.0.0.1:8000", demo))
+    if "client" in names:
+        names["client"].close()
+        body = {"messages": [{"role": "user", "content": "Hello, how are you?"}]}
+        expected = str(count({**body, "system": "Be brief."}))
+    else:
+        expected = "{'input_tokens': 14}"
+    assert capsys.readouterr().out.strip() == expected
+
+
+@pytest.mark.usefixtures("gateways_folder")
+@pytest.mark.parametrize(
+    ("having", "path"), [("app.mount", f"/llm{COUNT}"), ("routes.extend", COUNT)]
+)
+async def test_the_hosts_that_take_us_in_count_for_their_own_callers(
+    having: str, path: str
+) -> None:
+    app = executed(snippet("python", having))["app"]
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        response = await client.post(path, json=HELLO, headers={"x-api-key": "sk-team-a"})
+        assert response.json() == {"input_tokens": count(HELLO)}
+        assert (await client.post(path, json=HELLO)).status_code == 401
+
+
+def test_the_call_without_http_prints_a_count(gateways_folder: Path) -> None:
+    code = snippet("python", "asyncio.run(main())")
+    command = [sys.executable, "-W", "error", "-c", code]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environ, cwd=gateways_folder
+    )
+    assert done.stdout.strip() == str(count(HELLO))
+    assert done.stderr == ""
+
+
+@pytest.mark.usefixtures("gateways_folder")
+async def test_the_authorisation_and_the_hook_do_what_they_say(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    names = executed(snippet("python", "only_sonnet"))
+    async with names["count_tokens"].lifespan():
+        caller = names["Caller"]("team-a")
+        await names["count_tokens"].count(HELLO, caller=caller)
+        with pytest.raises(names["PermissionDenied"]):
+            await names["count_tokens"].count({**HELLO, "model": "claude-opus"}, caller=caller)
+    lines = [record.message for record in caplog.records if record.name == "gateway.counts"]
+    assert lines == [
+        f"200 team-a claude-sonnet {count(HELLO)}",
+        "403 team-a claude-opus None",
+    ]
+
+
+def test_the_settings_are_the_defaults_but_for_the_passthrough() -> None:
+    given = Config.from_mapping(yaml.safe_load(snippet("yaml", "timeout: 20")), {}).settings
+    defaults = Config.from_mapping({}, {}).settings
+    assert given.model_copy(update={"passthrough": defaults.passthrough}) == defaults
+    assert given.passthrough.anthropic is not None
+    assert given.passthrough.anthropic.forward_client_credentials
+
+
+def test_every_snippet_is_run_by_one_of_these_tests() -> None:
+    run = [
+        snippet("bash", "make demo"),
+        *snippets("bash", "curl"),
+        *snippets("python", "127.0.0.1:8000"),
+        snippet("python", "app.mount"),
+        snippet("python", "routes.extend"),
+        snippet("python", "asyncio.run(main())"),
+        snippet("python", "only_sonnet"),
+        snippet("json", "input_tokens"),
+        snippet("yaml", "model_list"),
+        snippet("yaml", "timeout: 20"),
+    ]
+    assert sorted(run) == sorted(text for _, text in SNIPPETS)
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
+def test_every_link_into_the_project_leads_somewhere(link: str) -> None:
+    if not link.startswith("https://"):
+        assert (ROOT / link).exists()
+    assert httpx.URL(link).is_absolute_url or (ROOT / link).exists()
