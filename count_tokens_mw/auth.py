@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from inspect import isawaitable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -36,6 +36,8 @@ It raises `PermissionDenied` or any `HTTPException` to refuse, or returns False.
 
 T = TypeVar("T")
 
+_OF_THE_HOSTS_BODY: Final = {"content-length", "content-type"}
+
 
 def host_user(request: Request) -> Caller:
     """Trust the host's `AuthenticationMiddleware`: `scope["user"]`, if it is authenticated.
@@ -51,7 +53,7 @@ def host_user(request: Request) -> Caller:
         raise Unauthenticated("Authentication is required.")
     try:
         identity = user.identity
-    except (AttributeError, NotImplementedError):  # as in Starlette's own SimpleUser
+    except (AttributeError, NotImplementedError):  # Starlette's BaseUser leaves it open
         identity = user.display_name
     scopes = getattr(request.scope.get("auth"), "scopes", ())
     return Caller(str(identity), frozenset(scopes))
@@ -112,7 +114,9 @@ def _refused(refusal: HTTPException) -> Refused | Unauthenticated:
         return Unauthenticated("Authentication is required.")
     detail: object = refusal.detail  # FastAPI allows any JSON here; only words are shown
     words = detail if isinstance(detail, str) else "The gateway refused."
-    headers = {name.lower(): value for name, value in (refusal.headers or {}).items()}
-    for describes_the_hosts_body in ("content-type", "content-length"):
-        headers.pop(describes_the_hosts_body, None)
+    headers = {
+        name.lower(): value
+        for name, value in (refusal.headers or {}).items()
+        if name.lower() not in _OF_THE_HOSTS_BODY and value.isascii() and value.isprintable()
+    }
     return Refused(refusal.status_code, words, headers=headers)

@@ -81,22 +81,18 @@ class JsonObject:
         A member of `replace` that the object does not have is put at its end.
         """
         kept = [member for member in self.members if member.name not in drop]
-        parts = [
-            f"{json.dumps(member.name)}:"
-            + (
-                json.dumps(replace[member.name])
-                if member.name in replace
-                else self.text[member.start : member.end]
-            )
-            for member in kept
-        ]
-        present = {member.name for member in kept}
-        parts += [
-            f"{json.dumps(name)}:{json.dumps(value)}"
-            for name, value in replace.items()
-            if name not in present
-        ]
-        return ("{" + ",".join(parts) + "}").encode()
+        added = replace.keys() - {member.name for member in kept}
+        pieces: list[str] = []
+        for member in kept:
+            pieces += (",", json.dumps(member.name), ":")
+            if member.name in replace:
+                pieces.append(json.dumps(replace[member.name]))
+            else:
+                pieces.append(self.text[member.start : member.end])
+        for name in (name for name in replace if name in added):
+            pieces += (",", json.dumps(name), ":", json.dumps(replace[name]))
+        # One join, since a body may be megabytes and each concatenation would copy it.
+        return "".join(["{", *pieces[1:], "}"]).encode()
 
 
 def _members(text: str) -> Iterable[Member]:

@@ -130,8 +130,9 @@ class PassthroughParams(AnthropicParams):
 
     @model_validator(mode="after")
     def _whose_credential(self) -> Self:
-        if self.forward_client_credentials and (self.api_key or self.auth_token):
-            raise ValueError("forward_client_credentials excludes api_key and auth_token")
+        own = {"authorization", "x-api-key"} & self.extra_headers.keys()
+        if self.forward_client_credentials and (self.api_key or self.auth_token or own):
+            raise ValueError("forward_client_credentials excludes a credential of the gateway's")
         return self
 
     def _has_credential(self) -> bool:

@@ -60,13 +60,14 @@ def test_the_beta_clients_betas_and_fields_get_through(
     assert counted.context_management.original_input_tokens == counted.input_tokens
 
 
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 async def test_the_async_beta_client_and_its_old_query_work(
-    async_client: anthropic.AsyncAnthropic,
+    async_client: anthropic.AsyncAnthropic, request_: dict[str, Any]
 ) -> None:
     counted = await async_client.beta.messages.count_tokens(
-        model=MODEL, messages=HELLO, extra_query={"beta": "true"}
+        model=MODEL, extra_query={"beta": "true"}, **request_
     )
-    assert counted.input_tokens == count({"messages": HELLO})
+    assert counted.input_tokens == count(request_)
 
 
 def test_the_passthrough_is_a_base_url_of_its_own(demo: str) -> None:

@@ -62,12 +62,18 @@ async def test_a_refusal_of_the_host_is_told_in_the_envelope(
 async def test_a_refusal_keeps_the_hosts_headers_but_not_those_of_its_body(
     upstream: FakeUpstream,
 ) -> None:
-    headers = {"WWW-Authenticate": "Bearer", "Content-Type": "text/html", "Content-Length": "9999"}
+    headers = {
+        "WWW-Authenticate": "Bearer",
+        "Content-Type": "text/html",
+        "Content-Length": "9999",
+        "X-Reason": "nö\r\nx: y€",
+    }
     refuse = raising(HTTPException(401, "No.", headers=headers))
     async with mounted(count_tokens_with(upstream, authenticate=refuse)) as client:
         response = await client.post(COUNT, json=HELLO)
     assert response.headers["www-authenticate"] == "Bearer"
     assert response.headers["content-type"] == "application/json"
+    assert "x-reason" not in response.headers
     assert response.json()["error"]["message"] == "No."
 
 

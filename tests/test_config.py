@@ -210,7 +210,18 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
         ),
         (
             {"passthrough": {"anthropic": {"api_key": SECRET, "forward_client_credentials": True}}},
-            "count_tokens.passthrough.anthropic: forward_client_credentials excludes api_key",
+            "count_tokens.passthrough.anthropic: forward_client_credentials excludes a credential",
+        ),
+        (
+            {
+                "passthrough": {
+                    "anthropic": {
+                        "extra_headers": {"X-Api-Key": SECRET},
+                        "forward_client_credentials": True,
+                    }
+                }
+            },
+            "count_tokens.passthrough.anthropic: forward_client_credentials excludes a credential",
         ),
         ([], None),
         ("fast", "count_tokens: Input should be a valid dictionary"),
