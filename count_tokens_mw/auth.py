@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from inspect import isawaitable
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -36,8 +36,6 @@ It raises `PermissionDenied` or any `HTTPException` to refuse, or returns False.
 
 T = TypeVar("T")
 
-_OF_THE_HOSTS_BODY: Final = {"content-length", "content-type"}
-
 
 def host_user(request: Request) -> Caller:
     """Trust the host's `AuthenticationMiddleware`: `scope["user"]`, if it is authenticated.
@@ -49,7 +47,8 @@ def host_user(request: Request) -> Caller:
         Unauthenticated: there is no such user, so also where the host forgot the middleware.
     """
     user: Any = request.scope.get("user")
-    if not getattr(user, "is_authenticated", False):
+    # Nothing else that is true: a method of that name would be.
+    if getattr(user, "is_authenticated", False) is not True:
         raise Unauthenticated("Authentication is required.")
     try:
         identity = user.identity
@@ -114,9 +113,4 @@ def _refused(refusal: HTTPException) -> Refused | Unauthenticated:
         return Unauthenticated("Authentication is required.")
     detail: object = refusal.detail  # FastAPI allows any JSON here; only words are shown
     words = detail if isinstance(detail, str) else "The gateway refused."
-    headers = {
-        name.lower(): value
-        for name, value in (refusal.headers or {}).items()
-        if name.lower() not in _OF_THE_HOSTS_BODY and value.isascii() and value.isprintable()
-    }
-    return Refused(refusal.status_code, words, headers=headers)
+    return Refused(refusal.status_code, words, headers=refusal.headers or {})

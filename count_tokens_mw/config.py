@@ -15,7 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from count_tokens_mw.errors import ConfigError
 from count_tokens_mw.params import Amount, AnthropicParams, HeaderName, PassthroughParams, Seconds
 
-__all__ = ["Config", "Deployment", "PassthroughSettings", "Settings"]
+__all__ = ["PASSTHROUGH_ID", "Config", "Deployment", "PassthroughSettings", "Settings"]
+
+PASSTHROUGH_ID: Final = "passthrough/anthropic"
+"""The deployment id of the pass-through, which no entry may have."""
 
 _REFERENCE: Final = "os.environ/"
 
@@ -88,11 +91,12 @@ class Config:
             data = yaml.safe_load(Path(path).read_bytes())
         except OSError as error:
             raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
-        except yaml.YAMLError as error:
-            # Its own text quotes the file, which may hold keys.
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            # PyYAML lets a bad date or number through as whatever Python says of it. The text of
+            # none of these is shown: it quotes the file, which may hold keys.
             mark = getattr(error, "problem_mark", None)
             where = f" at line {mark.line + 1}" if mark else ""
-            raise ConfigError(str(path), [f"is not YAML{where}"]) from None
+            raise ConfigError(str(path), [f"cannot be read as YAML{where}"]) from None
         return cls.from_mapping(data, environ, source=str(path))
 
     @classmethod
@@ -105,7 +109,10 @@ class Config:
     ) -> Self:
         """The same for a mapping of the file's shape; `source` is its name in errors."""
         reader = _Reader(os.environ if environ is None else environ)
-        config = cls(*reader.read(data))
+        try:
+            config = cls(*reader.read(data))
+        except RecursionError:
+            raise ConfigError(source, ["an alias refers to itself"]) from None
         if reader.problems:
             raise ConfigError(source, reader.problems)
         return config
@@ -114,7 +121,7 @@ class Config:
 class _Entry(BaseModel):
     model_name: str = Field(min_length=1)
     litellm_params: dict[str, Any]
-    model_info: dict[str, Any] = {}
+    model_info: dict[str, Any] | None = None
 
 
 class _Reader:
@@ -123,20 +130,23 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.problems: list[str] = []
+        self._unset: set[str] = set()
 
     def read(self, data: object) -> tuple[tuple[Deployment, ...], Settings]:
         if not isinstance(data, Mapping):
             self.problems.append("a mapping with model_list is required")
             return (), Settings()
-        entries = data.get("model_list") or []
+        entries = data.get("model_list", None)
+        entries = [] if entries is None else entries
         if not isinstance(entries, list):
             self.problems.append("model_list: a list is required")
             entries = []
-        settings = self._settings(data.get("count_tokens") or {})
+        section = data.get("count_tokens")
+        settings = self._settings({} if section is None else section)
         return tuple(self._deployments(entries)), settings
 
     def _deployments(self, entries: list[object]) -> Iterator[Deployment]:
-        ids: set[str] = set()
+        ids = {PASSTHROUGH_ID}
         for index, data in enumerate(entries):
             place = f"model_list[{index}]"
             entry = self._validated(_Entry, data, place)
@@ -144,10 +154,10 @@ class _Reader:
                 continue
             place = f"{place} ({entry.model_name})"
             # An entry without an id of its own is named after its model and its place.
-            own_id = entry.model_info.get("id")
+            own_id = (entry.model_info or {}).get("id")
             id_ = f"{entry.model_name}#{index}" if own_id is None else str(own_id)
             if id_ in ids:
-                self.problems.append(f"{place}: model_info.id: another entry has it too")
+                self.problems.append(f"{place}: model_info.id: another deployment has it too")
             ids.add(id_)
             deployment = self._deployment(id_, entry, place)
             if deployment is not None:
@@ -155,15 +165,19 @@ class _Reader:
 
     def _deployment(self, id_: str, entry: _Entry, place: str) -> Deployment | None:
         place = f"{place}: litellm_params"
-        known = len(self.problems)
         model = self._resolved(entry.litellm_params.get("model"), f"{place}.model")
-        if not isinstance(model, str) or not model:
-            if len(self.problems) == known:
-                self.problems.append(f"{place}.model: a string is required")
+        if f"{place}.model" in self._unset:
             return None
-        provider, upstream_model = _provider_of(model)
+        if not isinstance(model, str) or not model:
+            self.problems.append(f"{place}.model: a string is required")
+            return None
+        named = entry.litellm_params.get("custom_llm_provider")
+        provider, upstream_model = _provider_of(model, named)
         params = None
         if provider == "anthropic":
+            if "litellm_credential_name" in entry.litellm_params:
+                # Ignored, it would be another account's key that is used.
+                self.problems.append(f"{place}.litellm_credential_name: is not supported")
             # Entries of other providers may refer to variables that only their proxy has.
             params = self._loaded(
                 AnthropicParams, entry.litellm_params, place, self._with_default_key
@@ -181,8 +195,10 @@ class _Reader:
         return self._loaded(Settings, section, place, self._with_passthrough) or Settings()
 
     def _with_passthrough(self, section: Mapping[str, object]) -> Mapping[str, object]:
-        """On where it is configured, or where Anthropic's key is there anyway."""
-        passthrough = section.get("passthrough") or {}
+        """On where it is configured, or where Anthropic's key is there anyway; false is off."""
+        passthrough = section.get("passthrough", {})
+        if passthrough is False:
+            passthrough = {"anthropic": False}
         if not isinstance(passthrough, Mapping):
             return section
         anthropic = passthrough.get("anthropic")
@@ -207,12 +223,10 @@ class _Reader:
         complete: Callable[[Mapping[str, object]], Mapping[str, object]],
     ) -> M | None:
         """Data with its references resolved, completed by defaults, and validated."""
-        known = len(self.problems)
         resolved = self._resolved(data, place)
-        if len(self.problems) > known:
-            return None
         if isinstance(resolved, Mapping):
-            resolved = complete(resolved)
+            given = {key: value for key, value in resolved.items() if value is not None}
+            resolved = complete(given)  # a key that is left empty is a key that is not there
         return self._validated(model, resolved, place)
 
     def _resolved(self, value: object, place: str) -> object:
@@ -220,13 +234,14 @@ class _Reader:
         if isinstance(value, Mapping):
             return {key: self._resolved(item, f"{place}.{key}") for key, item in value.items()}
         if isinstance(value, list):
-            return [self._resolved(item, f"{place}[{n}]") for n, item in enumerate(value)]
+            return [self._resolved(item, f"{place}.{n}") for n, item in enumerate(value)]
         if not isinstance(value, str) or not value.startswith(_REFERENCE):
             return value
         name = value.removeprefix(_REFERENCE)
         if name not in self.environ:
             self.problems.append(f"{place}: the environment variable {name} is not set")
-        return self.environ.get(name)
+            self._unset.add(place)
+        return self.environ.get(name, value)
 
     def _validated(self, model: type[M], data: object, place: str) -> M | None:
         try:
@@ -234,14 +249,17 @@ class _Reader:
         except ValidationError as error:
             # Without the input: it may be a key.
             for problem in error.errors(include_input=False, include_url=False):
-                key = ".".join(map(str, problem["loc"]))
+                key = "".join(f".{part}" for part in problem["loc"])
                 words = problem["msg"].removeprefix("Value error, ")
-                self.problems.append(f"{place}{'.' if key else ''}{key}: {words}")
+                if place + key not in self._unset:
+                    self.problems.append(f"{place}{key}: {words}")
             return None
 
 
-def _provider_of(model: str) -> tuple[str, str]:
+def _provider_of(model: str, named: object) -> tuple[str, str]:
     """LiteLLM's `provider/model`; a Claude model without a provider is Anthropic's."""
+    if isinstance(named, str):
+        return named, model.removeprefix(f"{named}/")
     provider, slash, upstream_model = model.partition("/")
     if slash:
         return provider, upstream_model

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from count_tokens_mw.config import Config, Deployment
+from count_tokens_mw.config import PASSTHROUGH_ID, Config, Deployment
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
@@ -88,18 +88,18 @@ class Counter:
     ) -> TokenCount:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._timeout
-        first_error: CountError | None = None
+        errors: list[CountError] = []
         for deployment in deployments:
-            if first_error and clock() >= deadline:
+            if errors and clock() >= deadline:
                 break
             try:
                 return await self._attempt(deployment, request, deadline, trace)
             except CountError as error:
                 if error.status < 500 and error.status not in _TAKEN_OVER:
                     raise
-                first_error = first_error or error
+                errors.append(error)
         trace.answer_from = 0
-        raise first_error or NotFound(f"model: {request.model}")
+        raise errors[0]
 
     async def _attempt(
         self, deployment: Deployment, request: CountRequest, deadline: float, trace: Trace
@@ -141,7 +141,7 @@ def _passthrough_deployment(config: Config) -> Deployment | None:
     if params is None:
         return None
     return Deployment(
-        id="passthrough/anthropic",
+        id=PASSTHROUGH_ID,
         model_name="*",
         provider="anthropic",
         upstream_model="*",

@@ -1,5 +1,6 @@
 """One HTTP request: authenticate, read within bounds, parse, authorise, count, answer, report."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from count_tokens_mw.counting import Counter
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
+    DeadlineExceeded,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
@@ -128,14 +130,18 @@ class Endpoint:
         chunks: list[bytes] = []
         size = 0
         try:
-            with host_refusals():  # a body limit of the host's own
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > limit:
-                        raise too_large
-                    chunks.append(chunk)
+            # The host may have a body limit of its own, and a client may stall for ever.
+            with host_refusals():
+                async with asyncio.timeout(self._service.settings.timeout):
+                    async for chunk in request.stream():
+                        size += len(chunk)
+                        if size > limit:
+                            raise too_large
+                        chunks.append(chunk)
         except ClientDisconnect:
             raise ClientClosedRequest("The client left.") from None
+        except TimeoutError:
+            raise DeadlineExceeded("The request body did not arrive in time.") from None
         return b"".join(chunks)
 
 

@@ -101,7 +101,8 @@ class ConfigError(CountTokensError):
 class CountError(CountTokensError):
     """A count that failed: what the caller is told, and nothing that it must not see.
 
-    `headers` are response headers that belong to the answer, with lower-case names.
+    `headers` are response headers that belong to the answer; those that describe a body, and any
+    that cannot be sent, are left out of it.
     """
 
     status: int = 500

@@ -4,13 +4,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+import anyio
 
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.errors import CountTokensError
 from count_tokens_mw.types import Caller, Source
 
 __all__ = ["Attempt", "CountEvent", "Hook", "Way", "run_hooks"]
+
+_HOOK_SECONDS: Final = 10
 
 Way: TypeAlias = Literal["count_tokens", "passthrough", "count", "other"]
 """Which way a request came in: one of our two paths, `CountTokens.count()`, or a path that is none
@@ -39,9 +43,10 @@ class CountEvent:
     """What is known of one request at its end; never prompt content, never a secret.
 
     Everything that the caller worded (`model`, `end_user`, the ids) is printable and cut to 256
-    characters. `status` is 499 where the client left. `deployment`, `provider`, `upstream_model`
-    and `upstream_request_id` are those of the attempt whose answer was given. `duration` is in
-    seconds, from the request's arrival until its answer was ready.
+    characters. `status` is 499 where the client left before its body was read, or where the server
+    cancelled the request; a count that is under way is finished all the same. `deployment`,
+    `provider`, `upstream_model` and `upstream_request_id` are those of the attempt whose answer was
+    given. `duration` is in seconds, from the request's arrival until its answer was ready.
     """
 
     request_id: str
@@ -69,9 +74,17 @@ Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]
 
 
 async def run_hooks(hooks: Iterable[Hook], event: CountEvent) -> None:
-    """Call each hook with the event; one that raises is logged and changes nothing."""
+    """Call each hook with the event; one that raises is logged and changes nothing.
+
+    Also where the request was cancelled. An async hook has ten seconds, so that one which hangs
+    does not hold its request for ever.
+    """
     for hook in hooks:
-        with suppress(CountTokensError), boundary(f"hook {getattr(hook, '__name__', hook)}"):
+        name = getattr(hook, "__qualname__", type(hook).__qualname__)
+        with suppress(CountTokensError), boundary(f"hook {name}"):
             result = hook(event)
             if isawaitable(result):
-                await result
+                with anyio.move_on_after(_HOOK_SECONDS, shield=True) as time_limit:
+                    await result
+                if time_limit.cancelled_caught:
+                    raise TimeoutError

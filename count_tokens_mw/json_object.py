@@ -27,6 +27,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+# Members are read one by one in Python, and a count request has a few dozen.
+_MOST_MEMBERS: Final = 1000
 _whitespace: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -52,9 +54,9 @@ class JsonObject:
         """Read UTF-8 JSON (RFC 8259, so without NaN and Infinity).
 
         Raises:
-            ValueError: it is not JSON, not an object, nested too deeply, or has a name twice at
-                the top level (which of the two counts would be a guess). The message says which,
-                and quotes no value.
+            ValueError: it is not JSON, not an object, nested too deeply, has too many members at
+                the top level, or has one twice (which of the two counts would be a guess). The
+                message says which, and quotes no value.
         """
         try:
             text = raw.decode()
@@ -108,6 +110,8 @@ def _members(text: str) -> Iterable[Member]:
         if member.name in names:
             raise _Unusable(f"it has {json.dumps(member.name)[:64]} twice")
         names.add(member.name)
+        if len(names) > _MOST_MEMBERS:
+            raise _Unusable("it has too many members")
         yield member
         at = _skip(text, member.end)
         more = text[at : at + 1] == ","

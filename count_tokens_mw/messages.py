@@ -5,12 +5,12 @@ https://docs.claude.com/en/api/messages-count-tokens and https://docs.claude.com
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
-from count_tokens_mw.json_object import JsonObject, JsonValue
+from count_tokens_mw.json_object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers, TokenCount
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
 ]
 
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]*").fullmatch
+_OF_A_BODY: Final = {"content-length", "content-type"}
 _LONGEST_QUERY: Final = 4096
 _CREDENTIALS: Final = {"authorization", "x-api-key"}
 
@@ -56,22 +58,31 @@ def parse_request(
         raise InvalidRequest("model: a non-empty string is required.")
     if not isinstance(body.get("messages"), list):
         raise InvalidRequest("messages: a list is required.")
-    if len(query) > _LONGEST_QUERY or not _PRINTABLE(query):
+    if len(query) > _LONGEST_QUERY or not _VISIBLE(query):
         raise InvalidRequest("The query string is too long or has characters that it may not have.")
     return CountRequest(model, body, raw, headers, query, credentials)
 
 
-def request_from_mapping(body: Mapping[str, JsonValue], headers: Headers = ()) -> CountRequest:
+def request_from_mapping(body: Mapping[str, object], headers: Headers = ()) -> CountRequest:
     """The same for a request that never was HTTP.
 
     Raises:
         InvalidRequest: as above, or there is something in the mapping that JSON cannot hold.
     """
     try:
-        raw = json.dumps(body, allow_nan=False).encode()
+        raw = json.dumps(dict(body), allow_nan=False, default=_plain).encode()
     except (TypeError, ValueError, RecursionError):
         raise InvalidRequest("The body has a value that JSON cannot hold.") from None
     return parse_request(raw, headers)
+
+
+def _plain(value: object) -> object:
+    """Any mapping or sequence as the dict or list that `json` knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return list(value)
+    raise TypeError
 
 
 def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
@@ -103,15 +114,17 @@ def _unchanged(headers: Iterable[tuple[str, str]]) -> Headers:
 def count_answer(count: TokenCount, request_id: str) -> HttpAnswer:
     """200 with the provider's own JSON, or with exactly `{"input_tokens": N}`."""
     body = count.body or json.dumps({"input_tokens": count.input_tokens}).encode()
-    headers = {"request-id": request_id, **count.headers, "x-count-tokens-source": count.source}
-    return HttpAnswer(200, _json_headers(headers), body)
+    headers = _json_headers({"request-id": request_id}, count.headers)
+    return HttpAnswer(200, {**headers, "x-count-tokens-source": count.source}, body)
 
 
 def error_answer(error: CountError, request_id: str) -> HttpAnswer:
     """The upstream's own envelope byte for byte if it is one, else ours."""
-    headers = _json_headers({"request-id": request_id, **error.headers})
-    if isinstance(error, UpstreamError) and error.body is not None:
-        return HttpAnswer(error.status, headers, error.body)
+    headers = _json_headers({"request-id": request_id}, error.headers)
+    if isinstance(error, UpstreamError):
+        headers["x-count-tokens-source"] = "provider"  # so that its 401 is not taken for ours
+        if error.body is not None:
+            return HttpAnswer(error.status, headers, error.body)
     words: dict[str, object] = {"type": error.type, "message": error.message}
     if isinstance(error, InvalidRequest) and error.error_code:
         words["details"] = {"error_code": error.error_code}
@@ -119,5 +132,11 @@ def error_answer(error: CountError, request_id: str) -> HttpAnswer:
     return HttpAnswer(error.status, headers, json.dumps(envelope).encode())
 
 
-def _json_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {**headers, "content-type": "application/json"}
+def _json_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Both, in lower case, without what cannot be sent: a host may have put anything into them."""
+    sendable = {
+        name.lower(): value
+        for name, value in (*headers.items(), *more.items())
+        if name.lower() not in _OF_A_BODY and _PRINTABLE(name) and _PRINTABLE(value)
+    }
+    return {**sendable, "content-type": "application/json"}

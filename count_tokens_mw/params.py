@@ -56,6 +56,7 @@ def _base_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        (parts.hostname or "").encode("idna")
     except ValueError:  # its text quotes the URL
         raise ValueError(_NO_URL) from None
     if not usable or not _VISIBLE(url):
@@ -91,8 +92,9 @@ ExtraHeaders: TypeAlias = Annotated[Mapping[str, str], AfterValidator(_extra_hea
 class AnthropicParams(BaseModel):
     """How to reach Anthropic, or a server that speaks its format, and as whom.
 
-    Exactly one of `api_key` (sent as `x-api-key`; an OAuth token `sk-ant-oat…` as bearer) and
-    `auth_token` (sent as bearer), or neither for a server of your own that asks for none.
+    One of `api_key` (sent as `x-api-key`; an OAuth token `sk-ant-oat…` as bearer) and `auth_token`
+    (sent as bearer). Without either, the key is that of ANTHROPIC_API_KEY; where that is not set
+    either, a server other than Anthropic's is asked without a credential.
     `api_base` is the server with or without `/v1/messages`. `timeout` is in seconds, for one
     attempt. `extra_headers` win over the caller's; their betas are added to the caller's.
     """
@@ -103,7 +105,7 @@ class AnthropicParams(BaseModel):
     auth_token: Credential | None = None
     api_base: BaseUrl = Field(ANTHROPIC_API, validation_alias=AliasChoices("api_base", "base_url"))
     timeout: Seconds | None = None
-    extra_headers: ExtraHeaders = {}
+    extra_headers: ExtraHeaders = Field({}, repr=False)
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:

@@ -18,7 +18,6 @@ from count_tokens_mw.counting import Counter
 from count_tokens_mw.endpoint import Endpoint, Service
 from count_tokens_mw.errors import CountError
 from count_tokens_mw.hooks import Hook, Way, run_hooks
-from count_tokens_mw.json_object import JsonValue
 from count_tokens_mw.messages import native_headers, request_from_mapping
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import Caller, TokenCount
@@ -98,7 +97,7 @@ class CountTokens:
 
     async def count(
         self,
-        body: Mapping[str, JsonValue],
+        body: Mapping[str, object],
         *,
         headers: Mapping[str, str] | None = None,
         caller: Caller | None = None,

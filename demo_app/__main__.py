@@ -2,8 +2,10 @@
 
 import logging
 import os
+import socket
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -11,7 +13,7 @@ import uvicorn
 from count_tokens_mw import Config
 from demo_app.emulator import EMULATED_KEY, emulated_anthropic
 from demo_app.gateway import API_KEYS, create_app
-from demo_app.loopback import serving
+from demo_app.loopback import address_of, listening, serving
 
 CONFIG = Path(__file__).with_name("config.yaml")
 
@@ -51,18 +53,31 @@ curl -X POST "{address}/v1/messages/count_tokens" \\
 """
 
 
+def listener_for(environ: Mapping[str, str]) -> socket.socket:
+    """Listen on HOST and PORT, or end the program with a word about what is wrong with them."""
+    host, port = environ.get("HOST") or "127.0.0.1", environ.get("PORT") or "8000"
+    if not port.isdecimal() or int(port) > 65535:
+        sys.exit(f"PORT={port}: a number up to 65535 is required")
+    try:
+        return listening(host, int(port))
+    except OSError as error:
+        sys.exit(f"HOST={host} PORT={port}: {error.strerror}; PORT=8001 make demo takes another")
+
+
 def main() -> None:
     """Serve until interrupted."""
-    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("demo_app").setLevel(logging.INFO)
-    with upstream_for(os.environ) as (environ, upstream):
+    with (
+        listener_for(os.environ) as listener,
+        upstream_for(os.environ) as (environ, upstream),
+        suppress(KeyboardInterrupt),
+    ):
         app = create_app(Config.from_yaml(CONFIG, environ), upstream)
-        config = uvicorn.Config(app, host, port, log_level="warning", access_log=False)
-        listener = config.bind_socket()
-        listener.listen()  # so that what is printed works as soon as it is read
-        port = listener.getsockname()[1]
-        print(banner(f"http://{host}:{port}", upstream), flush=True)
+        print(banner(address_of(listener), upstream), flush=True)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=3
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 

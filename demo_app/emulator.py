@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 __all__ = ["EMULATED_KEY", "count", "emulated_anthropic"]
@@ -50,6 +50,7 @@ _ERROR_TYPES: Final = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+_EMULATED: Final = {str(status): status for status in _ERROR_TYPES}
 _PIECE: Final = re.compile(r"\w{1,6}|[^\w\s]")
 
 
@@ -62,13 +63,13 @@ class _Refused(Exception):
 def emulated_anthropic() -> Starlette:
     """The API as an ASGI app. Its only key is `EMULATED_KEY`.
 
-    A request with the header `anthropic-emulate-status: 429` (or another error status) is answered
-    with that error, so that a client's handling of it can be tried.
+    A request with the header `anthropic-emulate-status: 429` (or the status of another error of the
+    API) is answered with that error, so that a client's handling of it can be tried.
     """
     return Starlette(routes=[Route("/v1/messages/count_tokens", _count_tokens, methods=["POST"])])
 
 
-async def _count_tokens(request: Request) -> JSONResponse:
+async def _count_tokens(request: Request) -> Response:
     request_id = f"req_emulated_{uuid.uuid4().hex}"
     headers = {"request-id": request_id, "anthropic-organization-id": "emulated"}
     try:
@@ -82,7 +83,7 @@ async def _count_tokens(request: Request) -> JSONResponse:
             "error": {"type": _ERROR_TYPES[error.status], "message": str(error)},
             "request_id": request_id,
         }
-        return JSONResponse(envelope, error.status, headers)
+        return _json(envelope, error.status, headers)
     headers |= {
         "anthropic-ratelimit-requests-limit": "4000",
         "anthropic-ratelimit-requests-remaining": "3999",
@@ -90,7 +91,13 @@ async def _count_tokens(request: Request) -> JSONResponse:
     answer: dict[str, Any] = {"input_tokens": count(body)}
     if "context_management" in body:
         answer["context_management"] = {"original_input_tokens": answer["input_tokens"]}
-    return JSONResponse(answer, headers=headers)
+    return _json(answer, 200, headers)
+
+
+def _json(value: object, status: int, headers: Mapping[str, str]) -> Response:
+    # Not JSONResponse: a model's name may have half of a surrogate pair, which is no UTF-8.
+    body = json.dumps(value, separators=(",", ":"))
+    return Response(body, status, headers, media_type="application/json")
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
@@ -106,8 +113,10 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     if version not in _VERSIONS:
         raise _Refused(400, f"anthropic-version: {json.dumps(version)} is not a valid version.")
     status = headers.get("anthropic-emulate-status")
+    if status in _EMULATED:
+        raise _Refused(_EMULATED[status], f"This error is emulated, as you asked: {status}.")
     if status is not None:
-        raise _Refused(int(status), f"This error is emulated, as you asked: {status}.")
+        raise _Refused(400, f"anthropic-emulate-status: one of {', '.join(_EMULATED)} is required")
 
 
 def _checked_body(raw: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
@@ -135,7 +144,7 @@ def _check_messages(messages: object) -> None:
     if not isinstance(messages, list) or not messages:
         raise _Refused(400, "messages: at least one message is required")
     for index, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in _ROLES:
+        if not isinstance(message, dict) or str(message.get("role")) not in _ROLES:
             raise _Refused(400, f"messages.{index}.role: Input should be 'user' or 'assistant'")
         content = message.get("content")
         if not isinstance(content, str | list):

@@ -4,6 +4,7 @@ import hmac
 import logging
 import time
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from starlette.datastructures import MutableHeaders
@@ -82,7 +83,7 @@ class AccessLog:
             await self.app(scope, receive, send_labelled)
         finally:
             took = (time.perf_counter() - started) * 1000
-            words = [scope["method"], scope["path"], str(status), f"{took:.0f}ms"]
+            words = [scope["method"], quote(scope["path"]), str(status), f"{took:.0f}ms"]
             words += _about(scope["state"].get("count_tokens"))
             _log.info("%s upstream=%s", " ".join(words), self.upstream.partition(" ")[0])
 
@@ -97,6 +98,7 @@ def _about(event: CountEvent | None) -> list[str]:
         "model": event.model,
         "tokens": event.input_tokens,
         "error": event.error_type,
-        "request_id": event.request_id,
+        # The client sees the upstream's id where there is one.
+        "request_id": event.upstream_request_id or event.request_id,
     }
     return [f"{name}={value}" for name, value in facts.items() if value is not None]

@@ -45,7 +45,10 @@ class FakeUpstream:
 
     def answers(self, status: int, body: bytes = b"", **headers: str) -> None:
         """From now on, answer this."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = [
+            (name.replace("_", "-").encode(), value.encode("latin-1"))
+            for name, value in headers.items()
+        ]
         self.answer = lambda request: httpx.Response(status, content=body, headers=sent)
 
     @property

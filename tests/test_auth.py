@@ -6,9 +6,17 @@ import pytest
 from fastapi import HTTPException as FastAPIHTTPException
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
-from count_tokens_mw import Caller, TooManyRequests, Unauthenticated, anyone
-from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from count_tokens_mw import (
+    Caller,
+    PermissionDenied,
+    TooManyRequests,
+    Unauthenticated,
+    anyone,
+    host_user,
+)
+from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 from tests.test_behaviours import COUNT
 
 
@@ -134,6 +142,38 @@ async def test_authenticate_may_be_async_and_what_it_knows_reaches_authorize(
 async def test_anyone_is_an_explicit_choice(upstream: FakeUpstream) -> None:
     async with mounted(count_tokens_with(upstream, authenticate=anyone)) as client:
         assert (await client.post(COUNT, json=HELLO)).status_code == 200
+
+
+async def test_headers_of_our_own_errors_are_as_safe_as_those_of_the_hosts(
+    upstream: FakeUpstream,
+) -> None:
+    headers = {"X-Reason": "✓", "Content-Length": "3", "Request-Id": "req_host", "Retry-After": "9"}
+    refuse = raising(PermissionDenied("No.", headers=headers))
+    async with mounted(count_tokens_with(upstream, authenticate=refuse)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert response.status_code == 403
+    assert response.headers.get_list("request-id") == ["req_host"]
+    assert response.headers.get_list("content-length") == [str(len(response.content))]
+    assert response.headers["retry-after"] == "9"
+    assert "x-reason" not in response.headers
+
+
+async def test_a_method_in_place_of_is_authenticated_lets_nobody_in(
+    upstream: FakeUpstream,
+) -> None:
+    class OldStyleUser:
+        display_name = "mallory"
+
+        def is_authenticated(self) -> bool:
+            return False
+
+    count_tokens = count_tokens_with(upstream, authenticate=host_user)
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        await count_tokens({**scope, "user": OldStyleUser()}, receive, send)
+
+    async with client_of(host) as client:
+        assert (await client.post(COUNT, json=HELLO)).status_code == 401
 
 
 async def test_a_body_limit_of_the_hosts_own_is_told_in_the_envelope(

@@ -76,7 +76,9 @@ def five_bodies(draw: st.DrawFn) -> list[bytes]:
     return [draw(st.binary(max_size=100)), as_json(tree), near_miss, odd_member, cut]
 
 
-async def post(app: ASGIApp, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+async def post(
+    app: ASGIApp, path: str, body: bytes, query: bytes = b""
+) -> tuple[int, dict[str, str], bytes]:
     """One request by hand, since ten thousand by a client would be most of the suite's time."""
     sent: list[Any] = []
 
@@ -86,7 +88,7 @@ async def post(app: ASGIApp, path: str, body: bytes) -> tuple[int, dict[str, str
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": query, "headers": []}
     await app(scope, receive, send)
     start, end = sent
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
@@ -145,3 +147,12 @@ def assert_count_or_error(
 def is_still_json(request: httpx.Request) -> bool:
     body = json.loads(request.content)
     return isinstance(body, dict) and isinstance(body["messages"], list)
+
+
+@pytest.mark.parametrize("query", [b"x=\t", b"x=a b", b"x=\xff", b"x=\x00", b"x=\r\nhost: evil"])
+def test_a_query_that_could_not_be_sent_on_is_a_clear_error(gateway: Gateway, query: bytes) -> None:
+    gateway.upstream.requests.clear()
+    body = b'{"model":"claude-sonnet","messages":[]}'
+    answered = gateway.runner.run(post(gateway.app, PASSTHROUGH, body, query))
+    assert_count_or_error(gateway.upstream, *answered)
+    assert answered[0] == 400

@@ -37,6 +37,7 @@ PASSTHROUGH = "/anthropic/v1/messages/count_tokens"
         (200, b"<html>a proxy's page</html>"),
         (200, b"null"),
         (200, b"[14]"),
+        (200, '{"input_tokens": 14}'.encode("utf-16")),
         (200, b'{"input_tokens": null}'),
         (200, b'{"input_tokens": "14"}'),
         (200, b'{"input_tokens": 14.5}'),
@@ -178,6 +179,7 @@ async def test_an_error_of_the_upstream_arrives_byte_for_byte(
         anthropic_ratelimit_requests_remaining="0",
         anthropic_organization_id="org_secret",
         set_cookie="a=b",
+        anthropic_ratelimit_tokens_limit="\xb9",
     )
     async with mounted(count_tokens_with(upstream)) as client:
         response = await client.post(COUNT, json=HELLO)
@@ -185,11 +187,13 @@ async def test_an_error_of_the_upstream_arrives_byte_for_byte(
     assert response.content == body
     assert response.headers["content-type"] == "application/json"
     assert response.headers["request-id"] == "req_011"
+    assert response.headers["x-count-tokens-source"] == "provider"
     assert response.headers["retry-after"] == "17"
     assert response.headers["x-should-retry"] == "true"
     assert response.headers["anthropic-ratelimit-requests-remaining"] == "0"
     assert "anthropic-organization-id" not in response.headers
     assert "set-cookie" not in response.headers
+    assert "anthropic-ratelimit-tokens-limit" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -209,6 +213,7 @@ async def test_an_error_of_the_upstream_arrives_byte_for_byte(
             "anthropic answered 400.",
         ),
         (500, b"[" * 100_000, "api_error", "anthropic answered 500."),
+        (400, b'{"message":"' + b"x" * 9000 + b'"}', "invalid_request_error", "x" * 2000),
     ],
 )
 async def test_an_error_in_another_shape_keeps_its_status_and_its_message(
@@ -490,6 +495,8 @@ async def test_another_path_below_the_mount_is_a_404_in_the_envelope(
     upstream: FakeUpstream,
 ) -> None:
     async with mounted(count_tokens_with(upstream)) as client:
+        response = await client.post(f"/other{COUNT}", json=HELLO)
+        assert response.status_code == 404
         response = await client.post("/v1/messages", json=HELLO)
     assert response.status_code == 404
     assert response.json()["error"]["type"] == "not_found_error"
@@ -519,6 +526,7 @@ async def test_another_path_below_the_mount_is_a_404_in_the_envelope(
         b'{"model": "claude-sonnet", "messages": [], "x": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
         b'{"model": "claude-sonnet", "messages": [], "x": ' + b"9" * 5_000 + b"}",
         b'{"model": "claude-sonnet", "model": "claude-opus", "messages": []}',
+        json.dumps({"model": "m", "messages": [], **dict.fromkeys(map(str, range(999)))}).encode(),
         b"\xff\xfe{}",
     ],
 )
@@ -625,6 +633,21 @@ async def test_a_body_that_grows_too_large_is_a_413(
     assert response.status_code == 413
 
 
+async def test_a_body_that_stalls_is_a_504_and_holds_its_place_no_longer(
+    upstream: FakeUpstream,
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.get_running_loop().create_future()
+
+    settings = {"timeout": 0.05, "max_concurrency": 1}
+    async with mounted(count_tokens_with(upstream, settings=settings)) as client:
+        stalled = await client.post(COUNT, content=body())
+        assert stalled.status_code == 504
+        assert stalled.json()["error"]["message"] == "The request body did not arrive in time."
+        assert (await client.post(COUNT, json=HELLO)).status_code == 200
+
+
 async def test_a_body_of_just_the_allowed_size_is_counted(upstream: FakeUpstream) -> None:
     content = json.dumps(HELLO).encode()
     settings = {"max_body_bytes": len(content)}
@@ -684,6 +707,39 @@ async def test_over_the_concurrency_cap_the_429_can_be_told_from_the_providers(
     assert second.json()["error"]["type"] == "rate_limit_error"
     assert second.headers["retry-after"] == "1"
     assert second.headers["x-count-tokens-limit"] == "gateway"
+
+
+async def test_a_place_is_taken_before_the_body_is_read(upstream: FakeUpstream) -> None:
+    reading = asyncio.Event()
+
+    async def first_body() -> AsyncIterator[bytes]:
+        reading.set()
+        await asyncio.get_running_loop().create_future()
+        yield b"{"
+
+    async def second_body() -> AsyncIterator[bytes]:
+        yield b"{"
+        raise AssertionError("the body was read")
+
+    settings = {"max_concurrency": 1}
+    async with mounted(count_tokens_with(upstream, settings=settings)) as client:
+        first = asyncio.ensure_future(client.post(COUNT, content=first_body()))
+        await reading.wait()
+        second = await client.post(COUNT, content=second_body())
+        first.cancel()
+        await asyncio.wait([first])
+    assert second.status_code == 429
+
+
+async def test_a_hosts_client_that_follows_redirects_does_not_follow_them_for_us(
+    upstream: FakeUpstream,
+) -> None:
+    upstream.answers(307, location="https://elsewhere.example/")
+    following = upstream.client()
+    following.follow_redirects = True
+    async with mounted(count_tokens_with(upstream, http_client=following)) as client:
+        assert (await client.post(COUNT, json=HELLO)).status_code == 502
+    assert upstream.request.url.host == "api.anthropic.com"
 
 
 async def test_an_unexpected_failure_shows_no_exception_text(

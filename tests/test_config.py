@@ -62,6 +62,25 @@ def test_the_key_defaults_to_the_variable_and_nothing_else_does() -> None:
     assert params.api_base == "https://api.anthropic.com"
 
 
+def test_a_provider_that_is_named_apart_wins_over_the_models_name() -> None:
+    data = entry(model="claude-x", custom_llm_provider="bedrock")
+    (deployment,) = Config.from_mapping({"model_list": [data]}, KEY).deployments
+    assert (deployment.provider, deployment.params) == ("bedrock", None)
+
+
+def test_a_key_that_is_left_empty_is_a_key_that_is_not_there() -> None:
+    data = {**entry(api_base=None, extra_headers=None, timeout=None), "model_info": None}
+    assert params_of(data) == params_of(entry())
+    empty = {"model_list": None, "count_tokens": {"timeout": None}}
+    assert Config.from_mapping(empty, {}).settings.timeout == 20
+
+
+def test_no_credential_shows_in_repr_wherever_it_stands() -> None:
+    data = entry(api_key=SECRET, extra_headers={"authorization": SECRET})
+    config = Config.from_mapping({"model_list": [data], "count_tokens": {}}, {})
+    assert SECRET not in repr(config)
+
+
 def test_the_default_key_does_not_join_another_credential() -> None:
     assert params_of(entry(auth_token="token")).api_key is None
 
@@ -138,11 +157,14 @@ def test_the_settings_have_the_documented_defaults() -> None:
         ({"passthrough": {"anthropic": {}}}, KEY, True),
         ({"passthrough": {"anthropic": None}}, KEY, True),
         ({"passthrough": {"anthropic": False}}, KEY, False),
+        ({"passthrough": False}, KEY, False),
+        ({"passthrough": None}, KEY, True),
+        (None, KEY, True),
         ({"passthrough": {"anthropic": {"forward_client_credentials": True}}}, {}, True),
     ],
 )
 def test_the_passthrough_is_on_where_it_is_configured_or_has_a_key(
-    section: dict[str, Any], environ: dict[str, str], is_on: bool
+    section: dict[str, Any] | None, environ: dict[str, str], is_on: bool
 ) -> None:
     config = Config.from_mapping({"count_tokens": section}, environ)
     assert (config.settings.passthrough.anthropic is not None) is is_on
@@ -171,6 +193,14 @@ ENTRY = "model_list[0] (claude): litellm_params"
         (entry(api_base="https://[h/"), f"{ENTRY}.api_base: a URL is required"),
         (entry(api_base="https://h/a b"), f"{ENTRY}.api_base: a URL is required"),
         (entry(api_base="https://"), f"{ENTRY}.api_base: a URL is required"),
+        (entry(api_base="https://h.example/#a"), f"{ENTRY}.api_base: the URL may have a host"),
+        (entry(api_base="https://a..b/"), f"{ENTRY}.api_base: a URL is required"),
+        (entry(api_base=f"https://{'h' * 64}.example"), f"{ENTRY}.api_base: a URL is required"),
+        (entry(litellm_credential_name="team"), f"{ENTRY}.litellm_credential_name: is not supp"),
+        (
+            {**entry(), "model_info": {"id": "passthrough/anthropic"}},
+            "model_list[0] (claude): model_info.id: another deployment has it too",
+        ),
         (entry(api_base="https://h.example/?a=b"), f"{ENTRY}.api_base: the URL may have a host"),
         (entry(api_base=f"https://u:{SECRET}@h/"), f"{ENTRY}.api_base: the URL may have a host"),
         (entry(api_base="https://h:port/"), f"{ENTRY}.api_base: a URL is required"),
@@ -198,7 +228,7 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
         ({"max_concurrency": False}, "count_tokens.max_concurrency: a number is required"),
         ({"end_user_headers": "x"}, "count_tokens.end_user_headers: Input should be a valid"),
         ({"end_user_headers": ["a b"]}, "count_tokens.end_user_headers.0: it is not the name"),
-        ({"passthrough": []}, None),
+        ({"passthrough": []}, "count_tokens.passthrough: Input should be a valid dictionary"),
         ({"passthrough": "on"}, "count_tokens.passthrough: Input should be a valid dictionary"),
         (
             {"passthrough": {"openai": {}}},
@@ -223,14 +253,12 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
             },
             "count_tokens.passthrough.anthropic: forward_client_credentials excludes a credential",
         ),
-        ([], None),
+        ([], "count_tokens: Input should be a valid dictionary"),
+        (False, "count_tokens: Input should be a valid dictionary"),
         ("fast", "count_tokens: Input should be a valid dictionary"),
     ],
 )
-def test_our_own_section_is_strict(section: Any, problem: str | None) -> None:
-    if problem is None:
-        Config.from_mapping({"count_tokens": section}, KEY)  # empty, so as good as absent
-        return
+def test_our_own_section_is_strict(section: Any, problem: str) -> None:
     (said,) = problems_of({"count_tokens": section})
     assert said.startswith(problem)
 
@@ -251,20 +279,22 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
     path.write_text(
         """
         model_list:
-          - {model_name: a, litellm_params: {model: anthropic/x, api_key: os.environ/A, timeout: 1}}
+          - {model_name: a, litellm_params: {model: anthropic/x, api_key: os.environ/A, timeout: 0}}
           - {model_name: b, litellm_params: {model: anthropic/x, timeout: soon}}
           - {model_name: b, litellm_params: {model: anthropic/x}, model_info: {id: i}}
           - {model_name: c, litellm_params: {model: anthropic/x}, model_info: {id: i}}
-        count_tokens: {retries: 3}
+        count_tokens: {retries: 3, timeout: os.environ/T}
         """
     )
     with pytest.raises(ConfigError) as raised:
         CountTokens.from_yaml(path, environ=KEY)
     assert str(raised.value).splitlines() == [
+        f"{path}: count_tokens.timeout: the environment variable T is not set",
         f"{path}: count_tokens.retries: Extra inputs are not permitted",
         f"{path}: model_list[0] (a): litellm_params.api_key: the environment variable A is not set",
+        f"{path}: model_list[0] (a): litellm_params.timeout: Input should be greater than 0",
         f"{path}: model_list[1] (b): litellm_params.timeout: {NO_NUMBER}",
-        f"{path}: model_list[3] (c): model_info.id: another entry has it too",
+        f"{path}: model_list[3] (c): model_info.id: another deployment has it too",
     ]
 
 
@@ -274,8 +304,12 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
         ("", "a mapping with model_list is required"),
         ("- a", "a mapping with model_list is required"),
         ("model_list: {a: b}", "model_list: a list is required"),
-        (f"a: b\nkey: [{SECRET}", "is not YAML at line 2"),
-        ("a: \x00", "is not YAML"),
+        (f"a: b\nkey: [{SECRET}", "cannot be read as YAML at line 2"),
+        ("a: \x00", "cannot be read as YAML"),
+        ("general_settings: {start: 2026-02-30}", "cannot be read as YAML"),
+        (f"a: !!int {SECRET}", "cannot be read as YAML"),
+        (f"a: !!timestamp {SECRET}", "cannot be read as YAML"),
+        ("model_list: []\ncount_tokens: &a {passthrough: *a}", "an alias refers to itself"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str, problem: str) -> None:

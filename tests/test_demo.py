@@ -1,9 +1,13 @@
 """The demo gateway: what `make demo` starts, and that it says what it is."""
 
+import json
 import logging
 import os
+import signal
+import socket
 import subprocess
 import sys
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +17,7 @@ from count_tokens_mw import Config
 from demo_app.__main__ import CONFIG, banner, upstream_for
 from demo_app.emulator import EMULATED_KEY
 from demo_app.gateway import create_app
+from demo_app.loopback import address_of, listening
 from tests.fakes import HELLO, client_of
 from tests.shell import run_in_shell
 
@@ -50,6 +55,7 @@ async def test_every_page_of_the_gateway_says_that_it_is_emulated(demo: str) -> 
         assert "emulated" in description
         assert (await client.get("/docs")).status_code == 200
         answer = await client.post(COUNT, json=HELLO, headers=KEY)
+    assert answer.status_code == 404
     assert answer.headers["x-demo-upstream"].startswith("emulated")
 
 
@@ -80,14 +86,16 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
     with upstream_for({}) as (environ, upstream):
         app = create_app(Config.from_yaml(CONFIG, environ), upstream)
         async with app.router.lifespan_context(app), client_of(app) as client:
-            body = {**HELLO, "user": "eve", "system": "canary"}
+            body = {**HELLO, "model": "claude-3-5-sonnet", "user": "eve", "system": "canary"}
             await client.post(COUNT, json=body, headers=KEY)
             await client.get("/health")
-    count, health = (record.message for record in caplog.records)
+            await client.get("/%0AFORGED")
+    count, health, forged = (record.message for record in caplog.records)
     assert count.startswith(f"POST {COUNT} 200 ")
-    for words in ("caller=demo", "end_user=eve", "model=claude-sonnet", "tokens=", "=emulated"):
+    for words in ("caller=demo", "end_user=eve", "model=claude-3-5-sonnet", "tokens=", "=emulated"):
         assert words in count
     assert health.startswith("GET /health 200 ")
+    assert forged.startswith("GET /%0AFORGED 404 ")
     assert "canary" not in caplog.text
     assert "sk-demo" not in caplog.text
 
@@ -97,26 +105,96 @@ def test_the_models_of_the_users_description_are_configured() -> None:
     assert names[:2] == ["claude-3-5-sonnet-20241022", "claude-3-5-sonnet"]
 
 
-def test_it_starts_as_a_program_and_prints_a_line_that_works() -> None:
-    """As `make demo` runs it, but on any free port; then the printed curl line, as pasted."""
-    environ = {**os.environ, "HOST": "127.0.0.1", "PORT": "0"}
-    environ.pop("ANTHROPIC_API_KEY", None)
-    command = [sys.executable, "-m", "demo_app"]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as demo:
+def program(**environ: str) -> subprocess.Popen[str]:
+    """The demo as `make demo` runs it without a key."""
+    inherited = {name: value for name, value in os.environ.items() if name != "ANTHROPIC_API_KEY"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo_app"],
+        env={**inherited, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_as_a_program_prints_a_line_that_works_and_ends_quietly(
+    ending: signal.Signals,
+) -> None:
+    with program(HOST="127.0.0.1", PORT="0") as demo:
         assert demo.stdout is not None
         try:
             printed = "".join(iter(demo.stdout.readline, "  }'\n")) + "  }'"
             answer = run_in_shell(printed[printed.index("curl") :])
         finally:
-            demo.terminate()
+            demo.send_signal(ending)
+        _, errors = demo.communicate(timeout=30)
     assert "API key       sk-demo" in printed
     assert "Upstream      emulated" in printed
     assert answer == '{"input_tokens":14}'
+    assert "POST /v1/messages/count_tokens 200" in errors
+    assert "Traceback" not in errors
 
 
-def test_a_port_that_is_taken_is_said_and_ends_it(demo: str) -> None:
-    environ = {**os.environ, "PORT": demo.rpartition(":")[2]}
-    command = [sys.executable, "-m", "demo_app"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr.lower()
+@pytest.mark.parametrize(
+    ("port", "words"),
+    [
+        ("taken", "Address already in use; PORT=8001 make demo takes another"),
+        ("many", "PORT=many: a number up to 65535 is required"),
+        ("99999", "PORT=99999: a number up to 65535 is required"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_said_in_one_line(
+    demo: str, port: str, words: str
+) -> None:
+    if port == "taken":
+        port = demo.rpartition(":")[2]
+    with program(PORT=port) as refused:
+        _, errors = refused.communicate(timeout=30)
+    assert refused.returncode == 1
+    assert errors.strip().endswith(words)
+    assert len(errors.splitlines()) == 1
+
+
+def test_an_ipv6_address_is_printed_as_a_url() -> None:
+    with listening("::1", 0) as listener:
+        assert address_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements() -> None:
+    """asyncio sets TCP_NODELAY where the socket says that it is TCP."""
+    with listening("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.parametrize(
+    ("headers", "change", "status", "said"),
+    [
+        ({"x-api-key": None}, {}, 401, "x-api-key header is required"),
+        ({"x-api-key": "sk-other"}, {}, 401, "invalid x-api-key"),
+        ({"authorization": f"Bearer {EMULATED_KEY}"}, {}, 400, "exactly one"),
+        ({"anthropic-version": None}, {}, 400, "anthropic-version"),
+        ({"anthropic-emulate-status": "529"}, {}, 529, "emulated"),
+        ({"anthropic-emulate-status": "abc"}, {}, 400, "one of 400, 401"),
+        ({}, {"max_tokens": 1}, 400, "max_tokens: Extra inputs are not permitted"),
+        ({}, {"context_management": {}}, 400, "context_management: Extra inputs"),
+        ({}, {"model": "claude-does-not-exist"}, 404, "model: claude-does-not-exist"),
+        ({}, {"model": "\ud800"}, 404, "model: \ud800"),
+        ({}, {"messages": []}, 400, "at least one message"),
+        ({}, {"messages": [{"role": [], "content": ""}]}, 400, "messages.0.role"),
+        ({}, {"messages": [{"role": "user"}]}, 400, "messages.0.content"),
+        ({}, {"messages": [{"role": "user", "content": [{}]}]}, 400, "messages.0.content.0.type"),
+        ({}, {"messages": [{"role": "system", "content": "a"}]}, 400, "messages.0"),
+    ],
+)
+async def test_the_emulated_upstream_is_as_strict_as_the_api(
+    emulator: str, headers: dict[str, str | None], change: dict[str, Any], status: int, said: str
+) -> None:
+    proper = {"x-api-key": EMULATED_KEY, "anthropic-version": "2023-06-01"}
+    sent = {name: value for name, value in {**proper, **headers}.items() if value is not None}
+    body = json.dumps({**HELLO, **change})
+    async with httpx.AsyncClient(base_url=emulator, headers=sent) as client:
+        response = await client.post(COUNT, content=body)
+    assert response.status_code == status
+    assert said in response.json()["error"]["message"]
+    assert response.json()["request_id"] == response.headers["request-id"]

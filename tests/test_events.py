@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import functools
 import json
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -156,7 +158,54 @@ async def test_hooks_may_be_async_and_one_that_raises_changes_nothing(
         response = await client.post(COUNT, json=HELLO)
     assert response.status_code == 200
     assert len(heard) == 1
-    assert "hook broken failed with RuntimeError" in caplog.text
+    assert "broken failed with RuntimeError" in caplog.text
+    assert CANARY not in caplog.text
+
+
+async def test_a_request_that_a_task_group_cancels_still_reaches_every_hook(
+    upstream: FakeUpstream,
+) -> None:
+    """As a host with Starlette's `BaseHTTPMiddleware` or anyio's `fail_after` cancels."""
+    heard: list[str] = []
+    transport = StalledTransport()
+
+    async def to_database(event: CountEvent) -> None:
+        await asyncio.sleep(0)
+        heard.append("database")
+
+    count_tokens = count_tokens_with(
+        upstream,
+        http_client=httpx.AsyncClient(transport=transport),
+        hooks=[to_database, lambda event: heard.append("log")],
+    )
+    async with anyio.create_task_group() as group:
+        group.start_soon(count_tokens.count, HELLO)
+        await transport.asked.wait()
+        group.cancel_scope.cancel()
+    assert heard == ["database", "log"]
+
+
+async def test_an_async_hook_that_hangs_is_ended_and_logged(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("count_tokens_mw.hooks._HOOK_SECONDS", 0.01)
+
+    async def hang(event: CountEvent) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    assert (await count_tokens_with(upstream, hooks=[hang]).count(HELLO)).input_tokens == 14
+    assert "hang failed with TimeoutError" in caplog.text
+
+
+async def test_what_a_hook_was_made_with_is_not_logged(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write(event: CountEvent, dsn: str) -> None:
+        raise OSError
+
+    hook = functools.partial(write, dsn=f"postgres://u:{CANARY}@h")
+    await count_tokens_with(upstream, hooks=[hook]).count(HELLO)
+    assert "hook partial failed with OSError" in caplog.text
     assert CANARY not in caplog.text
 
 

@@ -93,6 +93,15 @@ def test_importing_the_package_loads_no_client_and_no_provider() -> None:
     }
 
 
+def test_nothing_is_opened_and_no_client_loaded_before_the_first_count() -> None:
+    made = (
+        "from count_tokens_mw import CountTokens, Config; environ = {'ANTHROPIC_API_KEY': 'k'}; "
+        "entry = {'model_name': 'm', 'litellm_params': {'model': 'anthropic/m'}}; "
+        "ready = CountTokens(Config.from_mapping({'model_list': [entry]}, environ)); ready.routes"
+    )
+    assert loaded_by(made) & {"httpx", "aiohttp", "count_tokens_mw.providers.anthropic"} == set()
+
+
 def test_a_service_that_uses_only_anthropic_loads_no_other_providers_library() -> None:
     loaded = loaded_by("import count_tokens_mw.providers.anthropic")
     assert "aiohttp" in loaded

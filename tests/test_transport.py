@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
 
 import aiohttp
 import httpx
@@ -12,7 +13,7 @@ import pytest
 
 from count_tokens_mw import CountError, CountTokens, DeadlineExceeded, UpstreamUnusable
 from count_tokens_mw.providers._http import HttpClient, transport_errors
-from tests.fakes import HELLO, FakeUpstream, count_tokens_with
+from tests.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
 
 Reply: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 COUNTED = b'HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{"input_tokens": 14}'
@@ -112,6 +113,51 @@ async def test_a_broken_answer_is_a_502_that_says_so(reply: Reply, words: str) -
         with pytest.raises(UpstreamUnusable, match=words):
             await count_tokens.count(HELLO)
     assert len(server.heads) == 1
+
+
+async def test_a_reason_phrase_that_is_no_ascii_is_no_failure_of_ours() -> None:
+    reply = sending(COUNTED.replace(b"200 OK", b"200 \xe9"))
+    async with raw_server(reply) as server, counting_at(server.url) as count_tokens:
+        with pytest.raises(UpstreamUnusable):
+            await count_tokens.count(HELLO)
+
+
+@pytest.mark.parametrize("host", ["1.2.3.999", "xn--"])
+async def test_a_host_that_is_none_is_a_502(host: str) -> None:
+    async with counting_at(f"http://{host}:9") as count_tokens:
+        with pytest.raises(UpstreamUnusable):
+            await count_tokens.count(HELLO)
+
+
+async def test_the_passthroughs_query_says_the_same_upstream() -> None:
+    query = "beta=true&a=%2F%7E&b=c%20d+e&f="
+    async with raw_server(sending(COUNTED)) as server:
+        settings = {"passthrough": {"anthropic": {"api_base": server.url}}}
+        count_tokens = count_tokens_with(FakeUpstream(), settings=settings, http_client=None)
+        async with count_tokens.lifespan(), mounted(count_tokens) as client:
+            path = "/anthropic/v1/messages/count_tokens"
+            assert (await client.post(f"{path}?{query}", json=HELLO)).status_code == 200
+    target = server.heads[0].split(b" ")[1].decode()
+    assert target.startswith("/v1/messages/count_tokens?")
+    assert parse_qsl(target.partition("?")[2], True) == parse_qsl(query, True)
+
+
+async def test_more_counts_than_any_pools_default_are_under_way_at_once() -> None:
+    many = 300
+    released = asyncio.Event()
+
+    async def when_all_are_there(writer: asyncio.StreamWriter) -> None:
+        if len(server.heads) == many:
+            released.set()
+        await released.wait()
+        await sending(COUNTED)(writer)
+
+    async with (
+        raw_server(when_all_are_there) as server,
+        counting_at(server.url, max_concurrency=many) as count_tokens,
+    ):
+        counts = await asyncio.gather(*(count_tokens.count(HELLO) for _ in range(many)))
+    assert len(counts) == server.connections == many
 
 
 async def test_a_port_where_nobody_listens_is_a_502() -> None:

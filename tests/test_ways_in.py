@@ -1,8 +1,10 @@
 """How a host takes us in: mount, spliced routes, or a call; and what is opened and closed."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -27,7 +29,7 @@ from count_tokens_mw import (
     host_user,
 )
 from demo_app.emulator import EMULATED_KEY
-from tests.fakes import CONFIG, HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
+from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 PASSTHROUGH = "/anthropic/v1/messages/count_tokens"
@@ -224,13 +226,22 @@ async def test_a_count_without_http_raises_what_http_would_answer(upstream: Fake
     assert [event.status for event in hook.events] == [501, 429]
 
 
+async def test_any_mapping_and_any_sequence_can_be_counted(upstream: FakeUpstream) -> None:
+    message = MappingProxyType({"role": "user", "content": deque([{"type": "text", "text": "a"}])})
+    body = MappingProxyType({"model": "claude-sonnet", "messages": (message,)})
+    assert (await count_tokens_with(upstream).count(body)).input_tokens == 14
+    assert upstream.body["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "a"}]}
+    ]
+
+
 class Looping(list[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.append(self)
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), Looping()])
+@pytest.mark.parametrize("value", [object(), b"bytes", float("nan"), float("inf"), Looping()])
 async def test_a_value_that_json_cannot_hold_is_refused(upstream: FakeUpstream, value: Any) -> None:
     with pytest.raises(InvalidRequest):
         await count_tokens_with(upstream).count({**HELLO, "system": value})
@@ -328,12 +339,3 @@ async def test_as_the_outermost_app_we_answer_the_servers_lifespan(upstream: Fak
 
     await count_tokens_with(upstream)({"type": "lifespan"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-
-
-def test_nothing_is_opened_and_nothing_imported_before_the_first_count() -> None:
-    count_tokens = CountTokens.from_yaml(
-        "demo_app/config.yaml",
-        environ={"ANTHROPIC_API_KEY": "k", "ANTHROPIC_API_BASE": "http://127.0.0.1:1"},
-    )
-    assert len(count_tokens.routes) == 4
-    assert CONFIG["model_list"]

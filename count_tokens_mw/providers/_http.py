@@ -17,8 +17,10 @@ from count_tokens_mw.types import TokenCount, UpstreamAnswer, UpstreamCall
 
 __all__ = ["HttpClient", "count_from", "transport_errors", "upstream_error"]
 
-_CONNECTIONS: Final = 256
 _KEEPALIVE_SECONDS: Final = 30.0
+# What the libraries let through from below: names that are no host names, sockets that fail,
+# answers with bytes that are not text.
+_STRAY: Final = (httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError)
 _LONGEST_MESSAGE: Final = 2000
 _PASSED_ON: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
 _PASSED_ON_PREFIX: Final = "anthropic-ratelimit-"
@@ -74,14 +76,12 @@ def _open_client() -> httpx.AsyncClient:
     """httpx's API over aiohttp's transport, which answers several times as many requests.
 
     No proxy, certificate or netrc from the environment; no cookie is kept between callers; no
-    timeout of its own, since the count's deadline is over all of it.
+    timeout and no limit of its own, since the count's deadline and `max_concurrency` are over it.
     """
     tls = httpx.create_ssl_context(trust_env=False)
 
     def open_session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=tls
-        )
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=tls)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     return httpx.AsyncClient(
@@ -108,7 +108,7 @@ def transport_errors(provider: str) -> Iterator[None]:
         if broken and not isinstance(error.__cause__, TimeoutError):
             raise _unreachable(provider) from error
         raise DeadlineExceeded(f"{provider} did not answer in time.") from error
-    except (httpx.HTTPError, aiohttp.ClientError) as error:
+    except (httpx.HTTPError, aiohttp.ClientError, *_STRAY) as error:
         raise _unreachable(provider) from error
 
 
@@ -165,7 +165,7 @@ def _passed_on(answer: UpstreamAnswer) -> Mapping[str, str]:
 
 def _json_object(body: bytes) -> Mapping[str, object]:
     try:
-        said = json.loads(body)
+        said = json.loads(body.decode())
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

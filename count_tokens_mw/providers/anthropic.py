@@ -58,8 +58,9 @@ class Anthropic:
 
 
 class AnthropicPassthrough:
-    """Anthropic's API as it is: body, native headers and query go through untouched.
+    """Anthropic's API as it is: body, native headers and query go through.
 
+    The body byte for byte; of the query, the HTTP library may write an escape anew (`%7E` as `~`).
     Under the gateway's credential, or under the caller's where that is configured.
     """
 
