@@ -74,7 +74,7 @@ def main() -> None:
         suppress(KeyboardInterrupt),
     ):
         app = create_app(Config.from_yaml(CONFIG, environ), upstream)
-        print(banner(address_of(listener), upstream), flush=True)
+        print(banner(address_of(*listener.getsockname()), upstream), flush=True)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=3
         )

@@ -31,9 +31,8 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
-    """The base URL of a listening socket."""
-    host, port = listener.getsockname()[:2]
+def address_of(host: str, port: int, *_: object) -> str:
+    """The base URL of what `getsockname` tells of a listening socket."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -50,7 +49,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            yield address_of(listener)
+            yield address_of(*listener.getsockname())
         finally:
             server.should_exit = True
             thread.join()

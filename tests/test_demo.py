@@ -157,8 +157,8 @@ def test_an_address_that_cannot_be_had_is_said_in_one_line(
 
 
 def test_an_ipv6_address_is_printed_as_a_url() -> None:
-    with listening("::1", 0) as listener:
-        assert address_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+    assert address_of("::1", 8000, 0, 0) == "http://[::1]:8000"
+    assert address_of("127.0.0.1", 8000) == "http://127.0.0.1:8000"
 
 
 def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements() -> None:
