@@ -10,10 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
 from count_tokens_mw.errors import ConfigError
-from count_tokens_mw.params import Amount, AnthropicParams, HeaderName, PassthroughParams, Seconds
+from count_tokens_mw.params import (
+    AnthropicParams,
+    AzureParams,
+    BedrockParams,
+    GeminiParams,
+    Params,
+    PassthroughParams,
+    VertexParams,
+)
+from count_tokens_mw.value_types import Amount, HeaderName, Seconds
 
 __all__ = ["PASSTHROUGH_ID", "Config", "Deployment", "PassthroughSettings", "Settings"]
 
@@ -21,6 +30,14 @@ PASSTHROUGH_ID: Final = "passthrough/anthropic"
 """The deployment id of the pass-through, which no entry may have."""
 
 _REFERENCE: Final = "os.environ/"
+
+_PARAMS: Final[Mapping[str, type[Params]]] = {
+    "anthropic": AnthropicParams,
+    "azure_ai": AzureParams,
+    "bedrock": BedrockParams,
+    "gemini": GeminiParams,
+    "vertex_ai": VertexParams,
+}
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -38,7 +55,7 @@ class Deployment(BaseModel):
     model_name: str
     provider: str
     upstream_model: str
-    params: AnthropicParams | None
+    params: SerializeAsAny[Params] | None
 
 
 class PassthroughSettings(BaseModel):
@@ -174,13 +191,21 @@ class _Reader:
         named = entry.litellm_params.get("custom_llm_provider")
         provider, upstream_model = _provider_of(model, named)
         params = None
-        if provider == "anthropic":
+        if _may_count(provider, upstream_model):
             if "litellm_credential_name" in entry.litellm_params:
                 # Ignored, it would be another account's key that is used.
                 self.problems.append(f"{place}.litellm_credential_name: is not supported")
             # Entries of other providers may refer to variables that only their proxy has.
+            model_type = _PARAMS[provider]
+            given = {
+                **entry.litellm_params,
+                "base_model": (entry.model_info or {}).get("base_model"),
+            }
             params = self._loaded(
-                AnthropicParams, entry.litellm_params, place, self._with_default_key
+                model_type,
+                given,
+                place,
+                lambda params: model_type.completed(params, self.environ),
             )
         return Deployment(
             id=id_,
@@ -205,15 +230,9 @@ class _Reader:
         if anthropic is None and self.environ.get("ANTHROPIC_API_KEY"):
             anthropic = {}
         if isinstance(anthropic, Mapping):
-            anthropic = self._with_default_key(anthropic)
+            anthropic = PassthroughParams.completed(anthropic, self.environ)
         passthrough = {**passthrough, "anthropic": None if anthropic is False else anthropic}
         return {**section, "passthrough": passthrough}
-
-    def _with_default_key(self, params: Mapping[str, object]) -> Mapping[str, object]:
-        own = ("api_key", "auth_token", "forward_client_credentials")
-        if any(params.get(name) is not None for name in own):
-            return params
-        return {**params, "api_key": self.environ.get("ANTHROPIC_API_KEY") or None}
 
     def _loaded(
         self,
@@ -254,6 +273,12 @@ class _Reader:
                 if place + key not in self._unset:
                     self.problems.append(f"{place}{key}: {words}")
             return None
+
+
+def _may_count(provider: str, upstream_model: str) -> bool:
+    # Azure AI has models of many makers, and only Claude's can be counted there.
+    is_other = provider == "azure_ai" and not upstream_model.startswith(("claude", "*"))
+    return provider in _PARAMS and not is_other
 
 
 def _provider_of(model: str, named: object) -> tuple[str, str]:

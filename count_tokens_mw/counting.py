@@ -124,7 +124,7 @@ class Counter:
     async def _ask(
         self, deployment: Deployment, request: CountRequest, deadline: float
     ) -> TokenCount:
-        provider = self._providers.get(deployment)
+        provider = await self._providers.get(deployment)
         call = provider.prepare(replace(request, model=deployment.upstream_model))
         own_timeout = deployment.params.timeout if deployment.params else None
         if own_timeout is not None:

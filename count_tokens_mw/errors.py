@@ -14,7 +14,8 @@
         ├── TooManyRequests            429  rate_limit_error    our own cap
         ├── ClientClosedRequest        499  api_error           nobody is left to answer
         ├── InternalError              500  api_error           a fault of ours or the host's
-        ├── CannotCount                501  api_error           never asked upstream
+        ├── CredentialsUnavailable     500  api_error           ours, for the provider
+        ├── CannotCount                501  api_error           the provider has no count for it
         ├── UpstreamUnusable           502  api_error           unreachable, cut off, or nonsense
         ├── DeadlineExceeded           504  timeout_error
         ├── Refused                    whatever status the host's HTTPException has
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigError",
     "CountError",
     "CountTokensError",
+    "CredentialsUnavailable",
     "DeadlineExceeded",
     "ErrorType",
     "InternalError",
@@ -186,8 +188,15 @@ class InternalError(CountError):
     status = 500
 
 
+class CredentialsUnavailable(CountError):
+    """The gateway's own credentials for the provider cannot be had: not found, or not renewed."""
+
+    status = 500
+    default_headers: ClassVar = {"x-should-retry": "false"}
+
+
 class CannotCount(CountError):
-    """The provider has no counting API for this model: an answer of its own, never a guess."""
+    """The provider cannot count this model or this content: an answer of its own, never a guess."""
 
     status = 501
     default_headers: ClassVar = {"x-should-retry": "false"}
@@ -218,7 +227,8 @@ class UpstreamError(CountError):
 
     `body` holds its bytes if they already are Anthropic's error envelope: clients match on the
     words, so these are passed on unchanged. It is None where the envelope has to be built from
-    `message`. `error_type` is what the upstream itself called the error, in the former case.
+    `message`. `code` is the upstream's own name for the error, for the event: Anthropic's
+    `error.type`, Google's `status` or `reason`, AWS's exception.
     """
 
     def __init__(
@@ -228,9 +238,9 @@ class UpstreamError(CountError):
         *,
         headers: Mapping[str, str],
         body: bytes | None = None,
-        error_type: str | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(message, headers=headers)
         self.status = status
         self.body = body
-        self.error_type = error_type
+        self.code = code

@@ -26,7 +26,8 @@ class Attempt:
     """One deployment that was tried. `duration` is in seconds.
 
     `status` is the upstream's HTTP status, or ours where it did not answer (502, 504) or was not
-    asked (501); `error_type` is None for a count.
+    asked (501); `error_type` is None for a count. `upstream_code` is the upstream's own name for
+    its error: Anthropic's `error.type`, Google's `status` or `reason`, AWS's exception.
     """
 
     deployment: str
@@ -34,6 +35,7 @@ class Attempt:
     upstream_model: str
     status: int
     error_type: str | None
+    upstream_code: str | None
     upstream_request_id: str | None
     duration: float
 

@@ -73,6 +73,11 @@ class JsonObject:
             # Python's own limit on the digits of an integer, sys.set_int_max_str_digits.
             raise ValueError("a number in it has too many digits") from None
 
+    @property
+    def value(self) -> dict[str, JsonValue]:
+        """The whole object, parsed."""
+        return {member.name: member.value for member in self.members}
+
     def get(self, name: str) -> JsonValue:
         """The value of a member, None if there is none of that name."""
         return next((member.value for member in self.members if member.name == name), None)

@@ -1,12 +1,14 @@
 """What a deployment is configured with, for each provider: `litellm_params` as frozen models.
 
-The names are LiteLLM's: https://docs.litellm.ai/docs/providers/anthropic
+The names are LiteLLM's: https://docs.litellm.ai/docs/providers. `completed` of a model adds what is
+taken from the environment where the file does not say it.
 """
 
+import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Self, TypeAlias
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -19,101 +21,97 @@ from pydantic import (
     model_validator,
 )
 
+from count_tokens_mw.value_types import (
+    BaseUrl,
+    Credential,
+    ExtraHeaders,
+    HeaderName,
+    PathSegment,
+    Seconds,
+)
+
 __all__ = [
     "ANTHROPIC_API",
-    "Amount",
+    "GEMINI_API",
     "AnthropicParams",
-    "HeaderName",
+    "AzureParams",
+    "BedrockParams",
+    "GeminiParams",
+    "Params",
     "PassthroughParams",
-    "Seconds",
+    "VertexParams",
 ]
 
 ANTHROPIC_API: Final = "https://api.anthropic.com"
+GEMINI_API: Final = "https://generativelanguage.googleapis.com"
 
-# Ours to set: each of them describes how the request is framed.
-_FRAMING: Final = {"connection", "content-encoding", "content-length", "transfer-encoding"}
-_ENDPOINT: Final = re.compile(r"(/v1(/messages(/count_tokens)?)?)?/*$")
-_NO_URL: Final = f"a URL is required, as in {ANTHROPIC_API}"
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
-_PRINTABLE: Final = re.compile(r"[\x20-\x7e]*").fullmatch
+Raw: TypeAlias = Mapping[str, object]
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a number is required")
-    return value
+def _without(pattern: str) -> AfterValidator:
+    """Takes from a base URL what of the endpoint was written too."""
+    return AfterValidator(lambda url: re.sub(f"{pattern}$", "", url))
 
 
-def _usable_credential(credential: SecretStr) -> SecretStr:
-    if not _VISIBLE(credential.get_secret_value()):
-        raise ValueError("it is empty, or has a space, a line break or another unusable character")
-    return credential
+MessagesUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/v1(/messages(/count_tokens)?)?")]
+GoogleUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/(v1|v1beta|v1beta1)(/.*)?")]
 
 
-def _base_url(url: str) -> str:
-    """The part before `/v1/messages/count_tokens`, however much of that was written too."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        (parts.hostname or "").encode("idna")
-    except ValueError:  # its text quotes the URL
-        raise ValueError(_NO_URL) from None
-    if not usable or not _VISIBLE(url):
-        raise ValueError(_NO_URL)
-    if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError("the URL may have a host and a path, and nothing more")
-    return f"{parts.scheme}://{parts.netloc}{_ENDPOINT.sub('', parts.path, count=1)}"
+class Params(BaseModel):
+    """What every deployment has. `timeout` is in seconds, for one attempt."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    timeout: Seconds | None = None
+
+    @classmethod
+    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
+        """The parameters with what the environment says where they do not."""
+        return params
 
 
-def _header_name(name: str) -> str:
-    if not _HEADER_NAME(name):
-        raise ValueError("it is not the name of a header")
-    return name.lower()
-
-
-def _extra_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    for name, value in headers.items():
-        if not _HEADER_NAME(name) or not _PRINTABLE(value):
-            raise ValueError("a header has characters that it may not have")
-        if name.lower() in _FRAMING:
-            raise ValueError(f"{name} cannot be set")
-    return {name.lower(): value for name, value in headers.items()}
-
-
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
-Amount: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Field(gt=0)]
-Credential: TypeAlias = Annotated[SecretStr, AfterValidator(_usable_credential)]
-BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
-HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
-ExtraHeaders: TypeAlias = Annotated[Mapping[str, str], AfterValidator(_extra_headers)]
-
-
-class AnthropicParams(BaseModel):
+class AnthropicParams(Params):
     """How to reach Anthropic, or a server that speaks its format, and as whom.
 
     One of `api_key` (sent as `x-api-key`; an OAuth token `sk-ant-oat…` as bearer) and `auth_token`
     (sent as bearer). Without either, the key is that of ANTHROPIC_API_KEY; where that is not set
     either, a server other than Anthropic's is asked without a credential.
-    `api_base` is the server with or without `/v1/messages`. `timeout` is in seconds, for one
-    attempt. `extra_headers` win over the caller's; their betas are added to the caller's.
+    `api_base` is the server with or without `/v1/messages`. `extra_headers` win over the caller's;
+    their betas are added to the caller's.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     api_key: Credential | None = None
     auth_token: Credential | None = None
-    api_base: BaseUrl = Field(ANTHROPIC_API, validation_alias=AliasChoices("api_base", "base_url"))
-    timeout: Seconds | None = None
+    api_base: MessagesUrl = Field(
+        ANTHROPIC_API, validation_alias=AliasChoices("api_base", "base_url")
+    )
     extra_headers: ExtraHeaders = Field({}, repr=False)
+
+    @classmethod
+    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
+        own = ("api_key", "auth_token", "forward_client_credentials")
+        if any(params.get(name) is not None for name in own):
+            return params
+        return {**params, "api_key": environ.get("ANTHROPIC_API_KEY") or None}
+
+    @property
+    def messages_base(self) -> str:
+        """The URL under which `/v1/messages/count_tokens` is."""
+        return self.api_base
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
         if self.api_key and self.auth_token:
             raise ValueError("api_key and auth_token cannot both be given")
-        if not self._has_credential() and self.api_base == ANTHROPIC_API:
-            raise ValueError("api_key is missing, and ANTHROPIC_API_KEY is not set")
+        missing = self._missing()
+        if missing:
+            raise ValueError(missing)
         return self
+
+    def _missing(self) -> str | None:
+        if self._has_credential() or self.api_base != ANTHROPIC_API:
+            return None
+        return "api_key is missing, and ANTHROPIC_API_KEY is not set"
 
     def _has_credential(self) -> bool:
         return bool(self.api_key or self.auth_token)
@@ -139,3 +137,137 @@ class PassthroughParams(AnthropicParams):
 
     def _has_credential(self) -> bool:
         return self.forward_client_credentials or super()._has_credential()
+
+
+class AzureParams(AnthropicParams):
+    """Claude in Azure AI Foundry: a resource's own host, and the deployment's name as the model.
+
+    `api_base` is `https://{resource}.services.ai.azure.com`, with or without `/anthropic`.
+    """
+
+    @classmethod
+    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
+        return params  # Anthropic's key is not for Microsoft's hosts
+
+    @property
+    def messages_base(self) -> str:
+        return self.api_base.removesuffix("/anthropic") + "/anthropic"
+
+    def _missing(self) -> str | None:
+        if self._has_credential() and self.api_base != ANTHROPIC_API:
+            return None
+        return "api_base, and api_key or auth_token, are required"
+
+
+class GeminiParams(Params):
+    """The Gemini API (AI Studio). The key defaults to GEMINI_API_KEY, then GOOGLE_API_KEY."""
+
+    api_key: Credential
+    api_base: GoogleUrl = Field(GEMINI_API, validation_alias=AliasChoices("api_base", "base_url"))
+
+    @classmethod
+    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
+        if params.get("api_key") is not None:
+            return params
+        key = environ.get("GEMINI_API_KEY") or environ.get("GOOGLE_API_KEY")
+        return {**params, "api_key": key} if key else params
+
+
+def _credentials_info(value: object) -> object:
+    """`vertex_credentials` as LiteLLM takes them: a mapping, its JSON text, or a path to it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        text = value if value.lstrip().startswith("{") else Path(value).read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    except ValueError:  # its text quotes the credentials
+        raise ValueError("it is neither JSON nor the path of a JSON file") from None
+
+
+class VertexParams(Params):
+    """Vertex AI. Without `vertex_credentials`, Google's application default credentials are used.
+
+    Tokens are counted at `vertex_count_tokens_location`, else at `vertex_location`. The project is
+    that of the credentials where `vertex_project` does not say it. `api_base` replaces scheme and
+    host. `strip_version` takes a model's `@date` off, and `forward_beta` sends `anthropic-beta`;
+    Vertex has at times refused each of them.
+    """
+
+    vertex_location: PathSegment | None = None
+    vertex_count_tokens_location: PathSegment | None = None
+    vertex_project: PathSegment | None = None
+    vertex_credentials: Annotated[dict[str, object], BeforeValidator(_credentials_info)] | None = (
+        Field(None, repr=False)
+    )
+    api_base: GoogleUrl | None = None
+    strip_version: bool = False
+    forward_beta: bool = False
+
+    @property
+    def location(self) -> str:
+        """Where tokens are counted."""
+        return self.vertex_count_tokens_location or self.vertex_location or ""
+
+    @property
+    def project(self) -> str | None:
+        """The configured project, None if only the default credentials know it."""
+        named = (self.vertex_credentials or {}).get("project_id")
+        return self.vertex_project or (named if isinstance(named, str) else None)
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.location:
+            raise ValueError("vertex_location or vertex_count_tokens_location is required")
+        return self
+
+
+class BedrockParams(Params):
+    """Amazon Bedrock. Credentials are looked for in the order of the fields, then AWS's own chain.
+
+    `count_tokens_via` says which API counts: the runtime's CountTokens, bedrock-mantle, or the
+    second where the first does not support the model. `count_tokens_model` is the foundation model
+    to count for, and `base_model` the one that an ARN stands for. `bedrock_betas` replaces the list
+    of betas that the runtime is known to take.
+    """
+
+    aws_region_name: PathSegment
+    api_key: Credential | None = None
+    aws_web_identity_token: SecretStr | None = None
+    aws_role_name: str | None = None
+    aws_session_name: str = "count-tokens-mw"
+    aws_external_id: str | None = None
+    aws_access_key_id: Credential | None = None
+    aws_secret_access_key: Credential | None = None
+    aws_session_token: Credential | None = None
+    aws_profile_name: str | None = None
+    aws_sts_endpoint: BaseUrl | None = None
+    aws_bedrock_runtime_endpoint: BaseUrl | None = None
+    aws_bedrock_mantle_endpoint: MessagesUrl | None = None
+    bedrock_mantle_service_name: PathSegment = "bedrock-mantle"
+    count_tokens_via: Literal["auto", "runtime", "mantle"] = "auto"
+    count_tokens_model: str | None = None
+    base_model: str | None = None
+    bedrock_betas: tuple[HeaderName, ...] | None = None
+
+    @classmethod
+    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
+        added: dict[str, object] = {}
+        if "aws_region_name" not in params:
+            region = re.search(r"(?:^|/)([a-z]{2}(?:-[a-z]+)+-\d)/", str(params.get("model")))
+            names = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+            found = (environ[name] for name in names if environ.get(name))
+            added["aws_region_name"] = region[1] if region else next(found, None)
+        own = ("api_key", "aws_access_key_id", "aws_profile_name", "aws_role_name")
+        if not any(name in params for name in own) and environ.get("AWS_BEARER_TOKEN_BEDROCK"):
+            added["api_key"] = environ["AWS_BEARER_TOKEN_BEDROCK"]
+        return {**params, **{name: value for name, value in added.items() if value is not None}}
+
+    @model_validator(mode="after")
+    def _whole_credentials(self) -> Self:
+        if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
+            raise ValueError("aws_access_key_id and aws_secret_access_key belong together")
+        if self.aws_web_identity_token and not self.aws_role_name:
+            raise ValueError("aws_web_identity_token requires aws_role_name")
+        return self

@@ -63,6 +63,7 @@ class Trace:
     ) -> None:
         """Record one attempt that began at `started`, by `time.perf_counter()`."""
         status, error_type = _result(outcome)
+        code = outcome.code if isinstance(outcome, UpstreamError) else None
         self.attempts.append(
             Attempt(
                 deployment=deployment,
@@ -70,6 +71,7 @@ class Trace:
                 upstream_model=_label(upstream_model) or "",
                 status=status,
                 error_type=error_type,
+                upstream_code=_label(code),
                 upstream_request_id=outcome.headers.get("request-id"),
                 duration=time.perf_counter() - started,
             )
@@ -111,8 +113,10 @@ class Trace:
 def _result(outcome: TokenCount | CountError) -> tuple[int, str | None]:
     if isinstance(outcome, TokenCount):
         return 200, None
-    own_word = outcome.error_type if isinstance(outcome, UpstreamError) else None
-    return outcome.status, own_word or outcome.type
+    # Anthropic's own word, which may be one that we do not know yet.
+    if isinstance(outcome, UpstreamError) and outcome.body is not None:
+        return outcome.status, _label(outcome.code)
+    return outcome.status, outcome.type
 
 
 def _label(value: object) -> str | None:

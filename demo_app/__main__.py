@@ -4,42 +4,23 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import suppress
 
 import uvicorn
 
-from count_tokens_mw import Config
-from demo_app.emulator import EMULATED_KEY, emulated_anthropic
 from demo_app.gateway import API_KEYS, create_app
-from demo_app.loopback import address_of, listening, serving
-
-CONFIG = Path(__file__).with_name("config.yaml")
-
-
-@contextmanager
-def upstream_for(environ: Mapping[str, str]) -> Iterator[tuple[Mapping[str, str], str]]:
-    """Anthropic itself where there is a key for it, else an emulated upstream.
-
-    Yields the environment for the configuration, and the upstream in words.
-    """
-    if environ.get("ANTHROPIC_API_KEY"):
-        base = environ.get("ANTHROPIC_API_BASE") or "https://api.anthropic.com"
-        yield {**environ, "ANTHROPIC_API_BASE": base}, f"live ({base})"
-        return
-    with serving(emulated_anthropic()) as url:
-        emulated = {"ANTHROPIC_API_KEY": EMULATED_KEY, "ANTHROPIC_API_BASE": url}
-        yield {**environ, **emulated}, "emulated (invented counts; set ANTHROPIC_API_KEY for real)"
+from demo_app.loopback import address_of, listening
+from demo_app.upstreams import Upstreams, configured
 
 
-def banner(address: str, upstream: str) -> str:
+def banner(address: str, upstreams: Upstreams) -> str:
     """What a newcomer needs: where it is, the key, and a line to paste."""
     key = next(iter(API_KEYS))
     return f"""
   Demo gateway  {address}
   API key       {key}
-  Upstream      {upstream}
+  Upstreams     {upstreams.words}
 
 Paste this into another terminal:
 
@@ -70,15 +51,15 @@ def main() -> None:
     logging.getLogger("demo_app").setLevel(logging.INFO)
     with (
         listener_for(os.environ) as listener,
-        upstream_for(os.environ) as (environ, upstream),
+        configured(os.environ) as (config, upstreams),
         suppress(KeyboardInterrupt),
     ):
-        app = create_app(Config.from_yaml(CONFIG, environ), upstream)
-        print(banner(address_of(*listener.getsockname()), upstream), flush=True)
-        config = uvicorn.Config(
+        app = create_app(config, upstreams)
+        print(banner(address_of(*listener.getsockname()), upstreams), flush=True)
+        server = uvicorn.Config(
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=3
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(server).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from count_tokens_mw import Caller, Config, CountEvent, CountTokens
+from demo_app.upstreams import Upstreams
 
 __all__ = ["API_KEYS", "AccessLog", "create_app"]
 
@@ -30,15 +31,16 @@ def key_owner(request: Request) -> str:
     raise HTTPException(401, "Unknown API key.", headers={"www-authenticate": "Bearer"})
 
 
-def create_app(config: Config, upstream: str) -> FastAPI:
-    """The gateway. `upstream` says in words who counts, and is shown wherever a person looks."""
+def create_app(config: Config, upstreams: Upstreams) -> FastAPI:
+    """The gateway. Whose counts are emulated is shown wherever a person looks."""
+    upstream = upstreams.words
     count_tokens = CountTokens(config, authenticate=lambda request: Caller(key_owner(request)))
     app = FastAPI(
         title="Demo gateway",
         description=f"Tokens are counted by: **{upstream}**.",
         lifespan=count_tokens.lifespan,
     )
-    app.add_middleware(AccessLog, upstream=upstream)
+    app.add_middleware(AccessLog, upstreams=upstreams)
     app.router.routes.extend(count_tokens.routes)
 
     @app.get("/")
@@ -60,9 +62,9 @@ def create_app(config: Config, upstream: str) -> FastAPI:
 class AccessLog:
     """One line for each request; for a count, with what its event says."""
 
-    def __init__(self, app: ASGIApp, upstream: str) -> None:
+    def __init__(self, app: ASGIApp, upstreams: Upstreams) -> None:
         self.app = app
-        self.upstream = upstream
+        self.upstreams = upstreams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,7 +78,9 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-demo-upstream"] = self.upstream
+                event = scope["state"].get("count_tokens")
+                label = self.upstreams.label(event.provider if event else None)
+                MutableHeaders(scope=message)["x-demo-upstream"] = label
             await send(message)
 
         try:
@@ -84,21 +88,18 @@ class AccessLog:
         finally:
             took = (time.perf_counter() - started) * 1000
             words = [scope["method"], quote(scope["path"]), str(status), f"{took:.0f}ms"]
-            words += _about(scope["state"].get("count_tokens"))
-            _log.info("%s upstream=%s", " ".join(words), self.upstream.partition(" ")[0])
+            event = scope["state"].get("count_tokens")
+            _log.info(" ".join(words + (self._about(event) if event else [])))
 
-
-def _about(event: CountEvent | None) -> list[str]:
-    if event is None:
-        return []
-    caller = event.caller.id if event.caller else None
-    facts = {
-        "caller": caller,
-        "end_user": event.end_user,
-        "model": event.model,
-        "tokens": event.input_tokens,
-        "error": event.error_type,
-        # The client sees the upstream's id where there is one.
-        "request_id": event.upstream_request_id or event.request_id,
-    }
-    return [f"{name}={value}" for name, value in facts.items() if value is not None]
+    def _about(self, event: CountEvent) -> list[str]:
+        facts = {
+            "caller": event.caller.id if event.caller else None,
+            "end_user": event.end_user,
+            "model": event.model,
+            "tokens": event.input_tokens,
+            "error": event.error_type,
+            # The client sees the upstream's id where there is one.
+            "request_id": event.upstream_request_id or event.request_id,
+            "upstream": self.upstreams.label(event.provider) if event.provider else None,
+        }
+        return [f"{name}={value}" for name, value in facts.items() if value is not None]

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from count_tokens_mw import Config
-from demo_app.__main__ import CONFIG, upstream_for
-from demo_app.emulator import emulated_anthropic
+from demo_app.emulators import emulated_anthropic
 from demo_app.gateway import create_app
 from demo_app.loopback import serving
+from demo_app.upstreams import configured
 from tests.fakes import FakeUpstream
 
 
@@ -26,10 +25,7 @@ def upstream() -> FakeUpstream:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
     """The base URL of the demo gateway, started as `make demo` starts it without any key."""
-    with (
-        upstream_for({}) as (environ, words),
-        serving(create_app(Config.from_yaml(CONFIG, environ), words)) as url,
-    ):
+    with configured({}) as (config, upstreams), serving(create_app(config, upstreams)) as url:
         yield url
 
 

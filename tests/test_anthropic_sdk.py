@@ -8,7 +8,7 @@ import anthropic
 import httpx
 import pytest
 
-from demo_app.emulator import count
+from demo_app.emulators import count
 from tests.requests import HELLO, INVENTED_BLOCK, STANDARD
 
 MODEL = "claude-3-5-sonnet-20241022"

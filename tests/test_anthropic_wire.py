@@ -1,7 +1,6 @@
 """What goes to Anthropic, judged by its own SDK's types, and by tables where there are none."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,13 +8,13 @@ from anthropic.types.beta.message_count_tokens_params import (
     MessageCountTokensParams as BetaCountTokensParams,
 )
 from anthropic.types.message_count_tokens_params import MessageCountTokensParams
-from pydantic import ConfigDict, TypeAdapter, with_config
 
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.params import AnthropicParams
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, Anthropic
 from count_tokens_mw.types import Headers, UpstreamCall
+from tests.anthropic_judge import Judge
 from tests.requests import STANDARD
 
 GENERATION = dict.fromkeys(GENERATION_ONLY, 1)
@@ -25,26 +24,6 @@ def prepared(body: Mapping[str, Any], headers: Headers = (), **params: Any) -> U
     given = AnthropicParams.model_validate({"api_key": "sk-ant-api03-key", **params})
     provider = Anthropic(given, HttpClient())
     return provider.prepare(request_from_mapping({"model": "claude-x", **body}, headers))
-
-
-def drained(value: object) -> object:
-    """Pydantic validates an `Iterable` only while it is iterated."""
-    if isinstance(value, Mapping):
-        return {key: drained(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return [drained(item) for item in value]
-    return value
-
-
-class Judge:
-    """One of the SDK's parameter types, refusing what it does not know."""
-
-    def __init__(self, params: Any) -> None:
-        strict = with_config(ConfigDict(extra="forbid"))(params)
-        self._adapter: TypeAdapter[Any] = TypeAdapter(strict)
-
-    def judge(self, body: bytes) -> object:
-        return drained(self._adapter.validate_python(json.loads(body)))
 
 
 @pytest.fixture(scope="module", params=[MessageCountTokensParams, BetaCountTokensParams])

@@ -25,7 +25,7 @@ def problems_of(data: Any, environ: dict[str, str] = KEY) -> tuple[str, ...]:
 
 def params_of(data: dict[str, Any], environ: dict[str, str] = KEY) -> AnthropicParams:
     (deployment,) = Config.from_mapping({"model_list": [data]}, environ).deployments
-    assert deployment.params is not None
+    assert isinstance(deployment.params, AnthropicParams)
     return deployment.params
 
 
@@ -63,9 +63,9 @@ def test_the_key_defaults_to_the_variable_and_nothing_else_does() -> None:
 
 
 def test_a_provider_that_is_named_apart_wins_over_the_models_name() -> None:
-    data = entry(model="claude-x", custom_llm_provider="bedrock")
+    data = entry(model="claude-x", custom_llm_provider="databricks")
     (deployment,) = Config.from_mapping({"model_list": [data]}, KEY).deployments
-    assert (deployment.provider, deployment.params) == ("bedrock", None)
+    assert (deployment.provider, deployment.params) == ("databricks", None)
 
 
 def test_a_key_that_is_left_empty_is_a_key_that_is_not_there() -> None:
@@ -107,7 +107,7 @@ def test_references_are_resolved_anywhere() -> None:
     config = Config.from_mapping(data, {**environ, "MODEL": "anthropic/claude-y"})
     (deployment,) = config.deployments
     assert deployment.upstream_model == "claude-y"
-    assert deployment.params is not None
+    assert isinstance(deployment.params, AnthropicParams)
     assert deployment.params.model_dump(exclude={"api_key"}) == {
         "auth_token": None,
         "api_base": "https://h.example",
@@ -328,6 +328,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_without_an_environment_the_processs_own_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-from-the-process")
     (deployment,) = Config.from_mapping({"model_list": [entry()]}).deployments
-    assert deployment.params is not None
+    assert isinstance(deployment.params, AnthropicParams)
     assert deployment.params.api_key is not None
     assert deployment.params.api_key.get_secret_value() == "sk-from-the-process"

@@ -13,11 +13,11 @@ import httpx
 import pytest
 import yaml
 
-from count_tokens_mw import Config
-from demo_app.__main__ import CONFIG, banner, upstream_for
-from demo_app.emulator import EMULATED_KEY
+from demo_app.__main__ import banner
+from demo_app.emulators import EMULATED_KEY
 from demo_app.gateway import create_app
 from demo_app.loopback import address_of, listening
+from demo_app.upstreams import CONFIG, configured
 from tests.fakes import HELLO, client_of
 from tests.shell import run_in_shell
 
@@ -25,26 +25,61 @@ COUNT = "/v1/messages/count_tokens"
 KEY = {"authorization": "Bearer sk-demo"}
 
 
-def test_without_a_key_the_upstream_is_emulated_and_called_so() -> None:
-    with upstream_for({"PATH": "/bin"}) as (environ, upstream):
-        assert environ["ANTHROPIC_API_KEY"] == EMULATED_KEY
-        assert environ["ANTHROPIC_API_BASE"].startswith("http://127.0.0.1:")
-        assert upstream.startswith("emulated")
-        assert "emulated" in banner("http://127.0.0.1:8000", upstream)
+def test_without_any_credentials_everything_is_emulated_and_called_so() -> None:
+    with configured({"PATH": "/bin"}) as (config, upstreams):
+        assert not upstreams.live
+        assert "emulated, with invented counts: anthropic, bedrock, gemini, vertex_ai" in banner(
+            "http://127.0.0.1:8000", upstreams
+        )
+        params = config.settings.passthrough.anthropic
+        assert params is not None
+        assert params.api_base.startswith("http://127.0.0.1:")
 
 
-@pytest.mark.parametrize("base", [None, "https://proxy.example"])
-def test_with_a_key_the_upstream_is_anthropic_itself(base: str | None) -> None:
-    given = {"ANTHROPIC_API_KEY": "sk-ant-api03-real"}
-    if base:
-        given["ANTHROPIC_API_BASE"] = base
-    with upstream_for(given) as (environ, upstream):
-        expected = base or "https://api.anthropic.com"
-        assert upstream == f"live ({expected})"
-        config = Config.from_yaml(CONFIG, environ)
-    params = config.settings.passthrough.anthropic
-    assert params is not None
-    assert params.api_base == expected
+@pytest.mark.parametrize(
+    ("environ", "live", "model", "leads_to"),
+    [
+        ({"ANTHROPIC_API_KEY": "k"}, "anthropic", "claude-3-5-sonnet", "https://api.anthropic.com"),
+        ({"GEMINI_API_KEY": "k"}, "gemini", "gemini-2.5-flash", "https://generativelanguage."),
+        ({"GOOGLE_APPLICATION_CREDENTIALS": "f"}, "vertex_ai", "claude-vertex", None),
+        ({"AWS_PROFILE": "team"}, "bedrock", "claude-bedrock", None),
+    ],
+)
+def test_a_provider_whose_credentials_are_there_is_asked_for_real(
+    environ: dict[str, str], live: str, model: str, leads_to: str | None
+) -> None:
+    with configured(environ) as (config, upstreams):
+        assert upstreams.live == {live}
+        assert upstreams.label(live) == "live"
+        assert f"live: {live}" in upstreams.words
+        assert live not in upstreams.words.partition(";")[0]
+    (params,) = (each.params for each in config.deployments if each.model_name == model)
+    base = getattr(params, "api_base", None) or getattr(
+        params, "aws_bedrock_runtime_endpoint", None
+    )
+    assert base is None if leads_to is None else str(base).startswith(leads_to)
+
+
+@pytest.mark.parametrize(
+    ("model", "counted"),
+    [
+        ("claude-3-5-sonnet-20241022", 14),
+        ("claude-3-5-sonnet", 14),
+        ("anthropic/claude-opus-4-8", 14),
+        ("claude-vertex", 14),
+        ("claude-bedrock", 14),
+        ("gemini-2.5-flash", 7),
+        ("gemini-vertex", 7),
+    ],
+)
+async def test_all_five_providers_are_counted_without_any_credentials(
+    demo: str, model: str, counted: int
+) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello, how are you?"}]}
+    async with httpx.AsyncClient(base_url=demo, headers=KEY, timeout=30) as client:
+        response = await client.post(COUNT, json=body)
+    assert response.json() == {"input_tokens": counted}
+    assert response.headers["x-demo-upstream"] == "emulated"
 
 
 async def test_every_page_of_the_gateway_says_that_it_is_emulated(demo: str) -> None:
@@ -56,7 +91,7 @@ async def test_every_page_of_the_gateway_says_that_it_is_emulated(demo: str) -> 
         assert (await client.get("/docs")).status_code == 200
         answer = await client.post(COUNT, json=HELLO, headers=KEY)
     assert answer.status_code == 404
-    assert answer.headers["x-demo-upstream"].startswith("emulated")
+    assert "emulated" in answer.headers["x-demo-upstream"]
 
 
 async def test_the_gateways_own_routes_have_its_own_authentication(demo: str) -> None:
@@ -83,8 +118,8 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "demo_app")
-    with upstream_for({}) as (environ, upstream):
-        app = create_app(Config.from_yaml(CONFIG, environ), upstream)
+    with configured({}) as (config, upstreams):
+        app = create_app(config, upstreams)
         async with app.router.lifespan_context(app), client_of(app) as client:
             body = {**HELLO, "model": "claude-3-5-sonnet", "user": "eve", "system": "canary"}
             await client.post(COUNT, json=body, headers=KEY)
@@ -92,7 +127,13 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
             await client.get("/%0AFORGED")
     count, health, forged = (record.message for record in caplog.records)
     assert count.startswith(f"POST {COUNT} 200 ")
-    for words in ("caller=demo", "end_user=eve", "model=claude-3-5-sonnet", "tokens=", "=emulated"):
+    for words in (
+        "caller=demo",
+        "end_user=eve",
+        "model=claude-3-5-sonnet",
+        "tokens=",
+        "upstream=emulated",
+    ):
         assert words in count
     assert health.startswith("GET /health 200 ")
     assert forged.startswith("GET /%0AFORGED 404 ")
@@ -102,12 +143,17 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
 
 def test_the_models_of_the_users_description_are_configured() -> None:
     names = [entry["model_name"] for entry in yaml.safe_load(CONFIG.read_text())["model_list"]]
-    assert names[:2] == ["claude-3-5-sonnet-20241022", "claude-3-5-sonnet"]
+    assert names[:3] == ["claude-3-5-sonnet", "claude-vertex", "claude-bedrock"]
+    assert "claude-3-5-sonnet-20241022" in names
 
 
 def program(**environ: str) -> subprocess.Popen[str]:
     """The demo as `make demo` runs it without a key."""
-    inherited = {name: value for name, value in os.environ.items() if name != "ANTHROPIC_API_KEY"}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ANTHROPIC_", "AWS_", "GEMINI_", "GOOGLE_"))
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "demo_app"],
         env={**inherited, **environ},
@@ -130,7 +176,7 @@ def test_it_starts_as_a_program_prints_a_line_that_works_and_ends_quietly(
             demo.send_signal(ending)
         _, errors = demo.communicate(timeout=30)
     assert "API key       sk-demo" in printed
-    assert "Upstream      emulated" in printed
+    assert "Upstreams     emulated" in printed
     assert answer == '{"input_tokens":14}'
     assert "POST /v1/messages/count_tokens 200" in errors
     assert "Traceback" not in errors

@@ -73,6 +73,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
                 "upstream_model": "claude-sonnet-4-5",
                 "status": 200,
                 "error_type": None,
+                "upstream_code": None,
                 "upstream_request_id": "req_upstream",
             },
         ),

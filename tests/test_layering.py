@@ -11,13 +11,21 @@ import count_tokens_mw
 
 PACKAGE = Path(count_tokens_mw.__file__).parent
 FLOORS = [
-    ["errors", "json_object"],
+    ["errors", "json_object", "value_types"],
     ["types", "params"],
     ["boundary", "messages", "config"],
     ["auth", "hooks"],
     ["trace", "routing", "providers.base"],
-    ["providers._http"],
-    ["providers.anthropic"],
+    [
+        "providers._answers",
+        "providers._aws",
+        "providers._gemini_parts",
+        "providers._google_auth",
+        "providers._google_format",
+        "providers._http",
+    ],
+    ["providers._gemini_format", "providers.anthropic"],
+    ["providers.bedrock", "providers.gemini", "providers.vertex"],
     ["providers"],
     ["counting"],
     ["endpoint"],

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from count_tokens_mw import Config
-from demo_app.emulator import EMULATED_KEY, count
+from demo_app.emulators import EMULATED_KEY, count
 from tests.fakes import client_of
 from tests.shell import run_in_shell
 

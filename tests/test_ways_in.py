@@ -28,7 +28,7 @@ from count_tokens_mw import (
     UpstreamError,
     host_user,
 )
-from demo_app.emulator import EMULATED_KEY
+from demo_app.emulators import EMULATED_KEY
 from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"

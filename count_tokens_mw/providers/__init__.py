@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.config import Deployment
 from count_tokens_mw.errors import CannotCount
-from count_tokens_mw.params import AnthropicParams, PassthroughParams
+from count_tokens_mw.params import (
+    AnthropicParams,
+    AzureParams,
+    BedrockParams,
+    GeminiParams,
+    PassthroughParams,
+    VertexParams,
+)
 from count_tokens_mw.providers.base import Provider
 
 if TYPE_CHECKING:
@@ -24,15 +33,17 @@ class Providers:
         self._given_client = http_client
         self._http: HttpClient | None = None
         self._providers: dict[str, Provider] = {}
+        self._opening = threading.Lock()
 
-    def get(self, deployment: Deployment) -> Provider:
+    async def get(self, deployment: Deployment) -> Provider:
         """The provider of a deployment.
 
         Raises:
             CannotCount: there is none that counts.
         """
         if deployment.id not in self._providers:
-            self._providers[deployment.id] = self._open(deployment)
+            # In a thread: a vendor's library is a third of a second to import.
+            await asyncio.to_thread(self._open_once, deployment)
         return self._providers[deployment.id]
 
     async def aclose(self) -> None:
@@ -43,17 +54,39 @@ class Providers:
         if self._http is not None:
             await self._http.aclose()
 
+    def _open_once(self, deployment: Deployment) -> None:
+        with self._opening:
+            if deployment.id not in self._providers:
+                self._providers[deployment.id] = self._open(deployment)
+
     def _open(self, deployment: Deployment) -> Provider:
         match deployment.params:
             case PassthroughParams() as params:
                 from count_tokens_mw.providers.anthropic import AnthropicPassthrough
 
                 return AnthropicPassthrough(params, self._http_client())
+            case AzureParams() as params:
+                from count_tokens_mw.providers.anthropic import Anthropic
+
+                return Anthropic(params, self._http_client(), name="azure_ai")
             case AnthropicParams() as params:
                 from count_tokens_mw.providers.anthropic import Anthropic
 
                 return Anthropic(params, self._http_client())
-            case None:
+            case BedrockParams() as params:
+                from count_tokens_mw.providers.bedrock import Bedrock
+
+                return Bedrock(params, self._http_client())
+            case GeminiParams() as params:
+                from count_tokens_mw.providers.gemini import Gemini
+
+                return Gemini(params, self._http_client())
+            case VertexParams() as params:
+                from count_tokens_mw.providers._google_auth import GoogleTokens
+                from count_tokens_mw.providers.vertex import Vertex
+
+                return Vertex(params, self._http_client(), GoogleTokens(params.vertex_credentials))
+            case _:
                 raise CannotCount(
                     f"{deployment.model_name}: this gateway knows no token counting API of "
                     f"the provider {deployment.provider}, so the model cannot be counted."

@@ -1,9 +1,8 @@
-"""The one way to send an `UpstreamCall` over HTTP, and to read what comes back."""
+"""The one way to send an `UpstreamCall` over HTTP."""
 
 import asyncio
-import json
-import re
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -12,19 +11,15 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from count_tokens_mw.errors import DeadlineExceeded, UpstreamError, UpstreamUnusable
-from count_tokens_mw.types import TokenCount, UpstreamAnswer, UpstreamCall
+from count_tokens_mw.errors import DeadlineExceeded, UpstreamUnusable
+from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
-__all__ = ["HttpClient", "count_from", "transport_errors", "upstream_error"]
+__all__ = ["HttpClient", "transport_errors"]
 
 _KEEPALIVE_SECONDS: Final = 30.0
 # What the libraries let through from below: names that are no host names, sockets that fail,
 # answers with bytes that are not text.
 _STRAY: Final = (httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError)
-_LONGEST_MESSAGE: Final = 2000
-_PASSED_ON: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
-_PASSED_ON_PREFIX: Final = "anthropic-ratelimit-"
-_PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 
 
 class HttpClient:
@@ -36,6 +31,8 @@ class HttpClient:
 
     def __init__(self, client: httpx.AsyncClient | None = None) -> None:
         self._given = client
+        # Here, where no event loop has to wait: it reads a file of certificates.
+        self._tls = None if client else httpx.create_ssl_context(trust_env=False)
         self._opened: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
 
     async def post(self, call: UpstreamCall) -> UpstreamAnswer:
@@ -68,17 +65,16 @@ class HttpClient:
         if loop not in self._opened:
             # A loop that is closed took its connections with it.
             self._opened = {loop: c for loop, c in self._opened.items() if not loop.is_closed()}
-            self._opened[loop] = _open_client()
+            self._opened[loop] = _open_client(self._tls or True)
         return self._opened[loop]
 
 
-def _open_client() -> httpx.AsyncClient:
+def _open_client(tls: ssl.SSLContext | bool) -> httpx.AsyncClient:
     """httpx's API over aiohttp's transport, which answers several times as many requests.
 
     No proxy, certificate or netrc from the environment; no cookie is kept between callers; no
     timeout and no limit of its own, since the count's deadline and `max_concurrency` are over it.
     """
-    tls = httpx.create_ssl_context(trust_env=False)
 
     def open_session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=tls)
@@ -114,58 +110,3 @@ def transport_errors(provider: str) -> Iterator[None]:
 
 def _unreachable(provider: str) -> UpstreamUnusable:
     return UpstreamUnusable(f"{provider} could not be reached, or broke off its answer.")
-
-
-def count_from(provider: str, answer: UpstreamAnswer, *, field: str = "input_tokens") -> TokenCount:
-    """The count in an answer: a whole number that the provider itself gave, or an error.
-
-    Raises:
-        UpstreamError: the answer is an error status.
-        UpstreamUnusable: neither that nor a count. Zero is never made up.
-    """
-    if answer.status >= 400:
-        raise upstream_error(provider, answer)
-    said = _json_object(answer.body) if 200 <= answer.status < 300 else {}
-    count = said.get(field)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise UpstreamUnusable(
-            f"{provider} answered {answer.status} without a count.", headers=_passed_on(answer)
-        )
-    return TokenCount(count, headers=_passed_on(answer))
-
-
-def upstream_error(provider: str, answer: UpstreamAnswer) -> UpstreamError:
-    """An error status in the upstream's own words.
-
-    Anthropic's envelope is kept byte for byte; of anything else the message is kept if it can be
-    told from the rest (never a page of HTML), and the status always.
-    """
-    said = _json_object(answer.body)
-    error = said.get("error")
-    inner = error if isinstance(error, Mapping) else {}
-    message, error_type = inner.get("message"), inner.get("type")
-    headers = _passed_on(answer)
-    if said.get("type") == "error" and isinstance(message, str) and isinstance(error_type, str):
-        return UpstreamError(
-            answer.status, message, headers=headers, body=answer.body, error_type=error_type
-        )
-    candidates = (message, error, said.get("message"), said.get("detail"))
-    words = next((text for text in candidates if isinstance(text, str) and text), None)
-    words = words or f"{provider} answered {answer.status}."
-    return UpstreamError(answer.status, words[:_LONGEST_MESSAGE], headers=headers)
-
-
-def _passed_on(answer: UpstreamAnswer) -> Mapping[str, str]:
-    return {
-        name: value
-        for name, value in answer.headers.items()
-        if (name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)) and _PRINTABLE(value)
-    }
-
-
-def _json_object(body: bytes) -> Mapping[str, object]:
-    try:
-        said = json.loads(body.decode())
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from count_tokens_mw.errors import Unauthenticated
 from count_tokens_mw.params import AnthropicParams, PassthroughParams
-from count_tokens_mw.providers._http import HttpClient, count_from
+from count_tokens_mw.providers._answers import count_from
+from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
 __all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough"]
@@ -38,16 +39,17 @@ _OAUTH_BETA: Final = "oauth-2025-04-20"
 class Anthropic:
     """A deployment of a model: lossless but for `model` and the fields that only generate."""
 
-    name = "anthropic"
-
-    def __init__(self, params: AnthropicParams, http: HttpClient) -> None:
+    def __init__(
+        self, params: AnthropicParams, http: HttpClient, *, name: str = "anthropic"
+    ) -> None:
+        self.name = name
         self._params = params
         self._http = http
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         body = request.body.edited({"model": request.model}, drop=GENERATION_ONLY)
         headers = _headers(self._params, _versioned(request.headers))
-        return UpstreamCall(self.name, self._params.api_base + _PATH, headers, body)
+        return UpstreamCall(self.name, self._params.messages_base + _PATH, headers, body)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         answer = await self._http.post(call)

@@ -1,0 +1,206 @@
+"""Claude on Amazon Bedrock: CountTokens, then bedrock-mantle for the models it does not support.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html and
+https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from count_tokens_mw.errors import CannotCount, UpstreamError, UpstreamUnusable
+from count_tokens_mw.json_object import JsonValue
+from count_tokens_mw.params import BedrockParams
+from count_tokens_mw.providers._answers import count_from, whole_number
+from count_tokens_mw.providers._aws import AwsSession, aws_errors
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
+
+__all__ = ["KNOWN_BETAS", "Bedrock", "foundation_model"]
+
+# Seen to be taken in `anthropic_beta` of the body; any other is answered with 400.
+KNOWN_BETAS: Final = frozenset(
+    {
+        "computer-use-2024-10-22",
+        "computer-use-2025-01-24",
+        "context-1m-2025-08-07",
+        "context-management-2025-06-27",
+        "dev-full-thinking-2025-05-14",
+        "fine-grained-tool-streaming-2025-05-14",
+        "interleaved-thinking-2025-05-14",
+        "mcp-client-2025-04-04",
+        "mcp-client-2025-11-20",
+        "model-context-window-exceeded-2025-08-26",
+        "output-128k-2025-02-19",
+        "pdfs-2024-09-25",
+        "search-results-2025-06-09",
+        "token-counting-2024-11-01",
+        "token-efficient-tools-2025-02-19",
+        "tool-search-tool-2025-10-19",
+        "web-search-2025-03-05",
+    }
+)
+_BETA_ALIASES: Final = {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"}
+_ROUTE: Final = re.compile(r"^(?:bedrock/|converse/|invoke/|[a-z]{2}(?:-[a-z]+)+-\d/)+")
+_CROSS_REGION: Final = re.compile(r"^(?:us-gov|us|eu|apac|jp|au|ca|global)\.")
+_ARN: Final = re.compile(
+    r"^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(foundation-model|inference-profile)/"
+)
+_MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
+_UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
+_MANTLE_REFUSES: Final = re.compile("does not support the", re.IGNORECASE).search
+_REMEMBERED_SECONDS: Final = 3600
+
+
+def foundation_model(model: str, params: BedrockParams) -> str:
+    """The base model's id, which alone can be counted: no route, no region, no profile.
+
+    Raises:
+        CannotCount: it is an ARN that does not say its model, or not one of Anthropic's models.
+    """
+    name = params.count_tokens_model or _ROUTE.sub("", model)
+    if name.startswith("arn:"):
+        stated = _ARN.sub("", name)
+        name = stated if stated != name else params.base_model or name
+    name = _CROSS_REGION.sub("", _ROUTE.sub("", name))
+    if name.startswith("arn:"):
+        raise CannotCount(
+            "bedrock: this ARN does not say which model it stands for; set model_info.base_model."
+        )
+    if not _MODEL(name):
+        raise CannotCount(
+            f"bedrock can count tokens only for Anthropic's models, not {name[:200]}."
+        )
+    return name
+
+
+class Bedrock:
+    """A deployment of a Claude model on Bedrock."""
+
+    name = "bedrock"
+
+    def __init__(
+        self,
+        params: BedrockParams,
+        http: HttpClient,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._params = params
+        self._http = http
+        self._clock = clock
+        self._aws = AwsSession(params)
+        self._mantle_until: dict[str, float] = {}
+
+    def prepare(self, request: CountRequest) -> UpstreamCall:
+        """The call to the runtime and, unless it is turned off, the one to mantle in its stead."""
+        model = foundation_model(request.model, self._params)
+        via = self._params.count_tokens_via
+        mantle = None if via == "runtime" else self._mantle_call(request, model)
+        if via == "mantle" and mantle is not None:
+            return mantle
+        return UpstreamCall(self.name, model, (), self._runtime_body(request), mantle)
+
+    async def send(self, call: UpstreamCall) -> TokenCount:
+        """By the runtime, or where that does not support the model, now or lately, by mantle."""
+        mantle = call.instead
+        if mantle is None:
+            return await self._count(call)
+        if self._clock() < self._mantle_until.get(call.target, 0):
+            return await self._count(mantle)
+        try:
+            return await self._count(call)
+        except CannotCount:
+            self._mantle_until[call.target] = self._clock() + _REMEMBERED_SECONDS
+        return await self._count(mantle)
+
+    async def aclose(self) -> None:
+        await self._aws.aclose()
+
+    async def _count(self, call: UpstreamCall) -> TokenCount:
+        with aws_errors():
+            if call.target.startswith("http"):
+                return await self._count_by_mantle(call)
+            return await self._count_by_runtime(call)
+
+    async def _count_by_runtime(self, call: UpstreamCall) -> TokenCount:
+        client = await self._aws.client()
+        try:
+            said = await client.count_tokens(
+                modelId=call.target, input={"invokeModel": {"body": call.body}}
+            )
+        except ClientError as error:
+            if error.operation_name != "CountTokens":
+                raise
+            raise _told(error.response, call.target) from error
+        count = whole_number(said.get("inputTokens"))
+        if count is None:
+            raise UpstreamUnusable("bedrock answered without a count.")
+        return TokenCount(count, headers=_request_id(said))
+
+    async def _count_by_mantle(self, call: UpstreamCall) -> TokenCount:
+        if self._params.api_key is None:
+            headers = await self._aws.signed(call.target, dict(call.headers), call.body)
+        else:
+            headers = {**dict(call.headers), "x-api-key": self._params.api_key.get_secret_value()}
+        answer = await self._http.post(replace(call, headers=tuple(headers.items())))
+        try:
+            return replace(count_from(call.provider, answer), body=answer.body)
+        except UpstreamError as error:
+            if error.status == 404 or (error.status == 400 and _MANTLE_REFUSES(error.message)):
+                raise CannotCount(f"bedrock: {error.message}") from error
+            raise
+
+    def _runtime_body(self, request: CountRequest) -> bytes:
+        fields: dict[str, JsonValue] = {
+            "anthropic_version": "bedrock-2023-05-31",
+            "max_tokens": 1,  # required, and of no effect on the count
+        }
+        betas = _betas(request.headers, self._params.bedrock_betas)
+        if betas:
+            fields["anthropic_beta"] = betas
+        return request.body.edited(fields, drop={"model", *GENERATION_ONLY} - {"max_tokens"})
+
+    def _mantle_call(self, request: CountRequest, model: str) -> UpstreamCall:
+        region = self._params.aws_region_name
+        base = self._params.aws_bedrock_mantle_endpoint
+        base = base or f"https://bedrock-mantle.{region}.api.aws/anthropic"
+        body = request.body.edited({"model": model}, drop=GENERATION_ONLY)
+        headers = {
+            "content-type": "application/json",
+            "anthropic-version": "2023-06-01",
+            **dict(request.headers),
+        }
+        target = f"{base}/v1/messages/count_tokens"
+        return UpstreamCall(self.name, target, tuple(headers.items()), body)
+
+
+def _betas(headers: Headers, known: tuple[str, ...] | None) -> list[str]:
+    """Those of the caller's betas that the runtime takes, under the names that it knows."""
+    asked = ",".join(value for name, value in headers if name == "anthropic-beta")
+    named = (beta.strip() for beta in asked.split(","))
+    taken = KNOWN_BETAS if known is None else frozenset(known)
+    aliased = (beta if beta in taken else _BETA_ALIASES.get(beta, beta) for beta in named)
+    return [beta for beta in dict.fromkeys(aliased) if beta in taken]
+
+
+def _told(response: Mapping[str, Any], model: str) -> UpstreamError | CannotCount:
+    """AWS's error with its status, message, exception and request id."""
+    error, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
+    message = str(error.get("Message") or error.get("message") or "bedrock answered an error.")
+    if _UNSUPPORTED(message):
+        return CannotCount(f"bedrock: {model}: {message}")
+    retry_after = metadata.get("HTTPHeaders", {}).get("retry-after")
+    headers = {**_request_id(response), **({"retry-after": retry_after} if retry_after else {})}
+    status = int(metadata.get("HTTPStatusCode", 500))
+    return UpstreamError(status, message[:2000], headers=headers, code=error.get("Code"))
+
+
+def _request_id(response: Mapping[str, Any]) -> dict[str, str]:
+    request_id = response.get("ResponseMetadata", {}).get("RequestId")
+    return {"request-id": str(request_id)} if request_id else {}

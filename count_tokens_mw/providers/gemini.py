@@ -1,0 +1,42 @@
+"""The Gemini API (AI Studio): `countTokens`.
+
+https://ai.google.dev/api/tokens
+"""
+
+from urllib.parse import quote
+
+from count_tokens_mw.params import GeminiParams
+from count_tokens_mw.providers._answers import count_from
+from count_tokens_mw.providers._gemini_format import generate_content_request
+from count_tokens_mw.providers._google_format import google_json, model_name
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
+
+__all__ = ["Gemini"]
+
+
+class Gemini:
+    """A deployment of a Gemini model, by API key."""
+
+    name = "gemini"
+
+    def __init__(self, params: GeminiParams, http: HttpClient) -> None:
+        self._params = params
+        self._http = http
+
+    def prepare(self, request: CountRequest) -> UpstreamCall:
+        """As `generateContentRequest`: `contents` alone has no place for system and tools."""
+        model = model_name(self.name, request.model)
+        content = generate_content_request(request.body.value)
+        body = google_json({"generateContentRequest": {"model": f"models/{model}", **content}})
+        target = f"{self._params.api_base}/v1beta/models/{quote(model, safe='')}:countTokens"
+        # Never as ?key=, which ends up in logs and in exceptions.
+        key = self._params.api_key.get_secret_value()
+        headers = (("content-type", "application/json"), ("x-goog-api-key", key))
+        return UpstreamCall(self.name, target, headers, body)
+
+    async def send(self, call: UpstreamCall) -> TokenCount:
+        return count_from(call.provider, await self._http.post(call), field="totalTokens")
+
+    async def aclose(self) -> None:
+        """Nothing to do: the HTTP client is shared."""

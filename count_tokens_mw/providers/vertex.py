@@ -1,0 +1,107 @@
+"""Vertex AI: Claude by `count-tokens:rawPredict`, Gemini by `countTokens`.
+
+https://docs.claude.com/en/api/claude-on-vertex-ai and
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens
+"""
+
+from dataclasses import replace
+from typing import Final
+from urllib.parse import quote
+
+from count_tokens_mw.errors import CannotCount, UpstreamError
+from count_tokens_mw.json_object import JsonValue
+from count_tokens_mw.params import VertexParams
+from count_tokens_mw.providers._answers import count_from
+from count_tokens_mw.providers._gemini_format import generate_content_request
+from count_tokens_mw.providers._google_auth import GoogleTokens
+from count_tokens_mw.providers._google_format import google_json, model_name
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
+
+__all__ = ["Vertex"]
+
+_CLAUDE_VERSION: Final = "vertex-2023-10-16"
+_PROJECT: Final = "{project}"
+_GEMINI_FIELDS: Final = ("contents", "systemInstruction", "tools")
+
+
+class Vertex:
+    """A deployment on Vertex AI, of whichever publisher the model's name tells.
+
+    The target of a call says `{project}` where only the default credentials know the project, which
+    takes I/O; `send` puts it in.
+    """
+
+    name = "vertex_ai"
+
+    def __init__(self, params: VertexParams, http: HttpClient, tokens: GoogleTokens) -> None:
+        self._params = params
+        self._http = http
+        self._tokens = tokens
+
+    def prepare(self, request: CountRequest) -> UpstreamCall:
+        model = model_name(self.name, request.model)
+        if model.startswith("claude"):
+            return self._claude_call(request, model)
+        if model.startswith("gemini"):
+            return self._gemini_call(request, model)
+        raise CannotCount(f"{self.name} has no token counting API for {model}.")
+
+    async def send(self, call: UpstreamCall) -> TokenCount:
+        """One try, and after a 401 another one with a new token."""
+        token = await self._tokens.token()
+        if _PROJECT in call.target:
+            project = quote(await self._tokens.project(), safe="")
+            call = replace(call, target=call.target.replace(_PROJECT, project))
+        try:
+            return await self._post(call, token)
+        except UpstreamError as error:
+            if error.status != 401:
+                raise
+        return await self._post(call, await self._tokens.another(token))
+
+    async def aclose(self) -> None:
+        """Nothing to do: the HTTP client is shared."""
+
+    async def _post(self, call: UpstreamCall, token: str) -> TokenCount:
+        bearer = (("authorization", f"Bearer {token}"), *call.headers)
+        answer = await self._http.post(replace(call, headers=bearer))
+        if call.target.endswith(":rawPredict"):
+            return replace(count_from(call.provider, answer), body=answer.body)
+        return count_from(call.provider, answer, field="totalTokens")
+
+    def _claude_call(self, request: CountRequest, model: str) -> UpstreamCall:
+        name, _, version = model.partition("@")
+        if self._params.strip_version or version in {"default", "latest"}:
+            model = name
+        fields: dict[str, JsonValue] = {"model": model, "anthropic_version": _CLAUDE_VERSION}
+        body = request.body.edited(fields, drop=GENERATION_ONLY)
+        headers = [("content-type", "application/json")]
+        if self._params.forward_beta:
+            headers += [item for item in request.headers if item[0] == "anthropic-beta"]
+        target = self._target("anthropic", "count-tokens:rawPredict")
+        return UpstreamCall(self.name, target, tuple(headers), body)
+
+    def _gemini_call(self, request: CountRequest, model: str) -> UpstreamCall:
+        content = generate_content_request(request.body.value)
+        # Vertex refuses any other field, toolConfig among them.
+        body = google_json({name: content[name] for name in _GEMINI_FIELDS if name in content})
+        target = self._target("google", f"{quote(model, safe='')}:countTokens")
+        return UpstreamCall(self.name, target, (("content-type", "application/json"),), body)
+
+    def _target(self, publisher: str, model_and_verb: str) -> str:
+        location = self._params.location
+        project = quote(self._params.project, safe="") if self._params.project else _PROJECT
+        return (
+            f"{self._params.api_base or _host(location)}/v1/projects/{project}"
+            f"/locations/{location}/publishers/{publisher}/models/{model_and_verb}"
+        )
+
+
+def _host(location: str) -> str:
+    if location == "global":
+        return "https://aiplatform.googleapis.com"
+    if location in {"us", "eu"}:
+        return f"https://aiplatform.{location}.rep.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"

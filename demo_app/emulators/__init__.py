@@ -1,0 +1,30 @@
+"""Emulated upstreams: the wire contract of each counting API, and invented counts.
+
+Each is as strict as its original about credentials, paths and fields, so that what it accepts is
+worth sending to the original. None of them counts as the models do.
+"""
+
+from demo_app.emulators.anthropic import EMULATED_KEY, emulated_anthropic
+from demo_app.emulators.bedrock import (
+    EMULATED_ACCESS_KEY_ID,
+    EMULATED_BEDROCK_API_KEY,
+    EMULATED_REGION,
+    EMULATED_SECRET_ACCESS_KEY,
+    emulated_bedrock,
+)
+from demo_app.emulators.counting import count, count_gemini
+from demo_app.emulators.google import EMULATED_GEMINI_KEY, EmulatedGoogle
+
+__all__ = [
+    "EMULATED_ACCESS_KEY_ID",
+    "EMULATED_BEDROCK_API_KEY",
+    "EMULATED_GEMINI_KEY",
+    "EMULATED_KEY",
+    "EMULATED_REGION",
+    "EMULATED_SECRET_ACCESS_KEY",
+    "EmulatedGoogle",
+    "count",
+    "count_gemini",
+    "emulated_anthropic",
+    "emulated_bedrock",
+]

@@ -1,0 +1,227 @@
+"""An emulated Amazon Bedrock: CountTokens of its runtime, and the count of bedrock-mantle.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html
+"""
+
+import base64
+import hmac
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from demo_app.emulators.answers import (
+    Refused,
+    anthropic_error,
+    json_answer,
+    new_request_id,
+    object_of,
+)
+from demo_app.emulators.bodies import (
+    BETA_FIELDS,
+    CLOUD_BETAS,
+    FIELDS,
+    checked_body,
+    refuse_remote_content,
+    refuse_tool_fields,
+)
+from demo_app.emulators.counting import count
+from demo_app.emulators.sigv4 import check_signature
+
+__all__ = [
+    "EMULATED_ACCESS_KEY_ID",
+    "EMULATED_BEDROCK_API_KEY",
+    "EMULATED_REGION",
+    "EMULATED_SECRET_ACCESS_KEY",
+    "emulated_bedrock",
+]
+
+EMULATED_ACCESS_KEY_ID: Final = "AKIAEMULATED00000000"
+EMULATED_SECRET_ACCESS_KEY: Final = "emulated/secret/access/key"  # noqa: S105 - opens nothing
+EMULATED_BEDROCK_API_KEY: Final = "ABSK-emulated"
+EMULATED_REGION: Final = "us-west-2"
+
+_MAX_BODY: Final = 20 * 1024 * 1024
+_MAX_BLOB: Final = 25_000_000
+_ERROR_TYPE: Final = "http://internal.amazon.com/coral/com.amazon.bedrock/"
+_VERSIONS: Final = {"2023-06-01", "2026-10-21"}
+_COUNTED: Final = re.compile(
+    r"anthropic\.claude-(?:"
+    r"(?:3-[57]-(?:haiku|sonnet|opus)|(?:haiku|sonnet|opus)-4(?:-[156])?)-[0-9]{8}-v[12]:0"
+    r"|sonnet-4-6|opus-4-6-v1(?::0)?)"
+).fullmatch
+_NOT_COUNTED: Final = re.compile(
+    r"anthropic\.claude-(?:opus-4-[78]|sonnet-5|opus-5(?:-5)?|fable-5)"
+    r"(?:-[0-9]{8})?(?:-v[0-9](?::0)?)?"
+    r"|(?:us|eu|apac|jp|au|ca|global|us-gov)\.anthropic\.[a-z0-9.:-]+"
+    r"|arn:aws[a-z-]*:bedrock:.+"
+).fullmatch
+_ON_MANTLE: Final = re.compile(r"anthropic\.claude-[a-z0-9.:-]+").fullmatch
+_BODY_FIELDS: Final = {
+    "anthropic_beta",
+    "anthropic_version",
+    "max_tokens",
+    "messages",
+    "output_config",
+    "stop_sequences",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+}
+_NEW_TOOL_FIELDS: Final = ("eager_input_streaming", "strict")
+_SEARCHED_TOOL_FIELDS: Final = ("allowed_callers", "defer_loading", "input_examples")
+
+
+def emulated_bedrock() -> Starlette:
+    """The runtime and mantle as one ASGI app, for `EMULATED_REGION` and the emulated credentials.
+
+    The signature's service is `bedrock` on the runtime and `bedrock-mantle` on mantle. Both take
+    `EMULATED_BEDROCK_API_KEY` as a bearer token, and mantle also as `x-api-key`.
+    """
+    return Starlette(
+        routes=[
+            Route("/model/{model_id:path}/count-tokens", _runtime, methods=["POST"]),
+            Route("/anthropic/v1/messages/count_tokens", _mantle, methods=["POST"]),
+        ]
+    )
+
+
+async def _runtime(request: Request) -> Response:
+    headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+    try:
+        raw = await request.body()
+        _authenticate(request, raw, "bedrock")
+        _check_model(request.path_params["model_id"])
+        tokens = count(_invoke_body(raw))
+    except Refused as error:
+        headers["x-amzn-ErrorType"] = f"{error.kind}:{_ERROR_TYPE}"
+        return json_answer({"message": str(error)}, error.status, headers)
+    return json_answer({"inputTokens": tokens}, 200, headers)
+
+
+async def _mantle(request: Request) -> Response:
+    headers = {"request-id": new_request_id()}
+    try:
+        raw = await request.body()
+        _authenticate_at_mantle(request, raw)
+        tokens = count(_mantle_body(raw, request.headers))
+    except Refused as error:
+        return anthropic_error(error, headers)
+    return json_answer({"input_tokens": tokens}, 200, headers)
+
+
+def _authenticate(request: Request, raw: bytes, service: str) -> None:
+    given = request.headers.get("authorization")
+    if given is None:
+        raise Refused(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
+    if not given.startswith("Bearer "):
+        check_signature(
+            request,
+            raw,
+            key=EMULATED_ACCESS_KEY_ID,
+            secret=EMULATED_SECRET_ACCESS_KEY,
+            region=EMULATED_REGION,
+            service=service,
+        )
+    elif not _is_key(given.removeprefix("Bearer ")):
+        words = "Authentication failed: Please make sure your API Key is valid."
+        raise Refused(403, words, "AccessDeniedException")
+
+
+def _authenticate_at_mantle(request: Request, raw: bytes) -> None:
+    key, authorization = (request.headers.get(name) for name in ("x-api-key", "authorization"))
+    if key is None and authorization is None:
+        raise Refused(401, "x-api-key header is required")
+    if key is None and (authorization or "").startswith("Bearer "):
+        key = (authorization or "").removeprefix("Bearer ")
+    if key is None:
+        _authenticate(request, raw, "bedrock-mantle")
+    elif not _is_key(key):
+        raise Refused(401, "invalid x-api-key")
+
+
+def _is_key(given: str) -> bool:
+    return hmac.compare_digest(given.encode(), EMULATED_BEDROCK_API_KEY.encode())
+
+
+def _check_model(model_id: str) -> None:
+    if _NOT_COUNTED(model_id):
+        raise Refused(400, "The provided model doesn't support counting tokens.")
+    if not _COUNTED(model_id):
+        raise Refused(400, "The provided model identifier is invalid.")
+
+
+def _invoke_body(raw: bytes) -> dict[str, Any]:
+    """The body inside of `invokeModel`, checked as InvokeModel checks it."""
+    body = checked_body(
+        _blob(raw), _BODY_FIELDS | BETA_FIELDS, required=("messages",), most=_MAX_BLOB
+    )
+    betas = body.get("anthropic_beta", [])
+    if not isinstance(betas, list) or not all(
+        isinstance(beta, str) and beta in CLOUD_BETAS for beta in betas
+    ):
+        raise Refused(400, "invalid beta flag")
+    for field in sorted(body.keys() & BETA_FIELDS):
+        if field != "context_management" or "context-management-2025-06-27" not in betas:
+            raise Refused(400, f"{field}: Extra inputs are not permitted")
+    _check_scalars(body)
+    searched = "tool-search-tool-2025-10-19" in betas
+    refuse_tool_fields(body, _NEW_TOOL_FIELDS + (() if searched else _SEARCHED_TOOL_FIELDS))
+    refuse_remote_content(body)
+    return body
+
+
+def _check_scalars(body: Mapping[str, Any]) -> None:
+    for field in ("anthropic_version", "max_tokens"):
+        if field not in body:
+            raise Refused(400, f"{field}: Field required")
+    if body["anthropic_version"] != "bedrock-2023-05-31":
+        raise Refused(400, "anthropic_version: Input should be 'bedrock-2023-05-31'")
+    most = body["max_tokens"]
+    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+        raise Refused(400, "max_tokens: Input should be greater than or equal to 1")
+
+
+def _blob(raw: bytes) -> bytes:
+    """The blob of the union's only member, which has to be `invokeModel`."""
+    if len(raw) > 2 * _MAX_BLOB:
+        raise Refused(400, "The request is too large.")
+    body = object_of(raw)
+    chosen = body.get("input")
+    if body.keys() != {"input"} or not isinstance(chosen, dict) or len(chosen) != 1:
+        raise Refused(400, "input: exactly one of invokeModel and converse is required.")
+    if "converse" in chosen:
+        # It is in AWS's contract, but once counted no tools, so that nobody here may use it.
+        raise Refused(400, "input.converse: this emulator counts invokeModel only.")
+    invoke = chosen.get("invokeModel")
+    if not isinstance(invoke, dict) or invoke.keys() != {"body"}:
+        raise Refused(400, "input.invokeModel.body: Field required")
+    try:
+        return base64.b64decode(invoke["body"], validate=True)
+    except (TypeError, ValueError):
+        raise Refused(400, "input.invokeModel.body: not base64", "SerializationException") from None
+
+
+def _mantle_body(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    version = headers.get("anthropic-version")
+    if version not in _VERSIONS:
+        raise Refused(400, f"anthropic-version: {json.dumps(version)} is not a valid version.")
+    known = FIELDS | (BETA_FIELDS if "anthropic-beta" in headers else set())
+    body = checked_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
+    if not _ON_MANTLE(body["model"]):
+        words = f"The model '{body['model']}' does not support the '/anthropic/v1/messages' API"
+        raise Refused(400, words)
+    refuse_tool_fields(body, ("strict",))
+    refuse_remote_content(body)
+    return body

@@ -1,0 +1,104 @@
+"""The invented counts: deterministic, growing with every part of a request, and not the models'."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+__all__ = ["billable_characters", "count", "count_gemini", "gemini_details"]
+
+_PIECE: Final = re.compile(r"\w{1,6}|[^\w\s]")
+_SPACES: Final = re.compile(r"\s+")
+_MODALITIES: Final = {
+    "application/pdf": "DOCUMENT",
+    "audio": "AUDIO",
+    "image": "IMAGE",
+    "video": "VIDEO",
+}
+
+
+def count(body: Mapping[str, Any]) -> int:
+    """Count an Anthropic request: 7 for itself, 1 for a message, and what its parts hold."""
+    parts = 7 + _weight(body.get("system", ""))
+    for message in body["messages"]:
+        parts += 1 + _weight(message["content"])
+    for name in ("tools", "mcp_servers", "output_config", "thinking", "tool_choice"):
+        parts += _weight(body[name]) if body.get(name) else 0
+    return parts
+
+
+def count_gemini(body: Mapping[str, Any]) -> int:
+    """Count a Gemini request in camelCase: 1 for a content, and what all of its parts hold."""
+    return sum(detail["tokenCount"] for detail in gemini_details(body))
+
+
+def gemini_details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same count by modality, as `promptTokensDetails` has it."""
+    tokens = Counter({"TEXT": len(body.get("contents") or ())})
+    for modality, held in _held(_prompt_of(body)):
+        tokens[modality] += len(_PIECE.findall(held)) if modality == "TEXT" else _size(held)
+    return [
+        {"modality": name, "tokenCount": number}
+        for name, number in sorted(tokens.items())
+        if number
+    ]
+
+
+def billable_characters(body: Mapping[str, Any]) -> int:
+    """Vertex's second number: the characters of all texts, without white space."""
+    texts = (held for modality, held in _held(_prompt_of(body)) if modality == "TEXT")
+    return sum(len(_SPACES.sub("", text)) for text in texts)
+
+
+def _prompt_of(body: Mapping[str, Any]) -> list[Any]:
+    parts = [content.get("parts") or [] for content in body.get("contents") or ()]
+    system = (body.get("systemInstruction") or {}).get("parts") or []
+    return [*parts, system, body.get("tools") or [], body.get("toolConfig") or {}]
+
+
+def _size(base64: str) -> int:
+    return 85 + len(base64) // 750
+
+
+def _weight(value: object) -> int:
+    """Words for text, size for what is in base64, and keys and values for anything else."""
+    # With a list of what is left to do, since what JSON can nest may be too deep to recurse.
+    left, total = [value], 0
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            total += len(_PIECE.findall(item))
+        elif isinstance(item, list):
+            left.extend(item)
+        elif not isinstance(item, dict):
+            total += 1
+        elif item.get("type") == "text" and isinstance(item.get("text"), str):
+            left.append(item["text"])
+        elif item.get("type") == "base64":
+            data = item.get("data")
+            total += _size(data if isinstance(data, str) else "")
+        else:
+            left += (*item, *item.values())
+    return total
+
+
+def _held(value: object) -> Iterator[tuple[str, str]]:
+    """The texts in a Gemini value as `TEXT`, and its media by their modality."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, list):
+            left.extend(item)
+        elif isinstance(item, dict):
+            kind, data = item.get("mimeType"), item.get("data", item.get("fileUri"))
+            if isinstance(kind, str) and isinstance(data, str):
+                yield _modality(kind), data
+            else:
+                left += (*(name for name in item if name != "text"), *item.values())
+        else:
+            yield "TEXT", str(item)
+
+
+def _modality(mime_type: str) -> str:
+    family = mime_type.partition("/")[0]
+    return _MODALITIES.get(mime_type) or _MODALITIES.get(family) or "DOCUMENT"

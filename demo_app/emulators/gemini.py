@@ -1,0 +1,168 @@
+"""What Google asks of a Gemini request beyond the names and types of its fields."""
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+from demo_app.emulators.answers import Refused, object_of
+from demo_app.emulators.google_fields import GEMINI_API, VERTEX, cleaned, refuse_deep
+
+__all__ = ["gemini_api_request", "vertex_request"]
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}").fullmatch
+_MIME_TYPE: Final = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+").fullmatch
+_URI: Final = re.compile(r"(?:gs|https)://.+", re.DOTALL).fullmatch
+_DATA: Final = {
+    "codeExecutionResult",
+    "executableCode",
+    "fileData",
+    "functionCall",
+    "functionResponse",
+    "inlineData",
+    "text",
+}
+_MODES: Final = {"MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"}
+
+
+def gemini_api_request(raw: bytes, model: str) -> dict[str, Any]:
+    """The checked request of the Gemini API to count, in camelCase.
+
+    It is `generateContentRequest`, or one with the bare `contents`.
+
+    Raises:
+        Refused: with a 400, in Google's words where they are known.
+    """
+    body = _read(raw, GEMINI_API)
+    inner = body.get("generateContentRequest")
+    if inner is None and not body.get("contents"):
+        words = "generate_content_request or contents to be set."
+        raise Refused(400, f"* CountTokensRequest: CountTokens requires {words}")
+    if inner is not None and "contents" in body:
+        raise Refused(400, "Only one of contents and generate_content_request may be set.")
+    if inner is not None:
+        _check_nested(inner, model)
+    request: dict[str, Any] = body if inner is None else inner
+    _check(request, "* GenerateContentRequest.", roles={"user", "model", ""})
+    return request
+
+
+def vertex_request(raw: bytes) -> dict[str, Any]:
+    """The checked flat request of Vertex to count, in camelCase.
+
+    Raises:
+        Refused: with a 400, in Google's words where they are known.
+    """
+    body = _read(raw, VERTEX)
+    if not body.get("contents"):
+        words = "at least one contents field is required."
+        raise Refused(400, f"Unable to submit request because {words}")
+    _check(body, "", roles={"user", "model"})
+    for content in body["contents"]:
+        if any(part.get("text") == "" for part in content["parts"]):
+            words = "must have a text parameter. Add a text parameter and try again."
+            raise Refused(400, f"Unable to submit request because it {words}")
+    return body
+
+
+def _read(raw: bytes, schemas: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    body = object_of(raw)
+    refuse_deep(body)
+    request: dict[str, Any] = cleaned(body, "", "", schemas)
+    return request
+
+
+def _check_nested(request: Mapping[str, Any], model: str) -> None:
+    at = "CountTokensRequest.generate_content_request"
+    missing = [
+        f"* {at}.{field}: {field} is not specified"
+        for field in ("contents", "model")
+        if not request.get(field)
+    ]
+    if missing:
+        raise Refused(400, "\n".join(missing))
+    if request["model"] != f"models/{model}":
+        words = f"it has to be models/{model}, as in the path"
+        raise Refused(400, f"* {at}.model: unexpected model name: {words}")
+
+
+def _check(request: Mapping[str, Any], at: str, *, roles: set[str]) -> None:
+    for index, content in enumerate(request["contents"]):
+        if content.get("role", "") not in roles:
+            raise Refused(400, "Please use a valid role: user, model.")
+        _check_parts(content, f"{at}contents[{index}]")
+    _check_function_turns(request["contents"])
+    system = request.get("systemInstruction")
+    if system is not None:
+        _check_parts(system, f"{at}system_instruction")
+        if any("text" not in part for part in system["parts"]):
+            raise Refused(400, f"{at}system_instruction: only text parts are supported")
+    for index, tool in enumerate(request.get("tools", ())):
+        for number, declared in enumerate(tool.get("functionDeclarations", ())):
+            _check_function(declared, f"{at}tools[{index}].function_declarations[{number}]")
+    _check_choice(request.get("toolConfig", {}).get("functionCallingConfig", {}), at)
+
+
+def _check_parts(content: Mapping[str, Any], at: str) -> None:
+    if not content.get("parts"):
+        raise Refused(400, f"{at}.parts: contents.parts must not be empty.")
+    for index, part in enumerate(content["parts"]):
+        place = f"{at}.parts[{index}]"
+        held = sorted(part.keys() & _DATA)
+        if not held:
+            words = "required oneof field 'data' must have one initialized field"
+            raise Refused(400, f"{place}.data: {words}")
+        if len(held) > 1:
+            words = f"oneof field 'data' is already set. Cannot set '{held[1]}'"
+            raise Refused(400, f"Invalid value at '{place}' (oneof), {words}")
+        _check_media(part, place)
+        for kind in ("functionCall", "functionResponse"):
+            if kind in part and not part[kind].get("name"):
+                raise Refused(400, f"{place}.{kind}.name: Name cannot be empty.")
+        for inner in part.get("functionResponse", {}).get("parts", ()):
+            _check_media(inner, f"{place}.function_response")
+
+
+def _check_media(part: Mapping[str, Any], at: str) -> None:
+    for kind in ("inlineData", "fileData"):
+        if kind in part and not _MIME_TYPE(part[kind].get("mimeType", "")):
+            raise Refused(400, f"{at}.{kind}: Unsupported MIME type: {part[kind].get('mimeType')}")
+    if not part.get("inlineData", {"data": "set"}).get("data"):
+        raise Refused(400, f"{at}.inline_data.data: required field is not set")
+    if not _URI(part.get("fileData", {"fileUri": "gs://set"}).get("fileUri", "")):
+        raise Refused(400, f"{at}.file_data.file_uri: Unsupported file uri")
+
+
+def _check_function_turns(contents: list[dict[str, Any]]) -> None:
+    """Each turn answers as many functions as the model's turn before it has called."""
+    turns = [
+        {kind: sum(kind in part for part in content["parts"]) for kind in _DATA}
+        for content in contents
+    ]
+    for before, turn in pairwise([dict.fromkeys(_DATA, 0), *turns]):
+        if turn["functionResponse"] != before["functionCall"]:
+            words = "function response parts is equal to the number of function call parts"
+            words = f"Please ensure that the number of {words} of the function call turn."
+            raise Refused(400, words)
+
+
+def _check_function(declared: Mapping[str, Any], at: str) -> None:
+    if not _NAME(declared.get("name", "")):
+        words = "Invalid function name. Must start with a letter or an underscore. Must be "
+        words += "alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes "
+        raise Refused(400, f"{at}.name: [FIELD_INVALID] {words}(-), with a maximum length of 128.")
+    if "parameters" in declared and "parametersJsonSchema" in declared:
+        words = "parameters and parameters_json_schema are mutually exclusive"
+        raise Refused(400, f"{at}: {words}")
+    if not isinstance(declared.get("parametersJsonSchema", {}), dict):
+        raise Refused(400, f"{at}.parameters_json_schema: an object is required")
+
+
+def _check_choice(choice: Mapping[str, Any], at: str) -> None:
+    mode = choice.get("mode", "MODE_UNSPECIFIED")
+    if mode not in _MODES:
+        place = f"{at}tool_config.function_calling_config.mode"
+        raise Refused(400, f"Invalid value at '{place}' (Mode), \"{mode}\"")
+    if choice.get("allowedFunctionNames") and mode not in {"ANY", "VALIDATED"}:
+        words = "allowed_function_names should be set only when mode is ANY or VALIDATED"
+        raise Refused(400, f"{at}tool_config.function_calling_config: {words}")

@@ -1,0 +1,212 @@
+"""An emulated Google: its token endpoint, Claude and Gemini on Vertex AI, and the Gemini API.
+
+Claude: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/count-tokens
+Gemini on Vertex: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens
+Gemini API: https://ai.google.dev/api/tokens
+"""
+
+import hmac
+import re
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from demo_app.emulators.answers import Refused, anthropic_error, json_answer, new_request_id
+from demo_app.emulators.bodies import (
+    BETA_FIELDS,
+    CLOUD_BETAS,
+    FIELDS,
+    checked_body,
+    refuse_remote_content,
+)
+from demo_app.emulators.counting import billable_characters, count, count_gemini, gemini_details
+from demo_app.emulators.gemini import gemini_api_request, vertex_request
+from demo_app.emulators.google_oauth import TokenEndpoint
+
+__all__ = ["EMULATED_GEMINI_KEY", "EmulatedGoogle"]
+
+EMULATED_GEMINI_KEY: Final = "AIza-emulated"
+
+_MAX_BODY: Final = 30 * 1024 * 1024
+_STATUSES: Final = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+}
+_CLAUDE: Final = re.compile(r"claude-(?!does-not-exist)[a-z0-9-]+(?:@[0-9]{8})?").fullmatch
+_UNCOUNTED: Final = re.compile(r"claude-[a-z0-9-]+@.*").fullmatch
+_GEMINI: Final = re.compile(r"gemini-(?!does-not-exist)[a-z0-9.-]+").fullmatch
+_LOCATION: Final = re.compile(r"us|eu|[a-z]+-[a-z]+[0-9]+").fullmatch
+_VERSIONS: Final = {"vertex-2023-10-16", "2026-10-21"}
+# A gateway's recorded answers: Vertex's counting takes fewer betas than Bedrock's.
+_BETAS: Final = (CLOUD_BETAS | {"effort-2025-11-24"}) - {
+    "tool-search-tool-2025-10-19",
+    "web-search-2025-03-05",
+}
+_VERTEX: Final = "/v1/projects/{project}/locations/{location}/publishers"
+
+
+class EmulatedGoogle:
+    """All of Google as one ASGI app, `app`, with one service account and one Gemini API key.
+
+    Vertex takes any project. `issued` says how many access tokens were given out so far.
+
+    Args:
+        token_lifetime: how many seconds an access token is good for.
+    """
+
+    def __init__(self, *, token_lifetime: int = 3600) -> None:
+        self._tokens = TokenEndpoint(token_lifetime)
+        claude = f"{_VERTEX}/anthropic/models/count-tokens:rawPredict"
+        gemini = f"{_VERTEX}/google/models/{{model}}:countTokens"
+        self.app = Starlette(
+            routes=[
+                Route("/token", self._token, methods=["POST"]),
+                Route(claude, self._vertex_claude, methods=["POST"]),
+                Route(gemini, self._vertex_gemini, methods=["POST"]),
+                Route("/v1beta/models/{model}:countTokens", _gemini_api, methods=["POST"]),
+            ]
+        )
+
+    @property
+    def issued(self) -> int:
+        """How many access tokens were given out so far."""
+        return self._tokens.issued
+
+    def service_account(self, token_uri: str) -> dict[str, str]:
+        """A key file for `vertex_credentials`; the URI is this app's `/token`."""
+        return self._tokens.service_account(token_uri)
+
+    def revoke_all(self) -> None:
+        """From now on, every access token given out so far is answered with a 401."""
+        self._tokens.revoke_all()
+
+    async def _token(self, request: Request) -> Response:
+        host = request.headers.get("host", "")
+        url = f"{request.scope['scheme']}://{host}{request.scope['path']}"
+        try:
+            return json_answer(self._tokens.issue(await request.body(), url), 200, {})
+        except Refused as error:
+            answer = {"error": error.kind, "error_description": str(error)}
+            return json_answer(answer, error.status, {})
+
+    async def _vertex_claude(self, request: Request) -> Response:
+        try:
+            raw = await request.body()
+            self._authenticate(request)
+            location = request.path_params["location"]
+            if not _LOCATION(location):
+                words = f"Publisher Model `count-tokens` was not found in location {location}."
+                raise Refused(404, words)
+        except Refused as error:
+            return _google_error(error)
+        headers = {"request-id": new_request_id("req_vrtx_emulated_")}
+        try:
+            return json_answer({"input_tokens": count(_claude_body(raw, request))}, 200, headers)
+        except Refused as error:
+            return anthropic_error(error, headers)
+
+    async def _vertex_gemini(self, request: Request) -> Response:
+        try:
+            raw = await request.body()
+            self._authenticate(request)
+            project, location, model = (
+                request.path_params[name] for name in ("project", "location", "model")
+            )
+            if not _GEMINI(model):
+                name = f"projects/{project}/locations/{location}/publishers/google/models/{model}"
+                words = "was not found or your project does not have access to it."
+                raise Refused(404, f"Publisher Model `{name}` {words}")
+            body = vertex_request(raw)
+        except Refused as error:
+            return _google_error(error)
+        answer = {
+            "totalTokens": count_gemini(body),
+            "totalBillableCharacters": billable_characters(body),
+            "promptTokensDetails": gemini_details(body),
+        }
+        return json_answer(answer, 200, {})
+
+    def _authenticate(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        expected = (
+            "Expected OAuth 2 access token, login cookie or other valid authentication credential."
+        )
+        if not token:
+            words = "Request is missing required authentication credential."
+            raise Refused(401, f"{words} {expected}", details=[_reason("CREDENTIALS_MISSING")])
+        if scheme.lower() != "bearer" or not self._tokens.is_good(token):
+            words = "Request had invalid authentication credentials."
+            reason = _reason("ACCESS_TOKEN_EXPIRED")
+            raise Refused(401, f"{words} {expected}", details=[reason])
+
+
+async def _gemini_api(request: Request) -> Response:
+    try:
+        raw = await request.body()
+        _check_key(request)
+        model = request.path_params["model"]
+        if not _GEMINI(model):
+            words = f"models/{model} is not found for API version v1beta, or is not supported for "
+            raise Refused(404, f"{words}countTokens. Call ListModels to see what is.")
+        body = gemini_api_request(raw, model)
+    except Refused as error:
+        return _google_error(error)
+    answer = {"totalTokens": count_gemini(body), "promptTokensDetails": gemini_details(body)}
+    return json_answer(answer, 200, {})
+
+
+def _check_key(request: Request) -> None:
+    if "key" in request.query_params:
+        # Google would take it; a key in a URL ends in logs and in the texts of exceptions.
+        raise Refused(400, "This emulator takes the key in the x-goog-api-key header only.")
+    key = request.headers.get("x-goog-api-key", "")
+    if not hmac.compare_digest(key.encode(), EMULATED_GEMINI_KEY.encode()):
+        reason = _reason("API_KEY_INVALID", "generativelanguage.googleapis.com")
+        raise Refused(400, "API key not valid. Please pass a valid API key.", details=[reason])
+
+
+def _claude_body(raw: bytes, request: Request) -> dict[str, Any]:
+    given = request.headers.getlist("anthropic-beta")
+    betas = [beta.strip() for beta in ",".join(given).split(",") if beta.strip()]
+    unexpected = ", ".join(f"`{beta}`" for beta in betas if beta not in _BETAS)
+    if unexpected:
+        words = "Please consult our documentation at platform.claude.com/docs or try again without "
+        words = f"for the `anthropic-beta` header. {words}the header."
+        raise Refused(400, f"Unexpected value(s) {unexpected} {words}")
+    known = FIELDS | (BETA_FIELDS if betas else set()) | {"anthropic_version"}
+    body = checked_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
+    model = body["model"]
+    if not _CLAUDE(model):
+        if _UNCOUNTED(model):
+            raise Refused(400, f"{model} is not supported for token counting")
+        raise Refused(404, f"model: {model}")
+    version = body.get("anthropic_version", "vertex-2023-10-16")
+    if not isinstance(version, str) or version not in _VERSIONS:
+        raise Refused(400, "anthropic_version: Input should be 'vertex-2023-10-16'")
+    refuse_remote_content(body)
+    return body
+
+
+def _reason(reason: str, service: str = "aiplatform.googleapis.com") -> dict[str, Any]:
+    return {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": "googleapis.com",
+        "metadata": {"service": service},
+    }
+
+
+def _google_error(error: Refused) -> Response:
+    answer: dict[str, Any] = {
+        "code": error.status,
+        "message": str(error),
+        "status": _STATUSES[error.status],
+    }
+    if error.details:
+        answer["details"] = list(error.details)
+    return json_answer({"error": answer}, error.status, {})

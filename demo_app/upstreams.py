@@ -1,0 +1,110 @@
+"""Which providers the demo asks for real, and which it emulates."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from count_tokens_mw import Config
+from demo_app.emulators import (
+    EMULATED_ACCESS_KEY_ID,
+    EMULATED_GEMINI_KEY,
+    EMULATED_KEY,
+    EMULATED_SECRET_ACCESS_KEY,
+    EmulatedGoogle,
+    emulated_anthropic,
+    emulated_bedrock,
+)
+from demo_app.loopback import serving
+
+__all__ = ["CONFIG", "Upstreams", "configured"]
+
+CONFIG: Final = Path(__file__).with_name("config.yaml")
+
+# One of these in the environment, and the provider is asked for real.
+_CREDENTIALS: Final = {
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "bedrock": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK"),
+    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "vertex_ai": ("GOOGLE_APPLICATION_CREDENTIALS",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """The providers that are asked for real; all others are emulated."""
+
+    live: frozenset[str]
+
+    @property
+    def words(self) -> str:
+        """For a person to read."""
+        emulated = ", ".join(sorted(_CREDENTIALS.keys() - self.live))
+        live = ", ".join(sorted(self.live))
+        return "; ".join(
+            ([f"emulated, with invented counts: {emulated}"] if emulated else [])
+            + ([f"live: {live}"] if live else [])
+        )
+
+    def label(self, provider: str | None) -> str:
+        """Of an answer: by the provider that gave it."""
+        if provider in _CREDENTIALS:
+            return "live" if provider in self.live else "emulated"
+        return self.words
+
+
+@contextmanager
+def configured(environ: Mapping[str, str]) -> Iterator[tuple[Config, Upstreams]]:
+    """The demo's configuration, with emulated upstreams for as long as the `with` lasts."""
+    live = {
+        provider
+        for provider, names in _CREDENTIALS.items()
+        if any(environ.get(name) for name in names)
+    }
+    data = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    with ExitStack() as stack:
+        for provider, added in _emulated(stack, _CREDENTIALS.keys() - live).items():
+            for params in _params_of(data, provider):
+                params.update(added)
+        if "vertex_ai" in live:
+            for params in _params_of(data, "vertex_ai"):
+                params["vertex_project"] = environ.get("GOOGLE_CLOUD_PROJECT")
+        config = Config.from_mapping(data, environ, source=str(CONFIG))
+        yield config, Upstreams(frozenset(live))
+
+
+def _emulated(stack: ExitStack, providers: set[str]) -> dict[str, dict[str, Any]]:
+    """What leads a provider's entries to its emulated upstream."""
+    added: dict[str, dict[str, Any]] = {}
+    if "anthropic" in providers:
+        url = stack.enter_context(serving(emulated_anthropic()))
+        added["anthropic"] = {"api_key": EMULATED_KEY, "api_base": url}
+    if "bedrock" in providers:
+        url = stack.enter_context(serving(emulated_bedrock()))
+        added["bedrock"] = {
+            "aws_access_key_id": EMULATED_ACCESS_KEY_ID,
+            "aws_secret_access_key": EMULATED_SECRET_ACCESS_KEY,
+            "aws_bedrock_runtime_endpoint": url,
+            "aws_bedrock_mantle_endpoint": f"{url}/anthropic",
+        }
+    if providers & {"gemini", "vertex_ai"}:
+        google = EmulatedGoogle()
+        url = stack.enter_context(serving(google.app))
+        account = google.service_account(f"{url}/token")
+        both: dict[str, dict[str, Any]] = {
+            "gemini": {"api_key": EMULATED_GEMINI_KEY, "api_base": url},
+            "vertex_ai": {"vertex_credentials": account, "api_base": url},
+        }
+        added |= {name: params for name, params in both.items() if name in providers}
+    return added
+
+
+def _params_of(data: dict[str, Any], provider: str) -> list[dict[str, Any]]:
+    params = [entry["litellm_params"] for entry in data["model_list"]]
+    found = [each for each in params if each["model"].startswith(f"{provider}/")]
+    if provider == "anthropic":
+        found.append(data["count_tokens"]["passthrough"]["anthropic"])
+    return found

@@ -1,0 +1,92 @@
+"""Emulated clouds over real loopback HTTP, and us in front of them."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Unpack
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from count_tokens_mw import CountTokens
+from count_tokens_mw.plugin import Options
+from demo_app.emulators import (
+    EMULATED_ACCESS_KEY_ID,
+    EMULATED_REGION,
+    EMULATED_SECRET_ACCESS_KEY,
+    EmulatedGoogle,
+)
+from demo_app.loopback import serving
+from tests.fakes import FakeUpstream, count_tokens_with
+
+CLAUDE_ON_BEDROCK = "anthropic.claude-3-5-sonnet-20241022-v2:0"
+NEW_CLAUDE_ON_BEDROCK = "anthropic.claude-opus-4-8"
+AWS_KEYS = {
+    "aws_access_key_id": EMULATED_ACCESS_KEY_ID,
+    "aws_secret_access_key": EMULATED_SECRET_ACCESS_KEY,
+}
+
+
+class Watched:
+    """An ASGI app that remembers the path of each request, and its headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self.paths.append(scope["path"])
+            self.headers.append(
+                {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+            )
+        await self.app(scope, receive, send)
+
+
+class Cloud(Watched):
+    """A watched app and where it listens."""
+
+    url: str = ""
+
+
+@contextmanager
+def cloud(app: ASGIApp) -> Iterator[Cloud]:
+    watched = Cloud(app)
+    with serving(watched) as watched.url:
+        yield watched
+
+
+def bedrock_params(url: str, **more: Any) -> dict[str, Any]:
+    """Parameters that lead to an emulated Bedrock; a value of None takes one away."""
+    params = {
+        "model": f"bedrock/{CLAUDE_ON_BEDROCK}",
+        "aws_region_name": EMULATED_REGION,
+        "aws_bedrock_runtime_endpoint": url,
+        "aws_bedrock_mantle_endpoint": f"{url}/anthropic",
+        **AWS_KEYS,
+        **more,
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def vertex_params(google: EmulatedGoogle, url: str, model: str, **more: Any) -> dict[str, Any]:
+    """Parameters that lead to an emulated Vertex AI."""
+    return {
+        "model": f"vertex_ai/{model}",
+        "vertex_project": "my-project",
+        "vertex_location": "us-east5",
+        "vertex_credentials": google.service_account(f"{url}/token"),
+        "api_base": url,
+        **more,
+    }
+
+
+@asynccontextmanager
+async def counting(
+    params: dict[str, Any], model_info: dict[str, Any] | None = None, **options: Unpack[Options]
+) -> AsyncIterator[CountTokens]:
+    """Us with one deployment, `m`, and clients of our own."""
+    entry = {"model_name": "m", "litellm_params": params, "model_info": model_info}
+    given: Options = {"http_client": None, **options}
+    count_tokens = count_tokens_with(FakeUpstream(), {"model_list": [entry]}, environ={}, **given)
+    async with count_tokens.lifespan():
+        yield count_tokens

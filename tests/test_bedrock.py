@@ -1,0 +1,396 @@
+"""Counting on Bedrock over real HTTP: signatures, credentials, mantle, and AWS's errors."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from count_tokens_mw import (
+    CannotCount,
+    CredentialsUnavailable,
+    DeadlineExceeded,
+    UpstreamError,
+    UpstreamUnusable,
+)
+from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.params import BedrockParams
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.bedrock import Bedrock
+from demo_app.emulators import (
+    EMULATED_ACCESS_KEY_ID,
+    EMULATED_BEDROCK_API_KEY,
+    EMULATED_SECRET_ACCESS_KEY,
+    count,
+    emulated_bedrock,
+)
+from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
+from tests.cloud import NEW_CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
+from tests.fakes import Recorder, mounted
+from tests.requests import HELLO, STANDARD
+from tests.test_transport import never, raw_server, sending
+
+BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
+MANTLE = "/anthropic/v1/messages/count_tokens"
+NO_KEYS: dict[str, Any] = {"aws_access_key_id": None, "aws_secret_access_key": None}
+
+
+@pytest.fixture
+def bedrock() -> Iterator[Cloud]:
+    with cloud(emulated_bedrock()) as bedrock:
+        yield bedrock
+
+
+@pytest.fixture(autouse=True)
+def no_aws_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+async def test_a_count_is_signed_and_goes_to_the_runtime(bedrock: Cloud) -> None:
+    hook = Recorder()
+    async with (
+        counting(bedrock_params(bedrock.url), hooks=[hook]) as count_tokens,
+        mounted(count_tokens) as client,
+    ):
+        response = await client.post("/v1/messages/count_tokens", json=BODY)
+    assert response.json() == {"input_tokens": count(BODY)}
+    assert bedrock.paths == ["/model/anthropic.claude-3-5-sonnet-20241022-v2:0/count-tokens"]
+    assert bedrock.headers[0]["authorization"].startswith("AWS4-HMAC-SHA256 ")
+    assert hook.event.provider == "bedrock"
+    assert hook.event.upstream_request_id == response.headers["request-id"]
+
+
+@pytest.mark.parametrize("body", [STANDARD["tools"], STANDARD["an image"], STANDARD["a PDF"]])
+async def test_system_tools_images_and_documents_are_counted(
+    bedrock: Cloud, body: dict[str, Any]
+) -> None:
+    async with counting(bedrock_params(bedrock.url)) as count_tokens:
+        counted = await count_tokens.count({"model": "m", **body, "max_tokens": 9, "stream": True})
+    assert counted.input_tokens == count(body)
+
+
+async def test_keys_that_are_given_win_over_a_token_of_the_environment(
+    bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore prefers the token, and so counts under another tenant's account."""
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "of-another-tenant")
+    async with counting(bedrock_params(bedrock.url)) as count_tokens:
+        await count_tokens.count(BODY)
+    assert "of-another-tenant" not in str(bedrock.headers)
+
+
+@pytest.mark.parametrize("model", [None, f"bedrock/{NEW_CLAUDE_ON_BEDROCK}"])
+async def test_a_bedrock_api_key_is_sent_as_it_is(
+    bedrock: Cloud, monkeypatch: pytest.MonkeyPatch, model: str | None
+) -> None:
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "of-another-tenant")
+    params = bedrock_params(bedrock.url, **NO_KEYS, api_key=EMULATED_BEDROCK_API_KEY)
+    async with counting({**params, **({"model": model} if model else {})}) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+    assert bedrock.headers[0]["authorization"] == f"Bearer {EMULATED_BEDROCK_API_KEY}"
+    if model:
+        assert bedrock.headers[1]["x-api-key"] == EMULATED_BEDROCK_API_KEY
+
+
+@pytest.mark.parametrize("model", ["anthropic.claude-sonnet-4-6", NEW_CLAUDE_ON_BEDROCK])
+async def test_a_profiles_keys_are_used(bedrock: Cloud, tmp_path: Path, model: str) -> None:
+    (tmp_path / "credentials").write_text(
+        f"[team]\naws_access_key_id={EMULATED_ACCESS_KEY_ID}\n"
+        f"aws_secret_access_key={EMULATED_SECRET_ACCESS_KEY}\n"
+    )
+    named = {"aws_profile_name": "team", "model": f"bedrock/{model}"}
+    async with counting(bedrock_params(bedrock.url, **NO_KEYS, **named)) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+
+
+async def test_the_default_chain_is_used_where_nothing_is_configured(
+    bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", EMULATED_ACCESS_KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", EMULATED_SECRET_ACCESS_KEY)
+    async with counting(bedrock_params(bedrock.url, **NO_KEYS)) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+
+
+STS_ANSWER = f"""<{{action}}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<{{action}}Result><Credentials><AccessKeyId>{EMULATED_ACCESS_KEY_ID}</AccessKeyId>
+<SecretAccessKey>{EMULATED_SECRET_ACCESS_KEY}</SecretAccessKey><SessionToken>{EMULATED_SESSION_TOKEN}</SessionToken>
+<Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>
+<AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn>
+<AssumedRoleId>i:s</AssumedRoleId></AssumedRoleUser></{{action}}Result></{{action}}Response>"""
+
+
+class Sts:
+    """Gives everybody the emulated keys, and remembers what it was asked."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.asked: list[str] = []
+        self.status = status
+        self.app = Starlette(routes=[Route("/", self.assume, methods=["POST"])])
+
+    async def assume(self, request: Request) -> Response:
+        form = (await request.body()).decode()
+        self.asked.append(form)
+        action = form.partition("Action=")[2].partition("&")[0]
+        return Response(STS_ANSWER.format(action=action), self.status, media_type="text/xml")
+
+
+@pytest.mark.parametrize("model", [None, NEW_CLAUDE_ON_BEDROCK])
+async def test_a_role_is_assumed_with_its_session_name_and_external_id(
+    bedrock: Cloud, model: str | None
+) -> None:
+    sts = Sts()
+    with cloud(sts.app) as endpoint:
+        params = bedrock_params(
+            bedrock.url,
+            aws_role_name="arn:aws:iam::123456789012:role/r",
+            aws_session_name="counting",
+            aws_external_id="ext-1",
+            aws_sts_endpoint=endpoint.url,
+        )
+        if model:
+            params["model"] = f"bedrock/{model}"
+        async with counting(params) as count_tokens:
+            assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+            await count_tokens.count(BODY)
+    (asked,) = sts.asked
+    assert "Action=AssumeRole&" in asked
+    assert "RoleSessionName=counting" in asked
+    assert "ExternalId=ext-1" in asked
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+async def test_a_role_is_assumed_by_a_web_identity(
+    bedrock: Cloud, tmp_path: Path, as_file: bool
+) -> None:
+    (tmp_path / "token").write_text("eyJ.web.identity\n")
+    sts = Sts()
+    with cloud(sts.app) as endpoint:
+        params = bedrock_params(
+            bedrock.url,
+            **NO_KEYS,
+            aws_role_name="arn:aws:iam::123456789012:role/r",
+            aws_web_identity_token=str(tmp_path / "token") if as_file else "eyJ.web.identity",
+            aws_sts_endpoint=endpoint.url,
+        )
+        async with counting(params) as count_tokens:
+            assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+    assert "WebIdentityToken=eyJ.web.identity" in sts.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "model"),
+    [
+        (NO_KEYS, None),
+        (NO_KEYS, "mantle"),
+        ({**NO_KEYS, "aws_profile_name": "nobody"}, None),
+        ({**NO_KEYS, "aws_role_name": "arn:aws:iam::123456789012:role/r"}, None),
+        ({"aws_role_name": "arn:aws:iam::123456789012:role/r"}, "refused"),
+    ],
+)
+async def test_credentials_that_cannot_be_had_are_a_500_not_to_be_tried_again(
+    bedrock: Cloud, more: dict[str, Any], model: str | None
+) -> None:
+    with cloud(Sts(403).app) as sts:
+        params = bedrock_params(bedrock.url, aws_sts_endpoint=sts.url, **more)
+        if model == "mantle":
+            params["count_tokens_via"] = "mantle"
+        async with counting(params) as count_tokens:
+            with pytest.raises(CredentialsUnavailable) as raised:
+                await count_tokens.count(BODY)
+    assert raised.value.status == 500
+    assert raised.value.headers["x-should-retry"] == "false"
+    assert not bedrock.paths
+
+
+# bedrock-mantle
+
+
+async def test_a_model_that_the_runtime_does_not_support_is_counted_by_mantle(
+    bedrock: Cloud,
+) -> None:
+    params = bedrock_params(bedrock.url, model=f"bedrock/us.{NEW_CLAUDE_ON_BEDROCK}")
+    async with counting(params) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+    runtime = f"/model/{NEW_CLAUDE_ON_BEDROCK}/count-tokens"
+    assert bedrock.paths == [runtime, MANTLE, MANTLE]
+    assert "/bedrock-mantle/aws4_request" in bedrock.headers[1]["authorization"]
+
+
+async def test_what_the_runtime_does_not_support_is_remembered_for_an_hour(bedrock: Cloud) -> None:
+    now = [0.0]
+    given = bedrock_params(bedrock.url)
+    http = HttpClient()
+    provider = Bedrock(BedrockParams.model_validate(given), http, clock=lambda: now[0])
+    other = provider.prepare(request_from_mapping({**BODY, "model": given["model"]}))
+    call = provider.prepare(request_from_mapping({**BODY, "model": NEW_CLAUDE_ON_BEDROCK}))
+    try:
+        for seconds in (0, 3599, 3601):
+            now[0] = float(seconds)
+            await provider.send(call)
+        await provider.send(other)
+    finally:
+        await provider.aclose()
+        await http.aclose()
+    by = ["mantle" if path == MANTLE else "runtime" for path in bedrock.paths]
+    assert by == ["runtime", "mantle", "mantle", "runtime", "mantle", "runtime"]
+
+
+@pytest.mark.parametrize(("via", "path"), [("mantle", MANTLE), ("runtime", None)])
+async def test_one_of_the_two_can_be_chosen(bedrock: Cloud, via: str, path: str | None) -> None:
+    named = {"model": f"bedrock/{NEW_CLAUDE_ON_BEDROCK}", "count_tokens_via": via}
+    async with counting(bedrock_params(bedrock.url, **named)) as count_tokens:
+        if path:
+            await count_tokens.count(BODY)
+            assert bedrock.paths == [path]
+        else:
+            with pytest.raises(CannotCount, match="doesn't support counting tokens"):
+                await count_tokens.count(BODY)
+
+
+async def test_another_models_arn_is_counted_for_its_base_model(bedrock: Cloud) -> None:
+    arn = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
+    params = bedrock_params(bedrock.url, model=f"bedrock/converse/{arn}")
+    info = {"base_model": "us.anthropic.claude-sonnet-4-6"}
+    async with counting(params, info) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+    assert bedrock.paths == ["/model/anthropic.claude-sonnet-4-6/count-tokens"]
+
+
+# what AWS answers
+
+
+def aws(*answers: tuple[int, dict[str, Any], dict[str, str]]) -> Starlette:
+    """Answers the runtime's requests with the first, and mantle's with the second."""
+
+    async def answer(request: Request) -> Response:
+        status, body, headers = answers[request.url.path == MANTLE]
+        return JSONResponse(body, status, {"x-amzn-RequestId": "amzn-1", **headers})
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])
+
+
+INVALID = ("ValidationException", "invalid_request_error")
+UNSUPPORTED: Any = (400, {"message": "The provided model doesn't support counting tokens."}, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "error_type", "message"),
+    [
+        (400, *INVALID, "The provided model identifier is invalid."),
+        (400, *INVALID, "tools.0.custom.strict: Extra inputs are not permitted"),
+        (400, *INVALID, "prompt is too long: 250000 tokens > 200000 maximum"),
+        (403, "AccessDeniedException", "permission_error", "You don't have access to the model."),
+        (404, "ResourceNotFoundException", "not_found_error", "Not found."),
+        (429, "ThrottlingException", "rate_limit_error", "Too many requests."),
+        (500, "InternalServerException", "api_error", "Internal."),
+        (503, "ServiceUnavailableException", "api_error", "Unavailable."),
+    ],
+)
+async def test_an_error_of_aws_keeps_status_and_message_and_is_tried_once(
+    status: int, kind: str, error_type: str, message: str
+) -> None:
+    headers = {"x-amzn-ErrorType": f"{kind}:http://internal.amazon.com/", "retry-after": "5"}
+    hook = Recorder()
+    with cloud(aws((status, {"message": message}, headers))) as upstream:
+        async with (
+            counting(bedrock_params(upstream.url), hooks=[hook]) as count_tokens,
+            mounted(count_tokens) as client,
+        ):
+            response = await client.post("/v1/messages/count_tokens", json=BODY)
+    assert response.status_code == status
+    assert response.json() == {
+        "type": "error",
+        "error": {"type": error_type, "message": message},
+        "request_id": "amzn-1",
+    }
+    assert response.headers["retry-after"] == "5"
+    (attempt,) = hook.event.attempts
+    assert (attempt.upstream_code, attempt.upstream_request_id) == (kind, "amzn-1")
+    assert len(upstream.paths) == 1
+
+
+@pytest.mark.parametrize(
+    "mantle",
+    [
+        (404, {"type": "error", "error": {"type": "not_found_error", "message": "model: x"}}, {}),
+        (400, {"error": {"message": "The model 'x' does not support the '/anthropic' API"}}, {}),
+    ],
+)
+async def test_what_both_refuse_cannot_be_counted(mantle: Any) -> None:
+    with cloud(aws(UNSUPPORTED, mantle)) as upstream:
+        async with counting(bedrock_params(upstream.url)) as count_tokens:
+            with pytest.raises(CannotCount):
+                await count_tokens.count(BODY)
+    assert upstream.paths[-1] == MANTLE
+
+
+async def test_another_error_of_mantle_is_told_as_it_is() -> None:
+    said = {"type": "error", "error": {"type": "permission_error", "message": "no CountTokens"}}
+    with cloud(aws(UNSUPPORTED, (403, said, {}))) as upstream:
+        async with counting(bedrock_params(upstream.url)) as count_tokens:
+            with pytest.raises(UpstreamError, match="no CountTokens"):
+                await count_tokens.count(BODY)
+
+
+@pytest.mark.parametrize("body", [{}, {"inputTokens": None}, {"inputTokens": -1}])
+async def test_an_answer_without_a_count_is_a_502(body: dict[str, Any]) -> None:
+    with cloud(aws((200, body, {}))) as upstream:
+        async with counting(bedrock_params(upstream.url)) as count_tokens:
+            with pytest.raises(UpstreamUnusable):
+                await count_tokens.count(BODY)
+
+
+async def test_a_port_where_nobody_listens_is_a_502() -> None:
+    with cloud(aws()) as upstream:
+        pass
+    async with counting(bedrock_params(upstream.url)) as count_tokens:
+        with pytest.raises(UpstreamUnusable):
+            await count_tokens.count(BODY)
+
+
+async def test_a_silent_bedrock_is_a_504() -> None:
+    async with (
+        raw_server(never) as server,
+        counting(bedrock_params(server.url, timeout=0.1)) as count_tokens,
+    ):
+        with pytest.raises(DeadlineExceeded):
+            await count_tokens.count(BODY)
+
+
+async def test_an_answer_that_is_no_json_is_a_502() -> None:
+    reply = sending(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>")
+    async with (
+        raw_server(reply) as server,
+        counting(bedrock_params(server.url)) as count_tokens,
+    ):
+        with pytest.raises(UpstreamUnusable):
+            await count_tokens.count(BODY)
+
+
+async def test_the_environments_endpoints_are_not_used(
+    bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with counting(bedrock_params(bedrock.url)) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+
+
+def test_a_client_belongs_to_its_event_loop(bedrock: Cloud) -> None:
+    async def once() -> int:
+        async with counting(bedrock_params(bedrock.url)) as count_tokens:
+            counts = await asyncio.gather(*(count_tokens.count(BODY) for _ in range(5)))
+        return counts[0].input_tokens
+
+    assert asyncio.run(once()) == asyncio.run(once()) == count(BODY)

@@ -1,0 +1,183 @@
+"""What goes to Bedrock, judged by botocore's own service model and the `anthropic` SDK's types."""
+
+import base64
+import json
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.model import OperationModel, ServiceModel
+from botocore.serialize import create_serializer
+from botocore.validate import ParamValidator
+
+from count_tokens_mw import CannotCount
+from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.params import BedrockParams
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.providers.bedrock import KNOWN_BETAS, Bedrock, foundation_model
+from count_tokens_mw.types import Headers, UpstreamCall
+from tests.anthropic_judge import anthropic_judge
+from tests.requests import STANDARD
+
+MODEL = "anthropic.claude-3-5-sonnet-20241022-v2:0"
+
+
+def params(**more: Any) -> BedrockParams:
+    return BedrockParams.model_validate({"aws_region_name": "us-west-2", **more})
+
+
+def prepared(
+    body: dict[str, Any], headers: Headers = (), model: str = MODEL, **more: Any
+) -> UpstreamCall:
+    request = request_from_mapping({"model": model, **body}, headers)
+    return Bedrock(params(**more), HttpClient()).prepare(request)
+
+
+@pytest.fixture(scope="module")
+def operation() -> OperationModel:
+    service: ServiceModel = botocore.session.get_session().get_service_model("bedrock-runtime")
+    return service.operation_model("CountTokens")
+
+
+@pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
+def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
+    operation: OperationModel, body: dict[str, Any]
+) -> None:
+    call = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
+    sent = {"modelId": call.target, "input": {"invokeModel": {"body": call.body}}}
+    report = ParamValidator().validate(sent, operation.input_shape)
+    assert not report.has_errors(), report.generate_report()
+    request = create_serializer("rest-json").serialize_to_request(sent, operation)
+    assert request["url_path"] == f"/model/{MODEL.replace(':', '%3A')}/count-tokens"
+    inner = json.loads(
+        base64.b64decode(json.loads(request["body"])["input"]["invokeModel"]["body"])
+    )
+    assert inner.pop("anthropic_version") == "bedrock-2023-05-31"
+    assert inner.pop("max_tokens") == 1
+    assert inner == body
+    anthropic_judge({"model": MODEL, **inner})
+
+
+@pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
+def test_the_sdks_type_accepts_what_mantle_is_sent(body: dict[str, Any]) -> None:
+    mantle = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)}).instead
+    assert mantle is not None
+    sent = json.loads(mantle.body)
+    assert sent == {"model": MODEL, **body}
+    anthropic_judge(sent)
+
+
+def test_mantle_gets_the_callers_headers_and_a_version() -> None:
+    call = prepared(STANDARD["tools"], (("anthropic-beta", "a"),)).instead
+    assert call is not None
+    region = "https://bedrock-mantle.us-west-2.api.aws"
+    assert call.target == f"{region}/anthropic/v1/messages/count_tokens"
+    assert dict(call.headers) == {
+        "content-type": "application/json",
+        "anthropic-version": "2023-06-01",
+        "anthropic-beta": "a",
+    }
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["https://h/anthropic", "https://h/anthropic/", "https://h/anthropic/v1/messages"],
+)
+def test_mantles_endpoint_can_be_configured(endpoint: str) -> None:
+    call = prepared(STANDARD["tools"], aws_bedrock_mantle_endpoint=endpoint).instead
+    assert call is not None
+    assert call.target == "https://h/anthropic/v1/messages/count_tokens"
+
+
+def test_only_the_configured_api_is_prepared_for() -> None:
+    assert prepared(STANDARD["tools"], count_tokens_via="runtime").instead is None
+    only = prepared(STANDARD["tools"], count_tokens_via="mantle")
+    assert only.target.startswith("https://bedrock-mantle.")
+    assert only.instead is None
+
+
+@pytest.mark.parametrize(
+    ("header", "configured", "sent"),
+    [
+        (None, None, None),
+        ("context-1m-2025-08-07", None, ["context-1m-2025-08-07"]),
+        ("beta-of-2027, pdfs-2024-09-25,oauth-2025-04-20", None, ["pdfs-2024-09-25"]),
+        ("advanced-tool-use-2025-11-20", None, ["tool-search-tool-2025-10-19"]),
+        (
+            "tool-search-tool-2025-10-19,advanced-tool-use-2025-11-20",
+            None,
+            ["tool-search-tool-2025-10-19"],
+        ),
+        ("beta-of-2027,pdfs-2024-09-25", ["beta-of-2027"], ["beta-of-2027"]),
+        ("pdfs-2024-09-25", [], None),
+        (",".join(sorted(KNOWN_BETAS)), None, sorted(KNOWN_BETAS)),
+    ],
+)
+def test_betas_that_the_runtime_takes_are_in_the_body(
+    header: str | None, configured: list[str] | None, sent: list[str] | None
+) -> None:
+    headers = (("anthropic-beta", header),) if header else ()
+    more: dict[str, Any] = {} if configured is None else {"bedrock_betas": configured}
+    body = json.loads(prepared(STANDARD["tools"], headers, **more).body)
+    assert body.get("anthropic_beta") == sent
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MODEL,
+        f"converse/{MODEL}",
+        f"invoke/{MODEL}",
+        f"us-east-1/{MODEL}",
+        f"us-gov-west-1/{MODEL}",
+        f"invoke/us-east-1/{MODEL}",
+        *(f"{area}.{MODEL}" for area in ("us", "eu", "apac", "jp", "au", "ca", "global", "us-gov")),
+        f"converse/eu.{MODEL}",
+        f"arn:aws:bedrock:us-east-1::foundation-model/{MODEL}",
+        f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{MODEL}",
+        f"arn:aws-us-gov:bedrock:us-gov-west-1:1:inference-profile/us-gov.{MODEL}",
+    ],
+)
+def test_only_the_base_models_id_is_counted_for(model: str) -> None:
+    """litellm 34272, Portkey 1437, pydantic-ai 4001: any other id is refused by CountTokens."""
+    assert foundation_model(model, params()) == MODEL
+    assert prepared(STANDARD["tools"], model=model).target == MODEL
+
+
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        (PROFILE, {"base_model": f"bedrock/us.{MODEL}"}),
+        (PROFILE, {"count_tokens_model": MODEL, "base_model": "anthropic.claude-other"}),
+        ("us.anthropic.claude-opus-4-8", {"count_tokens_model": f"us.{MODEL}"}),
+    ],
+)
+def test_an_arn_or_an_explicit_model_is_mapped_by_configuration(
+    model: str, more: dict[str, str]
+) -> None:
+    assert foundation_model(model, params(**more)) == MODEL
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (PROFILE, "set model_info.base_model"),
+        ("amazon.nova-pro-v1:0", "only for Anthropic's models, not amazon.nova-pro-v1:0"),
+        ("us.meta.llama3-1-70b-instruct-v1:0", "only for Anthropic's models"),
+        ("anthropic.claude/../../x", "only for Anthropic's models"),
+        ("anthropic.claude x", "only for Anthropic's models"),
+        ("", "only for Anthropic's models"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_before_any_call(model: str, words: str) -> None:
+    with pytest.raises(CannotCount, match=words):
+        foundation_model(model, params())
+
+
+def test_a_base_model_matters_to_arns_alone() -> None:
+    """LiteLLM's users set it for prices, and under names of other providers."""
+    assert foundation_model(MODEL, params(base_model="claude-3-5-sonnet")) == MODEL

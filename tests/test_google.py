@@ -1,0 +1,314 @@
+"""Counting on Vertex AI and by the Gemini API over real HTTP: tokens, keys, and Google's errors."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
+from count_tokens_mw.providers._gemini_format import generate_content_request
+from count_tokens_mw.providers._google_auth import GoogleTokens
+from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, count, count_gemini
+from tests.cloud import Cloud, cloud, counting, vertex_params
+from tests.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.requests import HELLO, STANDARD
+
+BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
+COUNT = "/v1/messages/count_tokens"
+
+
+@pytest.fixture
+def google() -> EmulatedGoogle:
+    return EmulatedGoogle()
+
+
+@pytest.fixture
+def endpoint(google: EmulatedGoogle) -> Iterator[Cloud]:
+    with cloud(google.app) as endpoint:
+        yield endpoint
+
+
+def gemini_params(url: str, **more: Any) -> dict[str, Any]:
+    return {
+        "model": "gemini/gemini-2.5-flash",
+        "api_key": EMULATED_GEMINI_KEY,
+        "api_base": url,
+        **more,
+    }
+
+
+def counted_by_google(body: dict[str, Any], *, tool_choice: bool) -> int:
+    content = generate_content_request(body)
+    if not tool_choice:
+        content.pop("toolConfig", None)
+    return count_gemini(content)
+
+
+SAID = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
+
+
+async def test_claude_on_vertex_counts_with_a_token_of_the_service_account(
+    google: EmulatedGoogle, endpoint: Cloud
+) -> None:
+    params = vertex_params(google, endpoint.url, "claude-3-5-sonnet-v2@20241022")
+    hook = Recorder()
+    async with counting(params, hooks=[hook]) as count_tokens, mounted(count_tokens) as client:
+        response = await client.post(
+            COUNT, json={**BODY, "max_tokens": 5}, headers={"anthropic-beta": "beta-of-2027"}
+        )
+    assert response.json() == {"input_tokens": count(BODY)}
+    assert endpoint.paths[0] == "/token"
+    assert endpoint.paths[1].endswith("/publishers/anthropic/models/count-tokens:rawPredict")
+    assert hook.event.provider == "vertex_ai"
+
+
+@pytest.mark.parametrize("body", SAID.values(), ids=SAID)
+async def test_gemini_on_vertex_counts_every_kind_of_request(
+    google: EmulatedGoogle, endpoint: Cloud, body: dict[str, Any]
+) -> None:
+    async with counting(vertex_params(google, endpoint.url, "gemini-2.5-flash")) as count_tokens:
+        counted = await count_tokens.count({"model": "m", **body, "max_tokens": 5})
+    assert counted.input_tokens == counted_by_google(body, tool_choice=False)
+
+
+@pytest.mark.parametrize("body", SAID.values(), ids=SAID)
+async def test_the_gemini_api_counts_every_kind_of_request(
+    endpoint: Cloud, body: dict[str, Any]
+) -> None:
+    async with counting(gemini_params(endpoint.url)) as count_tokens:
+        counted = await count_tokens.count({"model": "m", **body, "max_tokens": 5})
+    assert counted.input_tokens == counted_by_google(body, tool_choice=True)
+    assert counted.body is None
+
+
+async def test_the_answer_of_another_provider_is_exactly_the_count(endpoint: Cloud) -> None:
+    async with (
+        counting(gemini_params(endpoint.url)) as count_tokens,
+        mounted(count_tokens) as client,
+    ):
+        answer = (await client.post(COUNT, json=BODY)).json()
+    assert answer == {"input_tokens": counted_by_google(BODY, tool_choice=True)}
+
+
+async def test_a_key_that_is_not_valid_is_an_authentication_error(endpoint: Cloud) -> None:
+    """Google answers 400 to it."""
+    hook = Recorder()
+    params = gemini_params(endpoint.url, api_key="AIza-other")
+    async with counting(params, hooks=[hook]) as count_tokens, mounted(count_tokens) as client:
+        response = await client.post(COUNT, json=BODY)
+    assert response.status_code == 401
+    assert response.json()["error"]["type"] == "authentication_error"
+    assert "API key not valid" in response.json()["error"]["message"]
+    assert hook.event.attempts[0].upstream_code == "API_KEY_INVALID"
+    assert "AIza-other" not in response.text
+
+
+async def test_the_keys_of_the_environment_are_taken_in_order(endpoint: Cloud) -> None:
+    params = {"model": "gemini/gemini-2.5-flash", "api_base": endpoint.url}
+    config = {"model_list": [{"model_name": "m", "litellm_params": params}]}
+    for environ in (
+        {"GOOGLE_API_KEY": EMULATED_GEMINI_KEY},
+        {"GEMINI_API_KEY": EMULATED_GEMINI_KEY, "GOOGLE_API_KEY": "AIza-other"},
+    ):
+        count_tokens = count_tokens_with(FakeUpstream(), config, environ=environ, http_client=None)
+        async with count_tokens.lifespan():
+            assert (await count_tokens.count(BODY)).input_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("block", "place"),
+    [
+        ({"type": "image", "source": {"type": "file", "file_id": "f"}}, "messages.1.content.1"),
+        (
+            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+            "messages.1.content.1",
+        ),
+    ],
+)
+async def test_what_gemini_has_no_word_for_is_a_501_that_names_its_place(
+    google: EmulatedGoogle, endpoint: Cloud, block: dict[str, Any], place: str
+) -> None:
+    message = {"role": "user", "content": [{"type": "text", "text": "canary"}, block]}
+    body = {"model": "m", "messages": [*HELLO, message]}
+    for params in (
+        gemini_params(endpoint.url),
+        vertex_params(google, endpoint.url, "gemini-2.5-flash"),
+    ):
+        async with counting(params) as count_tokens:
+            with pytest.raises(CannotCount) as raised:
+                await count_tokens.count(body)
+        assert place in raised.value.message
+        assert "canary" not in raised.value.message
+    assert not endpoint.paths
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-8", "gemini-2.5-flash"])
+async def test_a_wrong_location_is_told_in_googles_words(
+    google: EmulatedGoogle, endpoint: Cloud, model: str
+) -> None:
+    params = vertex_params(
+        google, endpoint.url, model.replace("flash", "does-not-exist"), vertex_location="global"
+    )
+    if model.startswith("gemini"):
+        params["model"] = "vertex_ai/gemini-does-not-exist"
+    hook = Recorder()
+    async with counting(params, hooks=[hook]) as count_tokens:
+        with pytest.raises(UpstreamError, match="was not found") as raised:
+            await count_tokens.count(BODY)
+    assert raised.value.status == 404
+    assert hook.event.attempts[0].upstream_code == "NOT_FOUND"
+
+
+# tokens
+
+
+async def test_many_counts_at_once_ask_for_one_token(
+    google: EmulatedGoogle, endpoint: Cloud
+) -> None:
+    async with counting(vertex_params(google, endpoint.url, "gemini-2.5-flash")) as count_tokens:
+        await asyncio.gather(*(count_tokens.count(BODY) for _ in range(20)))
+        await count_tokens.count(BODY)
+    assert google.issued == 1
+
+
+async def test_a_refused_token_is_renewed_once_and_the_count_tried_again(
+    google: EmulatedGoogle, endpoint: Cloud
+) -> None:
+    async with counting(vertex_params(google, endpoint.url, "gemini-2.5-flash")) as count_tokens:
+        await count_tokens.count(BODY)
+        google.revoke_all()
+        endpoint.paths.clear()
+        await asyncio.gather(*(count_tokens.count(BODY) for _ in range(5)))
+    assert google.issued == 2
+    assert endpoint.paths.count("/token") == 1
+
+
+async def test_a_token_is_renewed_ahead_of_its_expiry(endpoint: Cloud) -> None:
+    """google-auth calls one stale that has less than some four minutes left."""
+    brief = EmulatedGoogle(token_lifetime=60)
+    with cloud(brief.app) as endpoint:
+        async with counting(vertex_params(brief, endpoint.url, "gemini-2.5-flash")) as count_tokens:
+            await count_tokens.count(BODY)
+            await count_tokens.count(BODY)
+    assert brief.issued == 2
+
+
+async def test_a_401_that_stays_is_the_answer_after_one_more_try(upstream: FakeUpstream) -> None:
+    said = {"error": {"code": 401, "message": "Bad token.", "status": "UNAUTHENTICATED"}}
+    upstream.answers(401, json.dumps(said).encode())
+    google = EmulatedGoogle()
+    with cloud(google.app) as endpoint:
+        params = vertex_params(google, endpoint.url, "gemini-2.5-flash")
+        async with counting(params, http_client=upstream.client()) as count_tokens:
+            with pytest.raises(UpstreamError, match="Bad token"):
+                await count_tokens.count(BODY)
+    assert len(upstream.requests) == 2
+    tokens = {request.headers["authorization"] for request in upstream.requests}
+    assert len(tokens) == 2
+
+
+@pytest.mark.parametrize(
+    "break_",
+    [
+        {"private_key_id": "x", "client_email": "nobody@example.com"},
+        {"private_key": "not a key"},
+        {"type": "no such type"},
+        {"token_uri": "http://127.0.0.1:1/token"},
+    ],
+)
+async def test_credentials_that_cannot_be_had_are_a_500_without_their_content(
+    google: EmulatedGoogle, endpoint: Cloud, break_: dict[str, str]
+) -> None:
+    params = vertex_params(google, endpoint.url, "gemini-2.5-flash")
+    params["vertex_credentials"] = {**params["vertex_credentials"], **break_}
+    async with counting(params) as count_tokens, mounted(count_tokens) as client:
+        response = await client.post(COUNT, json=BODY)
+    assert response.status_code == 500
+    assert response.headers["x-should-retry"] == "false"
+    assert response.json()["error"]["message"] == (
+        "vertex_ai: the gateway's Google credentials cannot be had."
+    )
+
+
+@pytest.mark.parametrize("given", ["path", "text", "default"])
+async def test_credentials_come_as_a_path_as_text_or_by_default(
+    google: EmulatedGoogle,
+    endpoint: Cloud,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+) -> None:
+    params = vertex_params(google, endpoint.url, "claude-opus-4-8")
+    info = params.pop("vertex_credentials")
+    params.pop("vertex_project")
+    (tmp_path / "key.json").write_text(json.dumps(info))
+    if given == "default":
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    else:
+        text = json.dumps(info)
+        params["vertex_credentials"] = str(tmp_path / "key.json") if given == "path" else text
+    async with counting(params) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+    assert f"/projects/{info['project_id']}/" in endpoint.paths[-1]
+
+
+async def test_default_credentials_that_name_no_project_are_said_to(
+    google: EmulatedGoogle, endpoint: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = vertex_params(google, endpoint.url, "claude-opus-4-8")
+    info = {**params.pop("vertex_credentials")}
+    info.pop("project_id")
+    params.pop("vertex_project")
+    (tmp_path / "key.json").write_text(json.dumps(info))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    for name in ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    async with counting(params) as count_tokens:
+        with pytest.raises(CredentialsUnavailable, match="no vertex_project"):
+            await count_tokens.count(BODY)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {
+            "type": "authorized_user",
+            "client_id": "c",
+            "client_secret": "s",
+            "refresh_token": "r",
+        },
+        {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": {"file": "/nowhere/token"},
+        },
+        {
+            "type": "impersonated_service_account",
+            "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/projects"
+            "/-/serviceAccounts/a@b.iam.gserviceaccount.com:generateAccessToken",
+            "source_credentials": {
+                "type": "authorized_user",
+                "client_id": "c",
+                "client_secret": "s",
+                "refresh_token": "r",
+            },
+        },
+    ],
+    ids=lambda info: info["type"],
+)
+def test_every_kind_of_google_credentials_is_understood(info: dict[str, Any]) -> None:
+    """Their exchange is google-auth's, and needs Google."""
+    credentials, _ = GoogleTokens(info)._load()
+    assert credentials.token is None
+
+
+def test_the_emulator_answers_the_plain_client_too(endpoint: Cloud) -> None:
+    response = httpx.post(f"{endpoint.url}/v1beta/models/gemini-2.5-flash:countTokens", json={})
+    assert response.status_code == 400

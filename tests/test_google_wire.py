@@ -1,0 +1,206 @@
+"""What goes to Vertex AI and to the Gemini API, judged by Google's and Anthropic's own schemas."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from count_tokens_mw import CannotCount, InvalidRequest
+from count_tokens_mw.messages import parse_request, request_from_mapping
+from count_tokens_mw.params import GeminiParams, VertexParams
+from count_tokens_mw.providers._google_auth import GoogleTokens
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.providers.gemini import Gemini
+from count_tokens_mw.providers.vertex import Vertex
+from count_tokens_mw.types import Headers, UpstreamCall
+from tests.anthropic_judge import anthropic_judge
+from tests.judges import gemini_judge, vertex_judge
+from tests.requests import STANDARD
+from tests.test_bedrock_wire import prepared as bedrock
+
+CLAUDE = "claude-3-5-sonnet-v2@20241022"
+HELLO = STANDARD["text as a string"]
+SAID = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
+"""What Gemini has words for."""
+
+
+def vertex(body: dict[str, Any], model: str, headers: Headers = (), **params: Any) -> UpstreamCall:
+    given = VertexParams.model_validate(
+        {"vertex_project": "my-project", "vertex_location": "us-east5", **params}
+    )
+    request = request_from_mapping({"model": model, **body}, headers)
+    return Vertex(given, HttpClient(), GoogleTokens(None)).prepare(request)
+
+
+def gemini(body: dict[str, Any], model: str = "gemini-2.5-flash", **params: Any) -> UpstreamCall:
+    given = GeminiParams.model_validate({"api_key": "AIza-key", **params})
+    request = request_from_mapping({"model": model, **body})
+    return Gemini(given, HttpClient()).prepare(request)
+
+
+@pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
+def test_claude_on_vertex_is_sent_anthropics_body_with_its_model(body: dict[str, Any]) -> None:
+    sent = json.loads(vertex({**body, **dict.fromkeys(GENERATION_ONLY, 1)}, CLAUDE).body)
+    assert sent.pop("anthropic_version") == "vertex-2023-10-16"
+    assert sent == {"model": CLAUDE, **body}
+    anthropic_judge(sent)
+
+
+@pytest.mark.parametrize("body", SAID.values(), ids=SAID)
+def test_googles_schemas_accept_what_both_gemini_apis_are_sent(body: dict[str, Any]) -> None:
+    flat = json.loads(vertex(body, "gemini-2.5-flash").body)
+    vertex_judge(flat)
+    assert flat.keys() <= {"contents", "systemInstruction", "tools"}
+    wrapped = json.loads(gemini(body).body)
+    assert wrapped.keys() == {"generateContentRequest"}
+    content = wrapped["generateContentRequest"]
+    gemini_judge(content)
+    assert content.pop("model") == "models/gemini-2.5-flash"
+    content.pop("toolConfig", None)
+    assert content == flat
+
+
+@pytest.mark.parametrize(
+    ("location", "counts_at", "host"),
+    [
+        ("us-east5", None, "us-east5-aiplatform.googleapis.com"),
+        ("global", None, "aiplatform.googleapis.com"),
+        ("us", None, "aiplatform.us.rep.googleapis.com"),
+        ("eu", None, "aiplatform.eu.rep.googleapis.com"),
+        ("global", "europe-west1", "europe-west1-aiplatform.googleapis.com"),
+        (None, "us-east5", "us-east5-aiplatform.googleapis.com"),
+    ],
+)
+def test_the_host_is_that_of_the_location_where_tokens_are_counted(
+    location: str | None, counts_at: str | None, host: str
+) -> None:
+    """litellm 18665, 20348, 23907: counting is not offered everywhere where inference is."""
+    locations: dict[str, Any] = {
+        "vertex_location": location,
+        "vertex_count_tokens_location": counts_at,
+    }
+    where = f"https://{host}/v1/projects/my-project/locations/{counts_at or location}"
+    claude = vertex(HELLO, CLAUDE, **locations).target
+    assert claude == f"{where}/publishers/anthropic/models/count-tokens:rawPredict"
+    flash = vertex(HELLO, "gemini-2.5-flash", **locations).target
+    assert flash == f"{where}/publishers/google/models/gemini-2.5-flash:countTokens"
+
+
+def test_without_any_location_the_configuration_is_refused() -> None:
+    with pytest.raises(ValidationError, match="vertex_location or vertex_count_tokens_location"):
+        VertexParams.model_validate({"vertex_project": "p"})
+
+
+@pytest.mark.parametrize(
+    "base", ["https://h:8443/proxy", "https://h:8443/proxy/", "https://h:8443/proxy/v1"]
+)
+def test_api_base_replaces_scheme_and_host(base: str) -> None:
+    assert vertex(HELLO, CLAUDE, api_base=base).target.startswith("https://h:8443/proxy/v1/proj")
+    target = gemini(HELLO, api_base=base.replace("/v1", "/v1beta")).target
+    assert target == "https://h:8443/proxy/v1beta/models/gemini-2.5-flash:countTokens"
+
+
+@pytest.mark.parametrize(
+    ("model", "strip", "sent"),
+    [
+        ("claude-sonnet-4-5@20250929", False, "claude-sonnet-4-5@20250929"),
+        ("claude-sonnet-4-5@20250929", True, "claude-sonnet-4-5"),
+        ("claude-opus-4-6@default", False, "claude-opus-4-6"),
+        ("claude-opus-4-6@latest", False, "claude-opus-4-6"),
+        ("claude-opus-4-8", True, "claude-opus-4-8"),
+    ],
+)
+def test_of_a_models_version_only_a_date_is_kept(model: str, strip: bool, sent: str) -> None:
+    """litellm 25798: `@default` is not supported for token counting."""
+    assert json.loads(vertex(HELLO, model, strip_version=strip).body)["model"] == sent
+
+
+BETAS = (("anthropic-beta", "context-1m-2025-08-07"), ("anthropic-version", "2026-10-21"))
+
+
+@pytest.mark.parametrize(("forward", "sent"), [(False, None), (True, "context-1m-2025-08-07")])
+def test_betas_go_to_vertex_only_where_that_is_configured(forward: bool, sent: str | None) -> None:
+    """litellm 39597: Vertex refuses betas that it does not know."""
+    headers = dict(vertex(HELLO, CLAUDE, BETAS, forward_beta=forward).headers)
+    assert headers.get("anthropic-beta") == sent
+    assert "anthropic-version" not in headers
+
+
+@pytest.mark.parametrize(
+    "model", ["mistral-large@2407", "meta/llama-4", "text-bison", "claude/../x", "gemini x"]
+)
+def test_other_publishers_and_names_that_are_none_cannot_be_counted(model: str) -> None:
+    with pytest.raises(CannotCount):
+        vertex(HELLO, model)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash/../x", "tuned models", "a:b"])
+def test_a_name_that_would_change_the_url_cannot_be_counted(model: str) -> None:
+    with pytest.raises(CannotCount):
+        gemini(HELLO, model)
+
+
+def test_an_unknown_project_is_left_for_the_default_credentials_to_tell() -> None:
+    target = vertex(HELLO, CLAUDE, vertex_project=None).target
+    assert "/projects/{project}/locations/" in target
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_the_project_is_that_of_the_credentials_where_none_is_configured(as_text: bool) -> None:
+    info = {"type": "service_account", "project_id": "of-the-key"}
+    credentials = json.dumps(info) if as_text else info
+    call = vertex(HELLO, CLAUDE, vertex_project=None, vertex_credentials=credentials)
+    assert "/projects/of-the-key/" in call.target
+
+
+def test_the_key_of_the_gemini_api_is_in_its_header_alone() -> None:
+    """A key in the query string ends up in logs and in the text of exceptions."""
+    call = gemini(HELLO)
+    assert dict(call.headers)["x-goog-api-key"] == "AIza-key"
+    assert "AIza-key" not in call.target
+    assert "AIza-key" not in repr(call)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_a_number_that_json_cannot_hold_is_refused(number: str) -> None:
+    """Python reads it as infinity, and would write it as no JSON at all."""
+    raw = (
+        '{"model": "gemini-x", "messages": [{"role": "user", "content": "a"},'
+        ' {"role": "assistant", "content": [{"type": "tool_use", "id": "i", "name": "n",'
+        ' "input": {"x": ' + number + "}}]}]}"
+    )
+    provider = Gemini(GeminiParams.model_validate({"api_key": "k"}), HttpClient())
+    with pytest.raises(InvalidRequest):
+        provider.prepare(parse_request(raw.encode()))
+
+
+@pytest.mark.parametrize("part", ["system", "tools", "an image", "a tool result"])
+def test_what_a_part_of_the_request_says_changes_what_every_provider_is_sent(part: str) -> None:
+    with_part: dict[str, dict[str, Any]] = {
+        "system": STANDARD["system as a string"],
+        "tools": STANDARD["tools"],
+        "an image": STANDARD["an image"],
+        "a tool result": STANDARD["a tool result"],
+    }
+    body = with_part[part]
+    without = {
+        "system": {key: value for key, value in body.items() if key != "system"},
+        "tools": {key: value for key, value in body.items() if key != "tools"},
+        "an image": {"messages": [{"role": "user", "content": body["messages"][0]["content"][1:]}]},
+        "a tool result": {**body, "messages": body["messages"][:1]},
+    }[part]
+    prepares: list[Callable[[dict[str, Any]], UpstreamCall | None]] = [
+        lambda body: vertex(body, CLAUDE),
+        lambda body: vertex(body, "gemini-2.5-flash"),
+        gemini,
+        bedrock,
+        lambda body: bedrock(body).instead,
+    ]
+    for prepare in prepares:
+        said, unsaid = prepare(body), prepare(without)
+        assert said is not None
+        assert unsaid is not None
+        assert said.body != unsaid.body

@@ -1,0 +1,192 @@
+"""What each provider's entry may say, and what is taken from the environment for it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from count_tokens_mw import Config, ConfigError
+from count_tokens_mw.params import (
+    AzureParams,
+    BedrockParams,
+    GeminiParams,
+    Params,
+    VertexParams,
+)
+
+SECRET = "canary-of-a-secret"
+
+
+def params_of(
+    model: str, environ: dict[str, str] | None = None, info: Any = None, **params: Any
+) -> Params | None:
+    entry = {"model_name": "m", "litellm_params": {"model": model, **params}, "model_info": info}
+    (deployment,) = Config.from_mapping({"model_list": [entry]}, environ or {}).deployments
+    assert SECRET not in repr(deployment)
+    return deployment.params
+
+
+def problem_of(model: str, environ: dict[str, str] | None = None, **params: Any) -> str:
+    with pytest.raises(ConfigError) as raised:
+        params_of(model, environ, **params)
+    (problem,) = raised.value.problems
+    assert SECRET not in problem
+    return problem.removeprefix("model_list[0] (m): litellm_params")
+
+
+# Bedrock
+
+CLAUDE = "bedrock/anthropic.claude-sonnet-4-6"
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "environ", "region"),
+    [
+        (CLAUDE, {"aws_region_name": "eu-west-1"}, {"AWS_REGION": "us-east-1"}, "eu-west-1"),
+        ("bedrock/us-east-2/anthropic.claude", {}, {"AWS_REGION": "us-east-1"}, "us-east-2"),
+        ("bedrock/us-gov-west-1/anthropic.claude", {}, {}, "us-gov-west-1"),
+        (CLAUDE, {}, {"AWS_REGION_NAME": "a-b-1", "AWS_REGION": "us-east-1"}, "a-b-1"),
+        (CLAUDE, {}, {"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-east-1"}, "us-east-1"),
+    ],
+)
+def test_bedrocks_region_is_named_by_the_operator(
+    model: str, given: dict[str, str], environ: dict[str, str], region: str
+) -> None:
+    params = params_of(model, environ, **given)
+    assert isinstance(params, BedrockParams)
+    assert params.aws_region_name == region
+
+
+def test_without_any_region_the_configuration_is_refused() -> None:
+    assert problem_of(CLAUDE) == ".aws_region_name: Field required"
+
+
+@pytest.mark.parametrize(
+    ("given", "is_taken"),
+    [
+        ({}, True),
+        ({"api_key": "own"}, False),
+        ({"aws_access_key_id": "a", "aws_secret_access_key": "s"}, False),
+        ({"aws_profile_name": "p"}, False),
+        ({"aws_role_name": "r"}, False),
+    ],
+)
+def test_bedrocks_token_of_the_environment_is_taken_only_where_nothing_is_configured(
+    given: dict[str, str], is_taken: bool
+) -> None:
+    environ = {"AWS_BEARER_TOKEN_BEDROCK": SECRET}
+    params = params_of(CLAUDE, environ, aws_region_name="us-east-1", **given)
+    assert isinstance(params, BedrockParams)
+    token = params.api_key.get_secret_value() if params.api_key else None
+    assert (token == SECRET) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"aws_access_key_id": SECRET}, ": aws_access_key_id and aws_secret_access_key belong"),
+        ({"aws_secret_access_key": SECRET}, ": aws_access_key_id and aws_secret_access_key"),
+        ({"aws_web_identity_token": SECRET}, ": aws_web_identity_token requires aws_role_name"),
+        ({"aws_region_name": "us-east-1/../x"}, ".aws_region_name: it has characters"),
+        ({"aws_bedrock_runtime_endpoint": "h"}, ".aws_bedrock_runtime_endpoint: a URL is requ"),
+        ({"count_tokens_via": "converse"}, ".count_tokens_via: Input should be 'auto', 'runt"),
+        ({"bedrock_betas": "a"}, ".bedrock_betas: Input should be a valid"),
+    ],
+)
+def test_a_wrong_value_for_bedrock_is_named(given: dict[str, Any], problem: str) -> None:
+    said = problem_of(CLAUDE, **{"aws_region_name": "us-east-1", **given})
+    assert said.startswith(problem)
+
+
+def test_the_base_model_of_an_entry_reaches_its_parameters() -> None:
+    params = params_of(CLAUDE, info={"base_model": "b"}, aws_region_name="us-east-1")
+    assert isinstance(params, BedrockParams)
+    assert params.base_model == "b"
+
+
+# Vertex AI
+
+
+def test_the_seeds_vertex_entry_counts_at_its_count_tokens_location() -> None:
+    params = params_of(
+        "vertex_ai/claude-3-5-sonnet-v2@20241022",
+        vertex_project="my-project",
+        vertex_location="global",
+        vertex_count_tokens_location="us-east5",
+    )
+    assert isinstance(params, VertexParams)
+    assert (params.location, params.project) == ("us-east5", "my-project")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, ": vertex_location or vertex_count_tokens_location is required"),
+        ({"vertex_location": "us/../x"}, ".vertex_location: it has characters"),
+        ({"vertex_project": "p?x"}, ".vertex_project: it has characters"),
+        ({"vertex_credentials": f"{{{SECRET}"}, ".vertex_credentials: it is neither JSON nor"),
+        ({"vertex_credentials": "/nowhere.json"}, ".vertex_credentials: the file cannot be read"),
+        ({"vertex_credentials": [SECRET]}, ".vertex_credentials: Input should be a valid dict"),
+        ({"strip_version": SECRET}, ".strip_version: Input should be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_for_vertex_is_named(given: dict[str, Any], problem: str) -> None:
+    location: dict[str, Any] = (
+        {} if problem.startswith(": vertex_location") else {"vertex_location": "us-east5"}
+    )
+    assert problem_of("vertex_ai/gemini-2.5-flash", **{**location, **given}).startswith(problem)
+
+
+def test_a_file_of_credentials_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "key.json").write_text(SECRET)
+    given: dict[str, Any] = {
+        "vertex_location": "us",
+        "vertex_credentials": str(tmp_path / "key.json"),
+    }
+    assert problem_of("vertex_ai/gemini-x", **given).startswith(".vertex_credentials: it is nei")
+
+
+def test_no_part_of_vertex_credentials_shows() -> None:
+    given: dict[str, Any] = {
+        "vertex_location": "us",
+        "vertex_credentials": {"type": "service_account", "private_key": SECRET},
+    }
+    params = params_of("vertex_ai/gemini-x", **given)
+    assert SECRET not in repr(params)
+
+
+# the Gemini API
+
+
+def test_geminis_key_of_its_entry_wins() -> None:
+    params = params_of("gemini/gemini-x", {"GEMINI_API_KEY": "e"}, api_key=SECRET)
+    assert isinstance(params, GeminiParams)
+    assert params.api_key.get_secret_value() == SECRET
+    assert params.api_base == "https://generativelanguage.googleapis.com"
+
+
+def test_without_any_key_for_gemini_the_configuration_is_refused() -> None:
+    assert problem_of("gemini/gemini-x", {"ANTHROPIC_API_KEY": "a"}) == ".api_key: Field required"
+
+
+# Azure AI Foundry
+
+FOUNDRY = "https://r.services.ai.azure.com/anthropic"
+
+
+@pytest.mark.parametrize("credential", [{"api_key": SECRET}, {"auth_token": SECRET}])
+def test_foundry_is_a_host_and_a_credential_of_its_own(credential: dict[str, Any]) -> None:
+    params = params_of("azure_ai/claude-sonnet-4-5", api_base=FOUNDRY, **credential)
+    assert isinstance(params, AzureParams)
+    assert params.api_base == FOUNDRY
+
+
+@pytest.mark.parametrize("given", [{}, {"api_base": FOUNDRY}, {"api_key": SECRET}])
+def test_anthropics_key_and_host_are_not_foundrys(given: dict[str, str]) -> None:
+    said = problem_of("azure_ai/claude-sonnet-4-5", {"ANTHROPIC_API_KEY": "a"}, **given)
+    assert said == ": api_base, and api_key or auth_token, are required"
+
+
+@pytest.mark.parametrize("model", ["azure_ai/gpt-4o", "azure_ai/mistral-large"])
+def test_other_models_in_foundry_load_and_cannot_be_counted(model: str) -> None:
+    assert params_of(model) is None
