@@ -6,6 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +21,7 @@ from starlette.routing import Route
 
 from count_tokens_mw import (
     CannotCount,
+    CountError,
     CredentialsUnavailable,
     DeadlineExceeded,
     UpstreamError,
@@ -20,6 +29,7 @@ from count_tokens_mw import (
 )
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.params import BedrockParams
+from count_tokens_mw.providers._aws import aws_errors
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.bedrock import Bedrock
 from demo_app.emulators import (
@@ -376,6 +386,25 @@ async def test_an_answer_that_is_no_json_is_a_502() -> None:
     ):
         with pytest.raises(UpstreamUnusable):
             await count_tokens.count(BODY)
+
+
+def all_subclasses(root: type[Exception]) -> set[type[Exception]]:
+    return {root}.union(*(all_subclasses(child) for child in root.__subclasses__()))
+
+
+@pytest.mark.parametrize("error_type", sorted(all_subclasses(BotoCoreError), key=repr))
+def test_every_exception_of_botocore_becomes_one_of_ours(error_type: type[Exception]) -> None:
+    """Also those that a later version of it brings."""
+    with pytest.raises(CountError) as raised, aws_errors():
+        raise error_type.__new__(error_type)
+    expected = {
+        NoCredentialsError: 500,
+        ProfileNotFound: 500,
+        ReadTimeoutError: 504,
+        ConnectTimeoutError: 504,
+        EndpointConnectionError: 502,
+    }
+    assert raised.value.status == expected.get(error_type, raised.value.status)
 
 
 async def test_the_environments_endpoints_are_not_used(

@@ -9,6 +9,7 @@ import pytest
 from botocore.model import OperationModel, ServiceModel
 from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
+from hypothesis import given, settings
 
 from count_tokens_mw import CannotCount
 from count_tokens_mw.messages import request_from_mapping
@@ -19,7 +20,12 @@ from count_tokens_mw.providers.bedrock import KNOWN_BETAS, Bedrock, foundation_m
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.anthropic_judge import anthropic_judge
 from tests.requests import STANDARD
+from tests.test_gemini_format import OWN, bodies
 
+# Anthropic's own types have no result without content but one that leaves it out.
+SHAPES = {
+    name: body for name, body in {**STANDARD, **OWN}.items() if name != "own: result of nothing"
+}
 MODEL = "anthropic.claude-3-5-sonnet-20241022-v2:0"
 
 
@@ -40,7 +46,7 @@ def operation() -> OperationModel:
     return service.operation_model("CountTokens")
 
 
-@pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
+@pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
     operation: OperationModel, body: dict[str, Any]
 ) -> None:
@@ -59,13 +65,44 @@ def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
     anthropic_judge({"model": MODEL, **inner})
 
 
-@pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
+@pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_the_sdks_type_accepts_what_mantle_is_sent(body: dict[str, Any]) -> None:
     mantle = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)}).instead
     assert mantle is not None
     sent = json.loads(mantle.body)
     assert sent == {"model": MODEL, **body}
     anthropic_judge(sent)
+
+
+def as_anthropic_types_it(value: Any) -> Any:
+    """An invented request, its schemas made objects and its empty contents left out."""
+    if isinstance(value, dict):
+        kept = {key: item for key, item in value.items() if (key, item) != ("content", None)}
+        return {
+            key: {**item, "type": "object"}
+            if key == "input_schema"
+            else as_anthropic_types_it(item)
+            for key, item in kept.items()
+        }
+    return [as_anthropic_types_it(item) for item in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=100, deadline=None)
+@given(bodies)
+def test_the_schemas_accept_invented_conversations(
+    operation: OperationModel, invented: dict[str, Any]
+) -> None:
+    body = as_anthropic_types_it(invented)
+    call = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
+    sent = {"modelId": call.target, "input": {"invokeModel": {"body": call.body}}}
+    assert not ParamValidator().validate(sent, operation.input_shape).has_errors()
+    inner = json.loads(call.body)
+    assert inner.pop("anthropic_version")
+    assert inner.pop("max_tokens") == 1
+    anthropic_judge({"model": MODEL, **inner})
+    assert call.instead is not None
+    anthropic_judge(json.loads(call.instead.body))
+    assert inner == body
 
 
 def test_mantle_gets_the_callers_headers_and_a_version() -> None:

@@ -290,6 +290,16 @@ async def test_default_credentials_that_name_no_project_are_said_to(
             "credential_source": {"file": "/nowhere/token"},
         },
         {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
+            "subject_token_type": "urn:ietf:params:aws:token-type:aws4_request",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": {
+                "environment_id": "aws1",
+                "regional_cred_verification_url": "https://sts.{region}.amazonaws.com",
+            },
+        },
+        {
             "type": "impersonated_service_account",
             "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/projects"
             "/-/serviceAccounts/a@b.iam.gserviceaccount.com:generateAccessToken",
@@ -301,7 +311,7 @@ async def test_default_credentials_that_name_no_project_are_said_to(
             },
         },
     ],
-    ids=lambda info: info["type"],
+    ids=lambda info: f"{info['type']} {info.get('subject_token_type', '')}",
 )
 def test_every_kind_of_google_credentials_is_understood(info: dict[str, Any]) -> None:
     """Their exchange is google-auth's, and needs Google."""

@@ -141,3 +141,70 @@ def test_every_modules_all_is_complete_and_documented(module: str) -> None:
         if isinstance(node, definitions) and not node.name.startswith("_"):
             assert node.name in listed, node.name
             assert ast.get_docstring(node), node.name
+
+
+FIRST_COUNT = """
+import asyncio, sys, threading
+from count_tokens_mw import Config, CountError, CountTokens
+
+on_the_loop = set()
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is threading.main_thread():
+            on_the_loop.add(name.partition(".")[0])
+
+sys.meta_path.insert(0, Watch())
+entry = {{"model_name": "m", "litellm_params": {params}}}
+
+async def count():
+    count_tokens = CountTokens(Config.from_mapping({{"model_list": [entry]}}, {{}}))
+    async with count_tokens.lifespan():
+        try:
+            messages = [{{"role": "user", "content": "a"}}]
+            await count_tokens.count({{"model": "m", "messages": messages}})
+        except CountError as error:
+            print(error.status)
+
+asyncio.run(count())
+print(*on_the_loop)
+"""
+
+
+@pytest.mark.parametrize(
+    ("params", "library", "status"),
+    [
+        (
+            {
+                "model": "bedrock/anthropic.claude-x",
+                "aws_region_name": "us-east-1",
+                "aws_access_key_id": "a",
+                "aws_secret_access_key": "s",
+                "aws_bedrock_runtime_endpoint": "http://127.0.0.1:1",
+            },
+            "aiobotocore",
+            "502",
+        ),
+        (
+            {
+                "model": "vertex_ai/gemini-x",
+                "vertex_project": "p",
+                "vertex_location": "us",
+                "vertex_credentials": {"type": "service_account"},
+            },
+            "google",
+            "500",
+        ),
+        ({"model": "gemini/x", "api_key": "k", "api_base": "http://127.0.0.1:1"}, "aiohttp", "502"),
+    ],
+)
+def test_a_vendors_library_is_not_imported_on_the_event_loop(
+    params: dict[str, object], library: str, status: str
+) -> None:
+    """Each is hundreds of milliseconds of work, in which the host would answer nobody."""
+    command = [sys.executable, "-c", FIRST_COUNT.format(params=params)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    said, imported = done.stdout.splitlines()
+    assert said == status
+    assert library not in imported.split()
+    assert not {"aiobotocore", "botocore", "google", "urllib3"} & set(imported.split())

@@ -39,7 +39,7 @@ def snippet(language: str, having: str) -> str:
 @pytest.fixture
 def gateways_folder(tmp_path: Path, emulator: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The README's `config.yaml` in a folder of its own, but counting through the emulator."""
-    config = yaml.safe_load(snippet("yaml", "model_list"))
+    config = yaml.safe_load(snippet("yaml", "# what callers ask for"))
     for entry in config["model_list"]:
         entry["litellm_params"]["api_base"] = emulator
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -133,6 +133,16 @@ def test_the_settings_are_the_defaults_but_for_the_passthrough() -> None:
     assert given.passthrough.anthropic.forward_client_credentials
 
 
+def test_the_entries_of_the_other_providers_load() -> None:
+    data = yaml.safe_load(snippet("yaml", "claude-vertex"))
+    config = Config.from_mapping(data, {"GEMINI_API_KEY": "key"})
+    assert [deployment.provider for deployment in config.deployments] == [
+        "vertex_ai",
+        "bedrock",
+        "gemini",
+    ]
+
+
 def test_every_snippet_is_run_by_one_of_these_tests() -> None:
     run = [
         snippet("bash", "make demo"),
@@ -143,8 +153,9 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("python", "asyncio.run(main())"),
         snippet("python", "only_sonnet"),
         snippet("json", "input_tokens"),
-        snippet("yaml", "model_list"),
+        snippet("yaml", "# what callers ask for"),
         snippet("yaml", "timeout: 20"),
+        snippet("yaml", "claude-vertex"),
     ]
     assert sorted(run) == sorted(text for _, text in SNIPPETS)
 

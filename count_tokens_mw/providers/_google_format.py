@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from count_tokens_mw.errors import CannotCount, InvalidRequest
+from count_tokens_mw.errors import CannotCount
 from count_tokens_mw.json_object import JsonValue
 
 __all__ = ["google_json", "model_name"]
@@ -25,14 +25,5 @@ def model_name(provider: str, model: str) -> str:
 
 
 def google_json(value: Mapping[str, JsonValue]) -> bytes:
-    """The body of a call.
-
-    Raises:
-        InvalidRequest: it has a number that JSON cannot hold, as `1e400`, or is nested too deeply.
-    """
-    try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        raise InvalidRequest(
-            "The request has a number that is too large, or is nested too deeply."
-        ) from None
+    """The body of a call. What JSON cannot hold, `_gemini_format` has refused already."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
