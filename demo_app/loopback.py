@@ -44,7 +44,9 @@ def serving(app: ASGIApp) -> Iterator[str]:
     """
     with listening("127.0.0.1", 0) as listener:
         # Longer than a client keeps an idle connection, so that none is closed under a request.
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
+        config = uvicorn.Config(
+            app, ws="none", log_level="warning", access_log=False, timeout_keep_alive=75
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
