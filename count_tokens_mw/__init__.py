@@ -1,7 +1,8 @@
 """POST /v1/messages/count_tokens for the Starlette or FastAPI gateway that you already run."""
 
 from count_tokens_mw.auth import Authenticator, Authorizer, anyone, host_user
-from count_tokens_mw.config import Config, Deployment, Settings
+from count_tokens_mw.config import Config
+from count_tokens_mw.config_models import Deployment, Settings
 from count_tokens_mw.errors import (
     CannotCount,
     ConfigError,

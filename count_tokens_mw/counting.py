@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from count_tokens_mw.config import PASSTHROUGH_ID, Config, Deployment
+from count_tokens_mw.config import Config
+from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,

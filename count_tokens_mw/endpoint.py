@@ -17,7 +17,7 @@ from count_tokens_mw.auth import (
     host_refusals,
 )
 from count_tokens_mw.boundary import boundary
-from count_tokens_mw.config import Settings
+from count_tokens_mw.config_models import Settings
 from count_tokens_mw.counting import Counter
 from count_tokens_mw.errors import (
     ClientClosedRequest,

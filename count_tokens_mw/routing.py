@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from count_tokens_mw.config import Deployment
+from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import NotFound
 
 __all__ = ["Router"]

@@ -27,7 +27,7 @@ CONFIG: Final = Path(__file__).with_name("config.yaml")
 # One of these in the environment, and the provider is asked for real.
 _CREDENTIALS: Final = {
     "anthropic": ("ANTHROPIC_API_KEY",),
-    "bedrock": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK"),
+    "bedrock": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN"),
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     "vertex_ai": ("GOOGLE_APPLICATION_CREDENTIALS",),
 }

@@ -1,6 +1,7 @@
 """Counting on Bedrock over real HTTP: signatures, credentials, mantle, and AWS's errors."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from starlette.routing import Route
 from count_tokens_mw import (
     CannotCount,
     CountError,
+    CountTokens,
     CredentialsUnavailable,
     DeadlineExceeded,
     UpstreamError,
     UpstreamUnusable,
 )
+from count_tokens_mw.errors import InternalError
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.params import BedrockParams
 from count_tokens_mw.providers._aws import aws_errors
@@ -41,7 +44,7 @@ from demo_app.emulators import (
 )
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
 from tests.cloud import NEW_CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
-from tests.fakes import Recorder, mounted
+from tests.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
 from tests.requests import HELLO, STANDARD
 from tests.test_transport import never, raw_server, sending
 
@@ -416,10 +419,163 @@ async def test_the_environments_endpoints_are_not_used(
         assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
 
 
-def test_a_client_belongs_to_its_event_loop(bedrock: Cloud) -> None:
+def count_tokens_for(params: dict[str, Any], **settings: Any) -> CountTokens:
+    config = {"model_list": [{"model_name": "m", "litellm_params": params}]}
+    return count_tokens_with(FakeUpstream(), config, settings=settings, http_client=None)
+
+
+def test_one_object_counts_on_one_event_loop_after_another(bedrock: Cloud) -> None:
+    count_tokens = count_tokens_for(bedrock_params(bedrock.url))
+
     async def once() -> int:
-        async with counting(bedrock_params(bedrock.url)) as count_tokens:
+        async with count_tokens.lifespan():
             counts = await asyncio.gather(*(count_tokens.count(BODY) for _ in range(5)))
         return counts[0].input_tokens
 
     assert asyncio.run(once()) == asyncio.run(once()) == count(BODY)
+
+
+def test_a_first_count_that_came_too_late_does_not_spoil_the_next_ones(bedrock: Cloud) -> None:
+    params = bedrock_params(bedrock.url)
+    count_tokens = count_tokens_for({**params, "timeout": 0.001})
+    patient = count_tokens_for(params)
+
+    async def once(object_: CountTokens) -> None:
+        async with object_.lifespan():
+            await object_.count(BODY)
+
+    for _ in range(2):
+        with pytest.raises(DeadlineExceeded):
+            asyncio.run(once(count_tokens))
+    asyncio.run(once(patient))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, b"[]", 502),
+        (200, b"null", 502),
+        (200, b"5", 502),
+        (200, b'{"inputTokens": 1e400}', 502),
+        (200, b'{"inputTokens": "7"}', 502),
+        (200, b'{"inputTokens": 1.5}', 502),
+        (301, b"{}", 502),
+        (304, b"", 502),
+        (400, b"[]", 400),
+        (403, b"\xff\xfe", 403),
+        (503, b"<html>busy</html>", 503),
+    ],
+)
+async def test_nonsense_is_no_count_and_no_failure_of_ours(
+    status: int, body: bytes, told: int
+) -> None:
+    async def answer(request: Request) -> Response:
+        return Response(body, status, {"x-amzn-RequestId": "amzn-1"})
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])
+    hook = Recorder()
+    with cloud(app) as upstream:
+        async with counting(bedrock_params(upstream.url), hooks=[hook]) as count_tokens:
+            with pytest.raises(CountError) as raised:
+                await count_tokens.count(BODY)
+    assert raised.value.status == told
+    assert not isinstance(raised.value, InternalError)
+    assert hook.event.upstream_request_id == "amzn-1"
+
+
+async def test_an_error_of_mantle_about_the_request_stays_a_400() -> None:
+    said = {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "message": "This model does not support the effort parameter.",
+        },
+    }
+    with cloud(aws(UNSUPPORTED, (400, said, {}))) as upstream:
+        async with counting(bedrock_params(upstream.url)) as count_tokens:
+            with pytest.raises(UpstreamError) as raised:
+                await count_tokens.count(BODY)
+    assert raised.value.status == 400
+    assert json.loads(raised.value.body or b"") == said
+
+
+async def test_what_cannot_be_counted_still_tells_aws_request_id() -> None:
+    hook = Recorder()
+    with cloud(aws(UNSUPPORTED)) as upstream:
+        params = bedrock_params(upstream.url, count_tokens_via="runtime")
+        async with counting(params, hooks=[hook]) as count_tokens:
+            with pytest.raises(CannotCount):
+                await count_tokens.count(BODY)
+    assert hook.event.upstream_request_id == "amzn-1"
+
+
+async def test_betas_in_several_lines_all_reach_mantle(bedrock: Cloud) -> None:
+    params = bedrock_params(bedrock.url, count_tokens_via="mantle")
+    lines = [("anthropic-beta", "context-1m-2025-08-07"), ("anthropic-beta", "pdfs-2024-09-25")]
+    async with counting(params) as count_tokens, mounted(count_tokens) as client:
+        await client.post("/v1/messages/count_tokens", json=BODY, headers=lines)
+    assert bedrock.headers[0]["anthropic-beta"] == "context-1m-2025-08-07,pdfs-2024-09-25"
+
+
+async def test_a_profile_of_the_environment_has_no_say_over_given_keys(
+    bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "not-there")
+    key = {**NO_KEYS, "api_key": EMULATED_BEDROCK_API_KEY}
+    for params in (bedrock_params(bedrock.url), bedrock_params(bedrock.url, **key)):
+        async with counting(params) as count_tokens:
+            assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+
+
+async def test_the_environments_endpoint_for_roles_is_not_used(
+    bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, sts = Sts(), Sts()
+    with cloud(elsewhere.app) as other, cloud(sts.app) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", other.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
+        role = {"aws_role_name": "arn:aws:iam::123456789012:role/r"}
+        params = bedrock_params(bedrock.url, aws_sts_endpoint=endpoint.url, **role)
+        async with counting(params) as count_tokens:
+            await count_tokens.count(BODY)
+    assert not elsewhere.asked
+    assert len(sts.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "token",
+    [f"eyJhbGciOiJSUzI1NiJ9.{'c' * 600}.{'s' * 300}", "/nowhere/canary-token", "x" * 5000],
+)
+async def test_a_web_identity_token_never_stands_in_a_log(
+    bedrock: Cloud, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    """As a file name it is too long, and the exception that says so quotes it."""
+    caplog.set_level("DEBUG", "count_tokens_mw")
+    sts = Sts()
+    with cloud(sts.app) as endpoint:
+        params = bedrock_params(
+            bedrock.url,
+            **NO_KEYS,
+            aws_role_name="arn:aws:iam::123456789012:role/r",
+            aws_web_identity_token=token,
+            aws_sts_endpoint=endpoint.url,
+        )
+        async with counting(params) as count_tokens:
+            if token.startswith("eyJ"):
+                assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
+            else:
+                with pytest.raises(CredentialsUnavailable):
+                    await count_tokens.count(BODY)
+    assert token not in caplog.text
+
+
+async def test_what_is_remembered_of_models_is_bounded() -> None:
+    now = [0.0]
+    given = BedrockParams.model_validate(bedrock_params("http://127.0.0.1:1"))
+    provider = Bedrock(given, HttpClient(), clock=lambda: now[0])
+    for number in range(500):
+        provider._remember(f"anthropic.claude-{number}")
+    assert len(provider._mantle_until) <= 101
+    now[0] = 3601.0
+    provider._remember("anthropic.claude-x")
+    assert list(provider._mantle_until) == ["anthropic.claude-x"]

@@ -41,6 +41,10 @@ def test_without_any_credentials_everything_is_emulated_and_called_so() -> None:
     [
         ({"ANTHROPIC_API_KEY": "k"}, "anthropic", "claude-3-5-sonnet", "https://api.anthropic.com"),
         ({"GEMINI_API_KEY": "k"}, "gemini", "gemini-2.5-flash", "https://generativelanguage."),
+        ({"GOOGLE_API_KEY": "k"}, "gemini", "gemini-2.5-flash", "https://generativelanguage."),
+        ({"AWS_ACCESS_KEY_ID": "k"}, "bedrock", "claude-bedrock", None),
+        ({"AWS_BEARER_TOKEN_BEDROCK": "k"}, "bedrock", "claude-bedrock", None),
+        ({"AWS_ROLE_ARN": "arn"}, "bedrock", "claude-bedrock", None),
         ({"GOOGLE_APPLICATION_CREDENTIALS": "f"}, "vertex_ai", "claude-vertex", None),
         ({"AWS_PROFILE": "team"}, "bedrock", "claude-bedrock", None),
     ],

@@ -10,8 +10,12 @@ import httpx
 import pytest
 
 from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
+from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.params import VertexParams
 from count_tokens_mw.providers._gemini_format import generate_content_request
 from count_tokens_mw.providers._google_auth import GoogleTokens
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.vertex import Vertex
 from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, count, count_gemini
 from tests.cloud import Cloud, cloud, counting, vertex_params
 from tests.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
@@ -197,6 +201,33 @@ async def test_a_token_is_renewed_ahead_of_its_expiry(endpoint: Cloud) -> None:
     assert brief.issued == 2
 
 
+async def test_a_token_that_is_still_good_is_used_where_its_renewal_fails() -> None:
+    brief = EmulatedGoogle(token_lifetime=200)
+    with cloud(brief.app) as endpoint:
+        tokens = GoogleTokens(brief.service_account(f"{endpoint.url}/token"))
+        token = await tokens.token()
+    assert await tokens.token() == token
+    with pytest.raises(CredentialsUnavailable):
+        await tokens.another(token)
+
+
+async def test_the_quota_project_of_the_credentials_is_named(
+    google: EmulatedGoogle, endpoint: Cloud, upstream: FakeUpstream
+) -> None:
+    """As `gcloud auth application-default set-quota-project` writes it."""
+    tokens = GoogleTokens(google.service_account(f"{endpoint.url}/token"))
+    await tokens.token()
+    assert tokens.quota_project is None
+    tokens._credentials = tokens._credentials.with_quota_project("quota-1")  # type: ignore[union-attr]
+    given = {"vertex_project": "p", "vertex_location": "us"}
+    http = HttpClient(upstream.client())
+    provider = Vertex(VertexParams.model_validate(given), http, tokens)
+    upstream.answers(200, b'{"totalTokens": 3}')
+    request = request_from_mapping({**BODY, "model": "gemini-x"})
+    assert (await provider.send(provider.prepare(request))).input_tokens == 3
+    assert upstream.request.headers["x-goog-user-project"] == "quota-1"
+
+
 async def test_a_401_that_stays_is_the_answer_after_one_more_try(upstream: FakeUpstream) -> None:
     said = {"error": {"code": 401, "message": "Bad token.", "status": "UNAUTHENTICATED"}}
     upstream.answers(401, json.dumps(said).encode())
@@ -218,10 +249,11 @@ async def test_a_401_that_stays_is_the_answer_after_one_more_try(upstream: FakeU
         {"private_key": "not a key"},
         {"type": "no such type"},
         {"token_uri": "http://127.0.0.1:1/token"},
+        {"type": "impersonated_service_account", "source_credentials": 5},
     ],
 )
 async def test_credentials_that_cannot_be_had_are_a_500_without_their_content(
-    google: EmulatedGoogle, endpoint: Cloud, break_: dict[str, str]
+    google: EmulatedGoogle, endpoint: Cloud, break_: dict[str, Any]
 ) -> None:
     params = vertex_params(google, endpoint.url, "gemini-2.5-flash")
     params["vertex_credentials"] = {**params["vertex_credentials"], **break_}

@@ -53,7 +53,7 @@ def test_claude_on_vertex_is_sent_anthropics_body_with_its_model(body: dict[str,
 def test_googles_schemas_accept_what_both_gemini_apis_are_sent(body: dict[str, Any]) -> None:
     flat = json.loads(vertex(body, "gemini-2.5-flash").body)
     vertex_judge(flat)
-    assert flat.keys() <= {"contents", "systemInstruction", "tools"}
+    assert flat.keys() <= {"contents", "systemInstruction", "tools", "generationConfig"}
     wrapped = json.loads(gemini(body).body)
     assert wrapped.keys() == {"generateContentRequest"}
     content = wrapped["generateContentRequest"]
@@ -141,6 +141,33 @@ def test_other_publishers_and_names_that_are_none_cannot_be_counted(model: str) 
 def test_a_name_that_would_change_the_url_cannot_be_counted(model: str) -> None:
     with pytest.raises(CannotCount):
         gemini(HELLO, model)
+
+
+@pytest.mark.parametrize("field", ["output_config", "output_format"])
+def test_a_schema_of_the_output_is_said_so_that_gemini_counts_what_it_counts(field: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    said: Any = {"type": "json_schema", "schema": schema}
+    body = {**HELLO, field: {"format": said} if field == "output_config" else said}
+    config = {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    assert json.loads(vertex(body, "gemini-x").body)["generationConfig"] == config
+    content = json.loads(gemini(body).body)["generateContentRequest"]
+    assert content["generationConfig"] == config
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"container": {"skills": [{"skill_id": "pptx"}]}},
+        {"field_of_next_year": 1},
+        {
+            "tools": [*STANDARD["tools"]["tools"], *STANDARD["server tools"]["tools"]],
+            "tool_choice": {"type": "tool", "name": "web_search"},
+        },
+    ],
+)
+def test_a_field_that_may_be_input_is_not_left_out_silently(more: dict[str, Any]) -> None:
+    with pytest.raises(CannotCount):
+        gemini({**HELLO, **more})
 
 
 def test_an_unknown_project_is_left_for_the_default_credentials_to_tell() -> None:

@@ -155,6 +155,20 @@ def test_no_part_of_vertex_credentials_shows() -> None:
     assert SECRET not in repr(params)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "bedrock/*",
+        "bedrock/converse/us.anthropic.claude-sonnet-4-6",
+        "bedrock/us-east-1/anthropic.claude-sonnet-4-6",
+        "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/a",
+        "bedrock/converse/arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-x",
+    ],
+)
+def test_every_form_of_a_claude_on_bedrock_is_read(model: str) -> None:
+    assert isinstance(params_of(model, aws_region_name="us-east-1"), BedrockParams)
+
+
 # the Gemini API
 
 
@@ -187,6 +201,16 @@ def test_anthropics_key_and_host_are_not_foundrys(given: dict[str, str]) -> None
     assert said == ": api_base, and api_key or auth_token, are required"
 
 
-@pytest.mark.parametrize("model", ["azure_ai/gpt-4o", "azure_ai/mistral-large"])
-def test_other_models_in_foundry_load_and_cannot_be_counted(model: str) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        "azure_ai/gpt-4o",
+        "azure_ai/mistral-large",
+        "vertex_ai/mistral-large@2407",
+        "vertex_ai/meta/llama-4",
+        "bedrock/amazon.nova-pro-v1:0",
+        "bedrock/us.meta.llama3-1-70b-instruct-v1:0",
+    ],
+)
+def test_models_of_other_makers_load_without_more_and_cannot_be_counted(model: str) -> None:
     assert params_of(model) is None

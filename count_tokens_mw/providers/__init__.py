@@ -6,7 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
-from count_tokens_mw.config import Deployment
+from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import CannotCount
 from count_tokens_mw.params import (
     AnthropicParams,
@@ -88,8 +88,8 @@ class Providers:
                 return Vertex(params, self._http_client(), GoogleTokens(params.vertex_credentials))
             case _:
                 raise CannotCount(
-                    f"{deployment.model_name}: this gateway knows no token counting API of "
-                    f"the provider {deployment.provider}, so the model cannot be counted."
+                    f"{deployment.model_name}: this gateway knows no token counting API for such "
+                    f"a model of the provider {deployment.provider}, so it cannot be counted."
                 )
 
     def _http_client(self) -> HttpClient:

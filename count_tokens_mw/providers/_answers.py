@@ -87,11 +87,13 @@ def _first_text(objects: list[Mapping[str, object]], name: str) -> str | None:
 
 
 def _passed_on(answer: UpstreamAnswer) -> Mapping[str, str]:
-    return {
+    passed_on = {
         name: value
         for name, value in answer.headers.items()
         if (name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)) and _PRINTABLE(value)
     }
+    aws_id = answer.headers.get("x-amzn-requestid", "")
+    return {"request-id": aws_id, **passed_on} if _PRINTABLE(aws_id) and aws_id else passed_on
 
 
 def _json_object(body: bytes) -> Mapping[str, object]:

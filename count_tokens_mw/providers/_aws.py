@@ -5,6 +5,8 @@ https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
 """
 
 import asyncio
+import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -40,10 +42,16 @@ from botocore.parsers import ResponseParserError
 
 from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded, UpstreamUnusable
 from count_tokens_mw.params import BedrockParams
+from count_tokens_mw.providers._answers import count_from, upstream_error
+from count_tokens_mw.providers._joined import Joined
+from count_tokens_mw.types import UpstreamAnswer
 
 __all__ = ["AwsSession", "aws_errors"]
 
 _SERVICE: Final = "bedrock-runtime"
+_OPERATION: Final = "CountTokens"
+_JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*").fullmatch
+_NO_PROFILE: Final = {"profile": (None, None, None, None)}
 _NO_CREDENTIALS: Final = (
     ConfigNotFound,
     ConfigParseError,
@@ -58,15 +66,18 @@ _NO_CREDENTIALS: Final = (
 
 
 class AwsSession:
-    """The session and the `bedrock-runtime` client of one deployment, opened on first use.
+    """The session of one deployment, and its `bedrock-runtime` client, opened on first use.
 
-    Like every asyncio client it belongs to an event loop, and is opened anew on another one.
+    Like every asyncio client it belongs to an event loop, so there is one for each.
     """
 
     def __init__(self, params: BedrockParams) -> None:
         self._params = params
         self._session: AioSession | None = None
-        self._opening: asyncio.Task[Any] | None = None
+        self._loading = threading.Lock()
+        self._loaded = Joined(partial(asyncio.to_thread, self._load))
+        self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
+        self._opened = Joined(self._open)
 
     async def client(self) -> Any:
         """The client, whose `count_tokens` is botocore's.
@@ -74,11 +85,10 @@ class AwsSession:
         Raises:
             botocore.exceptions.BotoCoreError: the credentials cannot be had.
         """
-        opening = self._opening
-        failed = opening is not None and opening.done() and opening.exception() is not None
-        if opening is None or failed or opening.get_loop() is not asyncio.get_running_loop():
-            opening = self._opening = asyncio.ensure_future(self._open())
-        return await asyncio.shield(opening)
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            await self._opened.done()
+        return self._clients[loop]
 
     async def signed(self, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """The headers of a POST with its SigV4 signature, for the service of bedrock-mantle.
@@ -86,7 +96,7 @@ class AwsSession:
         Raises:
             CredentialsUnavailable: there is nothing to sign with.
         """
-        session = await self._ready()
+        session: AioSession = await self._loaded.done()
         credentials = await session.get_credentials()
         if credentials is None:
             raise CredentialsUnavailable("bedrock: no AWS credentials are configured or found.")
@@ -97,31 +107,47 @@ class AwsSession:
         return dict(request.headers.items())
 
     async def aclose(self) -> None:
-        """Close the client, if there is one."""
-        opening, self._opening = self._opening, None
-        if opening is not None and opening.get_loop() is asyncio.get_running_loop():
-            await asyncio.wait([opening])
-            if opening.exception() is None:
-                await opening.result().__aexit__(None, None, None)
+        """Close this loop's client, if there is one."""
+        await self._opened.settled()
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.__aexit__(None, None, None)
 
-    async def _open(self) -> Any:
-        session = await self._ready()
+    def _load(self) -> AioSession:
+        # Imports and service models are a third of a second of work.
+        with self._loading:
+            self._session = self._session or _loaded_session(self._params)
+            return self._session
+
+    async def _open(self) -> None:
+        session: AioSession = await self._loaded.done()
         client = await session.create_client(
             _SERVICE,
             region_name=self._params.aws_region_name,
             endpoint_url=self._params.aws_bedrock_runtime_endpoint,
-            config=_config(self._params),
         ).__aenter__()
+        client.meta.events.register(f"before-parse.{_SERVICE}.{_OPERATION}", _refuse_nonsense)
         if self._params.api_key is not None:
             bearer = f"Bearer {self._params.api_key.get_secret_value()}"
             client.meta.events.register(f"before-call.{_SERVICE}", partial(_add_bearer, bearer))
-        return client
+        alive = {loop: each for loop, each in self._clients.items() if not loop.is_closed()}
+        self._clients = {**alive, asyncio.get_running_loop(): client}
 
-    async def _ready(self) -> AioSession:
-        if self._session is None:
-            # Imports and service models are a third of a second of work.
-            self._session = await asyncio.to_thread(_loaded_session, self._params)
-        return self._session
+
+def _refuse_nonsense(*, response_dict: Mapping[str, Any], **_: object) -> None:
+    """Let no answer reach botocore's parser that it would crash on, or read a count into.
+
+    Raises:
+        UpstreamUnusable: a success without a whole number, or a status that is neither.
+        UpstreamError: an error that is not JSON.
+    """
+    headers = {str(name).lower(): str(value) for name, value in response_dict["headers"].items()}
+    body = response_dict["body"]
+    answer = UpstreamAnswer(response_dict["status_code"], headers, body)
+    if answer.status < 400:
+        count_from("bedrock", answer, field="inputTokens")
+    elif not body.lstrip().startswith(b"{") or not body.isascii():
+        raise upstream_error("bedrock", answer)
 
 
 def _add_bearer(bearer: str, *, params: dict[str, Any], **_: object) -> None:
@@ -150,27 +176,29 @@ def _config(params: BedrockParams) -> AioConfig:
 
 def _loaded_session(params: BedrockParams) -> AioSession:
     """A session whose service models are loaded, by a client that is made and thrown away."""
-    # A role's session has the configured credentials only to ask for the role's.
-    session = AioSession() if params.aws_role_name else _session(params)
+    session = _session(params)
+    asyncio.run(_warm_up(session, "sts" if params.aws_role_name else _SERVICE, params))
+    if not params.aws_role_name:
+        return session
+    # A session of its own, which has the configured credentials only to ask for the role's.
+    of_role = AioSession(session_vars=_NO_PROFILE)
+    of_role.set_default_client_config(_config(params))
+    asyncio.run(_warm_up(of_role, _SERVICE, params))
+    of_role.register_component("credential_provider", _AssumedRole(params, session))
+    return of_role
 
-    async def load() -> None:
-        for service in (_SERVICE, "sts") if params.aws_role_name else (_SERVICE,):
-            async with session.create_client(
-                service,
-                region_name=params.aws_region_name,
-                aws_access_key_id="none",
-                aws_secret_access_key="none",  # noqa: S106 - not a secret; it signs nothing
-            ):
-                pass
 
-    asyncio.run(load())
-    if params.aws_role_name:
-        session.register_component("credential_provider", _AssumedRole(params, _session(params)))
-    return session
+async def _warm_up(session: AioSession, service: str, params: BedrockParams) -> None:
+    async with session.create_client(
+        service,
+        region_name=params.aws_region_name,
+        aws_access_key_id="none",
+        aws_secret_access_key="none",  # noqa: S106 - not a secret; it signs nothing
+    ):
+        pass
 
 
 def _session(params: BedrockParams) -> AioSession:
-    session = AioSession(profile=params.aws_profile_name)
     key, secret, token = (
         value.get_secret_value() if value else None
         for value in (
@@ -179,6 +207,12 @@ def _session(params: BedrockParams) -> AioSession:
             params.aws_session_token,
         )
     )
+    given = key or params.api_key or params.aws_web_identity_token
+    # AWS_PROFILE of the environment has no say where the credentials are given, or is unknown.
+    session = AioSession(
+        profile=params.aws_profile_name, session_vars=_NO_PROFILE if given else None
+    )
+    session.set_default_client_config(_config(params))
     if key:
         session.set_credentials(key, secret, token)
     return session
@@ -218,9 +252,13 @@ class _AssumedRole:
 
 
 def _identity_token(token_or_path: str) -> str:
-    path = Path(token_or_path)
-    is_path = len(token_or_path) < 1024 and path.is_file()
-    return path.read_text(encoding="utf-8").strip() if is_path else token_or_path
+    """A web identity token that is given as it is, or by a path to its file."""
+    if _JWT(token_or_path):
+        return token_or_path
+    try:
+        return Path(token_or_path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):  # its text has the path, which may be a token all the same
+        raise CredentialsUnavailable("bedrock: the web identity token cannot be read.") from None
 
 
 @contextmanager
@@ -235,7 +273,7 @@ def aws_errors() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.operation_name == "CountTokens":
+        if error.operation_name == _OPERATION:
             raise
         raise CredentialsUnavailable("bedrock: AWS refused to give credentials.") from error
     except _NO_CREDENTIALS as error:

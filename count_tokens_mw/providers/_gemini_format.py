@@ -38,6 +38,35 @@ _BUILT_IN: Final[Mapping[str, str]] = {
     "code_execution_": "codeExecution",
     "web_search_": "googleSearch",
 }
+_KNOWN: Final = {
+    "betas",
+    "billing_policy",
+    "cache_control",
+    "compaction",
+    "context_management",
+    "inference_geo",
+    "max_tokens",
+    "mcp_servers",
+    "messages",
+    "metadata",
+    "model",
+    "output_config",
+    "output_format",
+    "service_tier",
+    "speed",
+    "stop_sequences",
+    "stream",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+    "user",
+}
+"""Any other field may be input, and Gemini would not be told of it."""
+
 _MODES: Final[Mapping[str, str]] = {"any": "ANY", "auto": "AUTO", "none": "NONE", "tool": "ANY"}
 
 
@@ -53,7 +82,9 @@ class _Message:
 def generate_content_request(body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """`contents`, `systemInstruction`, `tools` and `toolConfig`, each if there is something in it.
 
-    What is no input is ignored: `cache_control`, `citations`, the parameters of the generation.
+    An output schema becomes `generationConfig`, so that Gemini itself says what it counts for it.
+    What is no input is ignored: `cache_control`, `citations`, the parameters of the generation, and
+    `context_management`, which Gemini does not do, so that all of the context is its input.
 
     Raises:
         CannotCount: something of the input has no counterpart in Gemini; the message names it and
@@ -61,6 +92,8 @@ def generate_content_request(body: Mapping[str, JsonValue]) -> dict[str, JsonVal
         InvalidRequest: malformed, or nothing to count; the message names the place.
     """
     request = Node("", body)
+    for name in body.keys() - _KNOWN:
+        raise cannot_count(Node(name[:64], {}), "this field")
     if body.get("mcp_servers"):
         raise cannot_count(Node("mcp_servers", {}), "the tools of MCP servers")
     messages = _messages(request.nodes("messages"))
@@ -73,7 +106,7 @@ def generate_content_request(body: Mapping[str, JsonValue]) -> dict[str, JsonVal
     instruction += [part for message in leading for part in message.parts]
     functions, built_in = _tools(request.nodes("tools") if request.has("tools") else [])
     declared: list[Part] = [{"functionDeclarations": functions}] if functions else []
-    choice = _function_calling_config(request)
+    choice = _function_calling_config(request, [each["name"] for each in functions])
     found: dict[str, JsonValue] = {"contents": contents}
     if instruction:
         found["systemInstruction"] = {"parts": instruction}
@@ -82,7 +115,22 @@ def generate_content_request(body: Mapping[str, JsonValue]) -> dict[str, JsonVal
     # "Function calling config is set without function_declarations" is a 400 of the Gemini API.
     if functions and choice:
         found["toolConfig"] = {"functionCallingConfig": choice}
-    return found
+    return found | _generation_config(request)
+
+
+def _generation_config(request: Node) -> dict[str, JsonValue]:
+    """https://ai.google.dev/api/generate-content#generationconfig for a schema of the output."""
+    output = request.node("output_config") if request.has("output_config") else request
+    name = "format" if request.has("output_config") else "output_format"
+    if not output.has(name):
+        return {}
+    schema = output.node(name).opaque("schema")
+    return {
+        "generationConfig": {
+            "responseMimeType": "application/json",
+            "responseJsonSchema": schema,
+        }
+    }
 
 
 def _messages(messages: Iterable[Node]) -> list[_Message]:
@@ -179,7 +227,7 @@ def _declaration(tool: Node) -> Part:
     return declaration
 
 
-def _function_calling_config(request: Node) -> Part | None:
+def _function_calling_config(request: Node, declared: list[JsonValue]) -> Part | None:
     """https://ai.google.dev/api/caching#FunctionCallingConfig for `tool_choice`."""
     if not request.has("tool_choice"):
         return None
@@ -189,5 +237,8 @@ def _function_calling_config(request: Node) -> Part | None:
         raise cannot_count(choice, "a tool_choice", choice.type)
     config: Part = {"mode": mode}
     if choice.type == "tool":
-        config["allowedFunctionNames"] = [choice.name("name")]
+        name = choice.name("name")
+        if declared and name not in declared:
+            raise cannot_count(choice, "the choice of a tool that is no function")
+        config["allowedFunctionNames"] = [name]
     return config

@@ -5,6 +5,7 @@ https://googleapis.dev/python/google-auth/latest/user-guide.html
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
@@ -19,9 +20,19 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 
 from count_tokens_mw.errors import CredentialsUnavailable
+from count_tokens_mw.providers._joined import Joined
 
 __all__ = ["GoogleTokens"]
 
+# Files that are no key files fail in many ways.
+_NO_CREDENTIALS: Final = (
+    GoogleAuthError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -40,7 +51,7 @@ class GoogleTokens:
         self._info = info
         self._credentials: Credentials | None = None
         self._project: str | None = None
-        self._renewal: asyncio.Task[None] | None = None
+        self._renewals = Joined(partial(asyncio.to_thread, self._renew))
 
     async def token(self) -> str:
         """A token that is good for some minutes.
@@ -48,8 +59,14 @@ class GoogleTokens:
         Raises:
             CredentialsUnavailable: there are none, or they could not be renewed.
         """
-        if self._credentials is None or self._credentials.token_state is not TokenState.FRESH:
-            await self._renewed()
+        credentials = self._credentials
+        if credentials is None or credentials.token_state is not TokenState.FRESH:
+            try:
+                await self._renewed()
+            except CredentialsUnavailable:
+                # Ahead of its expiry a token is good all the same.
+                if credentials is None or credentials.token_state is TokenState.INVALID:
+                    raise
         return self._current()
 
     async def another(self, refused: str) -> str:
@@ -61,6 +78,11 @@ class GoogleTokens:
         if self._current() == refused:
             await self._renewed()
         return self._current()
+
+    @property
+    def quota_project(self) -> str | None:
+        """The project whose quota is used, where the credentials name another than their own."""
+        return getattr(self._credentials, "quota_project_id", None)
 
     async def project(self) -> str:
         """The project that the application default credentials belong to.
@@ -77,16 +99,9 @@ class GoogleTokens:
         return str(self._credentials.token) if self._credentials else ""
 
     async def _renewed(self) -> None:
-        renewal = self._renewal
-        if (
-            renewal is None
-            or renewal.done()
-            or renewal.get_loop() is not asyncio.get_running_loop()
-        ):
-            renewal = self._renewal = asyncio.ensure_future(asyncio.to_thread(self._renew))
         try:
-            await asyncio.shield(renewal)  # the others wait on, if one of them leaves
-        except (GoogleAuthError, LookupError, TypeError, ValueError, OSError) as error:
+            await self._renewals.done()
+        except _NO_CREDENTIALS as error:
             raise CredentialsUnavailable(
                 "vertex_ai: the gateway's Google credentials cannot be had."
             ) from error

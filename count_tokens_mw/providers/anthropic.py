@@ -14,7 +14,7 @@ from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
-__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough"]
+__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "joined"]
 
 GENERATION_ONLY: Final = frozenset(
     {
@@ -98,10 +98,16 @@ def _versioned(native: Headers) -> Headers:
     return (("anthropic-version", _DEFAULT_VERSION), *native)
 
 
-def _headers(params: AnthropicParams, native: Headers) -> Headers:
-    headers = {"accept": "application/json", "content-type": "application/json"}
+def joined(native: Headers) -> dict[str, str]:
+    """Header lines by their names; those of one name are one list, as HTTP has it."""
+    headers: dict[str, str] = {}
     for name, value in native:
         headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _headers(params: AnthropicParams, native: Headers) -> Headers:
+    headers = {"accept": "application/json", "content-type": "application/json", **joined(native)}
     credential, needed_beta = _credential(params)
     extra = dict(params.extra_headers)
     betas = _with_betas(headers.get("anthropic-beta"), extra.pop("anthropic-beta", ""), needed_beta)

@@ -18,7 +18,7 @@ from count_tokens_mw.params import BedrockParams
 from count_tokens_mw.providers._answers import count_from, whole_number
 from count_tokens_mw.providers._aws import AwsSession, aws_errors
 from count_tokens_mw.providers._http import HttpClient
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY, joined
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
 __all__ = ["KNOWN_BETAS", "Bedrock", "foundation_model"]
@@ -53,8 +53,9 @@ _ARN: Final = re.compile(
 )
 _MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
 _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
-_MANTLE_REFUSES: Final = re.compile("does not support the", re.IGNORECASE).search
+_MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
 _REMEMBERED_SECONDS: Final = 3600
+_MOST_REMEMBERED: Final = 100
 
 
 def foundation_model(model: str, params: BedrockParams) -> str:
@@ -116,11 +117,17 @@ class Bedrock:
         try:
             return await self._count(call)
         except CannotCount:
-            self._mantle_until[call.target] = self._clock() + _REMEMBERED_SECONDS
+            self._remember(call.target)
         return await self._count(mantle)
 
     async def aclose(self) -> None:
         await self._aws.aclose()
+
+    def _remember(self, model: str) -> None:
+        now = self._clock()
+        lasting = [item for item in self._mantle_until.items() if item[1] > now]
+        # Bounded, since under a wildcard it is the callers who name the models.
+        self._mantle_until = {**dict(lasting[-_MOST_REMEMBERED:]), model: now + _REMEMBERED_SECONDS}
 
     async def _count(self, call: UpstreamCall) -> TokenCount:
         with aws_errors():
@@ -153,7 +160,7 @@ class Bedrock:
             return replace(count_from(call.provider, answer), body=answer.body)
         except UpstreamError as error:
             if error.status == 404 or (error.status == 400 and _MANTLE_REFUSES(error.message)):
-                raise CannotCount(f"bedrock: {error.message}") from error
+                raise CannotCount(f"bedrock: {error.message}", headers=error.headers) from error
             raise
 
     def _runtime_body(self, request: CountRequest) -> bytes:
@@ -174,7 +181,7 @@ class Bedrock:
         headers = {
             "content-type": "application/json",
             "anthropic-version": "2023-06-01",
-            **dict(request.headers),
+            **joined(request.headers),
         }
         target = f"{base}/v1/messages/count_tokens"
         return UpstreamCall(self.name, target, tuple(headers.items()), body)
@@ -194,7 +201,7 @@ def _told(response: Mapping[str, Any], model: str) -> UpstreamError | CannotCoun
     error, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
     message = str(error.get("Message") or error.get("message") or "bedrock answered an error.")
     if _UNSUPPORTED(message):
-        return CannotCount(f"bedrock: {model}: {message}")
+        return CannotCount(f"bedrock: {model}: {message}", headers=_request_id(response))
     retry_after = metadata.get("HTTPHeaders", {}).get("retry-after")
     headers = {**_request_id(response), **({"retry-after": retry_after} if retry_after else {})}
     status = int(metadata.get("HTTPStatusCode", 500))

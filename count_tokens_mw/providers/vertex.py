@@ -23,7 +23,7 @@ __all__ = ["Vertex"]
 
 _CLAUDE_VERSION: Final = "vertex-2023-10-16"
 _PROJECT: Final = "{project}"
-_GEMINI_FIELDS: Final = ("contents", "systemInstruction", "tools")
+_GEMINI_FIELDS: Final = ("contents", "systemInstruction", "tools", "generationConfig")
 
 
 class Vertex:
@@ -65,8 +65,10 @@ class Vertex:
         """Nothing to do: the HTTP client is shared."""
 
     async def _post(self, call: UpstreamCall, token: str) -> TokenCount:
-        bearer = (("authorization", f"Bearer {token}"), *call.headers)
-        answer = await self._http.post(replace(call, headers=bearer))
+        headers = [("authorization", f"Bearer {token}"), *call.headers]
+        if self._tokens.quota_project:
+            headers.append(("x-goog-user-project", self._tokens.quota_project))
+        answer = await self._http.post(replace(call, headers=tuple(headers)))
         if call.target.endswith(":rawPredict"):
             return replace(count_from(call.provider, answer), body=answer.body)
         return count_from(call.provider, answer, field="totalTokens")

@@ -1,0 +1,103 @@
+"""Work that is done once for all who wait for it."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from count_tokens_mw.providers._joined import Joined
+
+
+class Work:
+    """Starts, waits until it is let go, and counts its runs."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.go = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> int:
+        self.runs += 1
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        return self.runs
+
+
+async def test_all_who_wait_share_one_run_and_the_next_one_starts_anew() -> None:
+    work = Work()
+    joined = Joined(work)
+    waiting = [asyncio.ensure_future(joined.done()) for _ in range(10)]
+    await asyncio.sleep(0)
+    work.go.set()
+    assert await asyncio.gather(*waiting) == [1] * 10
+    assert await joined.done() == 2
+
+
+async def test_a_waiter_that_leaves_does_not_end_it_for_the_others() -> None:
+    work = Work()
+    joined = Joined(work)
+    first, second = (asyncio.ensure_future(joined.done()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    work.go.set()
+    assert await second == 1
+
+
+async def test_an_error_goes_to_all_and_is_not_kept() -> None:
+    work = Work()
+    work.go.set()
+    work.error = OSError("down")
+    joined = Joined(work)
+    both: list[Any] = [joined.done(), joined.done()]
+    results = await asyncio.gather(*both, return_exceptions=True)
+    assert results == [work.error, work.error]
+    work.error = None
+    assert await joined.done() == 2
+
+
+async def test_an_error_that_nobody_waited_for_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    work = Work()
+    work.error = OSError("canary")
+    joined = Joined(work)
+    only = asyncio.ensure_future(joined.done())
+    await asyncio.sleep(0)
+    only.cancel()
+    await asyncio.wait([only])
+    work.go.set()
+    await joined.settled()
+    del joined
+    assert "canary" not in caplog.text
+
+
+def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
+    work_of: list[Work] = []
+
+    async def delegate() -> int:
+        return await work_of[-1]()
+
+    joined = Joined(delegate)
+
+    async def leave_early() -> None:
+        work_of.append(Work())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await joined.done()
+
+    async def stay() -> int:
+        work_of.append(Work())
+        work_of[-1].go.set()
+        return int(await joined.done())
+
+    asyncio.run(leave_early())
+    assert asyncio.run(stay()) == 1
+
+
+async def test_there_is_nothing_to_settle_where_nothing_is_under_way() -> None:
+    joined = Joined(Work())
+    await joined.settled()
