@@ -75,10 +75,12 @@ Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]
 """Receives every event, after the answer was sent; sync ones run on the event loop."""
 
 
-async def run_hooks(hooks: Iterable[Hook], event: CountEvent) -> None:
+async def run_hooks(
+    hooks: Iterable[Hook], event: CountEvent, *, seconds: float = _HOOK_SECONDS
+) -> None:
     """Call each hook with the event; one that raises is logged and changes nothing.
 
-    Also where the request was cancelled. An async hook has ten seconds, so that one which hangs
+    Also where the request was cancelled. An async hook has its `seconds`, so that one which hangs
     does not hold its request for ever.
     """
     for hook in hooks:
@@ -86,7 +88,7 @@ async def run_hooks(hooks: Iterable[Hook], event: CountEvent) -> None:
         with suppress(CountTokensError), boundary(f"hook {name}"):
             result = hook(event)
             if isawaitable(result):
-                with anyio.move_on_after(_HOOK_SECONDS, shield=True) as time_limit:
+                with anyio.move_on_after(seconds, shield=True) as time_limit:
                     await result
                 if time_limit.cancelled_caught:
                     raise TimeoutError

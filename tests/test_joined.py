@@ -99,5 +99,7 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
 
 
 async def test_there_is_nothing_to_settle_where_nothing_is_under_way() -> None:
-    joined = Joined(Work())
+    work = Work()
+    joined = Joined(work)
     await joined.settled()
+    assert work.runs == 0
