@@ -19,6 +19,7 @@ from count_tokens_mw.types import Headers, UpstreamCall
 from tests.anthropic_judge import anthropic_judge
 from tests.judges import gemini_judge, vertex_judge
 from tests.requests import STANDARD
+from tests.test_bedrock_wire import SHAPES
 from tests.test_bedrock_wire import prepared as bedrock
 
 CLAUDE = "claude-3-5-sonnet-v2@20241022"
@@ -41,7 +42,7 @@ def gemini(body: dict[str, Any], model: str = "gemini-2.5-flash", **params: Any)
     return Gemini(given, HttpClient()).prepare(request)
 
 
-@pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
+@pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_claude_on_vertex_is_sent_anthropics_body_with_its_model(body: dict[str, Any]) -> None:
     sent = json.loads(vertex({**body, **dict.fromkeys(GENERATION_ONLY, 1)}, CLAUDE).body)
     assert sent.pop("anthropic_version") == "vertex-2023-10-16"
