@@ -53,7 +53,7 @@ def create_app(config: Config, upstreams: Upstreams) -> FastAPI:
 
     @app.get("/v1/models")
     def models(owner: Annotated[str, Depends(key_owner)]) -> dict[str, object]:
-        names = [deployment.model_name for deployment in config.deployments]
+        names = [each.model_name for each in config.deployments if "*" not in each.model_name]
         return {"owner": owner, "data": [{"type": "model", "id": name} for name in names]}
 
     return app
