@@ -11,7 +11,6 @@ from demo_app.loopback import serving
 from demo_app.upstreams import configured
 from tests.fakes import FakeUpstream
 
-
 # Machines are noisy, and a test that depends on the time that it takes is none.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
