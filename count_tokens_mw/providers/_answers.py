@@ -1,6 +1,7 @@
 """From what an upstream answered to a count or an error, pure.
 
-https://docs.claude.com/en/api/errors and https://cloud.google.com/apis/design/errors
+https://docs.claude.com/en/api/errors, https://cloud.google.com/apis/design/errors and
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Final
 from count_tokens_mw.errors import UpstreamError, UpstreamUnusable
 from count_tokens_mw.types import TokenCount, UpstreamAnswer
 
-__all__ = ["count_from", "upstream_error", "whole_number"]
+__all__ = ["count_from", "upstream_error"]
 
 _LONGEST_MESSAGE: Final = 2000
 _PASSED_ON: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
@@ -31,19 +32,12 @@ def count_from(provider: str, answer: UpstreamAnswer, *, field: str = "input_tok
     if answer.status >= 400:
         raise upstream_error(provider, answer)
     said = _json_object(answer.body) if 200 <= answer.status < 300 else {}
-    count = whole_number(said.get(field))
-    if count is None:
+    count = said.get(field)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise UpstreamUnusable(
             f"{provider} answered {answer.status} without a count.", headers=_passed_on(answer)
         )
     return TokenCount(count, headers=_passed_on(answer))
-
-
-def whole_number(value: object) -> int | None:
-    """The value if it is a count, None if it is anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    return None
 
 
 def upstream_error(provider: str, answer: UpstreamAnswer) -> UpstreamError:
@@ -51,7 +45,8 @@ def upstream_error(provider: str, answer: UpstreamAnswer) -> UpstreamError:
 
     Anthropic's envelope is kept byte for byte; of anything else the message is kept if it can be
     told from the rest (never a page of HTML), and the status. Google answers 400 to a key that is
-    not valid, which is a 401 here, and says in the body when to try again.
+    not valid, which is a 401 here, and says in the body when to try again. AWS names its exception
+    in a header.
     """
     said = _json_object(answer.body)
     error = said.get("error")
@@ -62,11 +57,12 @@ def upstream_error(provider: str, answer: UpstreamAnswer) -> UpstreamError:
         return UpstreamError(
             answer.status, message, headers=headers, body=answer.body, code=error_type
         )
-    candidates = (message, error, said.get("message"), said.get("detail"))
+    candidates = (message, error, *map(said.get, ("message", "Message", "detail")))
     words = next((text for text in candidates if isinstance(text, str) and text), None)
     words = words or f"{provider} answered {answer.status}."
     details = list(_details(inner))
-    code = _first_text(details, "reason") or _first_text([inner], "status")
+    exception = answer.headers.get("x-amzn-errortype", "").partition(":")[0]
+    code = _first_text(details, "reason") or _first_text([inner], "status") or exception or None
     delay = _SECONDS(_first_text(details, "retryDelay") or "")
     if delay:
         headers = {"retry-after": str(math.ceil(float(delay[1]))), **headers}

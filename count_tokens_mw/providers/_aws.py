@@ -42,14 +42,13 @@ from botocore.parsers import ResponseParserError
 
 from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded, UpstreamUnusable
 from count_tokens_mw.params import BedrockParams
-from count_tokens_mw.providers._answers import count_from, upstream_error
+from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._joined import Joined
 from count_tokens_mw.types import UpstreamAnswer
 
 __all__ = ["AwsSession", "aws_errors"]
 
 _SERVICE: Final = "bedrock-runtime"
-_OPERATION: Final = "CountTokens"
 _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*").fullmatch
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 _NO_CREDENTIALS: Final = (
@@ -114,7 +113,7 @@ class AwsSession:
             await client.__aexit__(None, None, None)
 
     def _load(self) -> AioSession:
-        # Imports and service models are a third of a second of work.
+        # Its service models are a tenth of a second of work.
         with self._loading:
             self._session = self._session or _loaded_session(self._params)
             return self._session
@@ -126,7 +125,7 @@ class AwsSession:
             region_name=self._params.aws_region_name,
             endpoint_url=self._params.aws_bedrock_runtime_endpoint,
         ).__aenter__()
-        client.meta.events.register(f"before-parse.{_SERVICE}.{_OPERATION}", _refuse_nonsense)
+        client.meta.events.register(f"before-parse.{_SERVICE}.CountTokens", _raise_unless_counted)
         if self._params.api_key is not None:
             bearer = f"Bearer {self._params.api_key.get_secret_value()}"
             client.meta.events.register(f"before-call.{_SERVICE}", partial(_add_bearer, bearer))
@@ -134,20 +133,16 @@ class AwsSession:
         self._clients = {**alive, asyncio.get_running_loop(): client}
 
 
-def _refuse_nonsense(*, response_dict: Mapping[str, Any], **_: object) -> None:
-    """Let no answer reach botocore's parser that it would crash on, or read a count into.
+def _raise_unless_counted(*, response_dict: Mapping[str, Any], **_: object) -> None:
+    """Let only a count reach botocore's parser, which crashes on nonsense and reads "7" as 7.
 
     Raises:
-        UpstreamUnusable: a success without a whole number, or a status that is neither.
-        UpstreamError: an error that is not JSON.
+        UpstreamError: AWS answered an error.
+        UpstreamUnusable: neither that nor a whole number.
     """
     headers = {str(name).lower(): str(value) for name, value in response_dict["headers"].items()}
-    body = response_dict["body"]
-    answer = UpstreamAnswer(response_dict["status_code"], headers, body)
-    if answer.status < 400:
-        count_from("bedrock", answer, field="inputTokens")
-    elif not body.lstrip().startswith(b"{") or not body.isascii():
-        raise upstream_error("bedrock", answer)
+    answer = UpstreamAnswer(response_dict["status_code"], headers, response_dict["body"])
+    count_from("bedrock", answer, field="inputTokens")
 
 
 def _add_bearer(bearer: str, *, params: dict[str, Any], **_: object) -> None:
@@ -263,7 +258,7 @@ def _identity_token(token_or_path: str) -> str:
 
 @contextmanager
 def aws_errors() -> Iterator[None]:
-    """Turn what botocore raises of itself into an error of ours; AWS's own answers pass.
+    """Turn what botocore raises into an error of ours.
 
     Raises:
         CredentialsUnavailable: no credentials, no such profile, or the role was refused.
@@ -272,9 +267,7 @@ def aws_errors() -> Iterator[None]:
     """
     try:
         yield
-    except ClientError as error:
-        if error.operation_name == _OPERATION:
-            raise
+    except ClientError as error:  # of STS: those of CountTokens are never parsed
         raise CredentialsUnavailable("bedrock: AWS refused to give credentials.") from error
     except _NO_CREDENTIALS as error:
         raise CredentialsUnavailable(

@@ -6,16 +6,14 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
-
-from count_tokens_mw.errors import CannotCount, UpstreamError, UpstreamUnusable
+from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.json_object import JsonValue
 from count_tokens_mw.params import BedrockParams
-from count_tokens_mw.providers._answers import count_from, whole_number
+from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._aws import AwsSession, aws_errors
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, joined
@@ -141,14 +139,14 @@ class Bedrock:
             said = await client.count_tokens(
                 modelId=call.target, input={"invokeModel": {"body": call.body}}
             )
-        except ClientError as error:
-            if error.operation_name != "CountTokens":
-                raise
-            raise _told(error.response, call.target) from error
-        count = whole_number(said.get("inputTokens"))
-        if count is None:
-            raise UpstreamUnusable("bedrock answered without a count.")
-        return TokenCount(count, headers=_request_id(said))
+        except UpstreamError as error:
+            if _UNSUPPORTED(error.message):
+                raise _cannot_count(error) from error
+            raise
+        request_id = str(said["ResponseMetadata"].get("RequestId", ""))
+        return TokenCount(
+            said["inputTokens"], headers={"request-id": request_id} if request_id else {}
+        )
 
     async def _count_by_mantle(self, call: UpstreamCall) -> TokenCount:
         if self._params.api_key is None:
@@ -160,7 +158,7 @@ class Bedrock:
             return replace(count_from(call.provider, answer), body=answer.body)
         except UpstreamError as error:
             if error.status == 404 or (error.status == 400 and _MANTLE_REFUSES(error.message)):
-                raise CannotCount(f"bedrock: {error.message}", headers=error.headers) from error
+                raise _cannot_count(error) from error
             raise
 
     def _runtime_body(self, request: CountRequest) -> bytes:
@@ -196,18 +194,5 @@ def _betas(headers: Headers, known: tuple[str, ...] | None) -> list[str]:
     return [beta for beta in dict.fromkeys(aliased) if beta in taken]
 
 
-def _told(response: Mapping[str, Any], model: str) -> UpstreamError | CannotCount:
-    """AWS's error with its status, message, exception and request id."""
-    error, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
-    message = str(error.get("Message") or error.get("message") or "bedrock answered an error.")
-    if _UNSUPPORTED(message):
-        return CannotCount(f"bedrock: {model}: {message}", headers=_request_id(response))
-    retry_after = metadata.get("HTTPHeaders", {}).get("retry-after")
-    headers = {**_request_id(response), **({"retry-after": retry_after} if retry_after else {})}
-    status = int(metadata.get("HTTPStatusCode", 500))
-    return UpstreamError(status, message[:2000], headers=headers, code=error.get("Code"))
-
-
-def _request_id(response: Mapping[str, Any]) -> dict[str, str]:
-    request_id = response.get("ResponseMetadata", {}).get("RequestId")
-    return {"request-id": str(request_id)} if request_id else {}
+def _cannot_count(error: UpstreamError) -> CannotCount:
+    return CannotCount(f"bedrock: {error.message}", headers=error.headers)
