@@ -2,7 +2,7 @@
 
 from count_tokens_mw.auth import Authenticator, Authorizer, anyone, host_user
 from count_tokens_mw.config import Config
-from count_tokens_mw.config_models import Deployment, Settings
+from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
 from count_tokens_mw.errors import (
     CannotCount,
     ConfigError,
@@ -16,10 +16,12 @@ from count_tokens_mw.errors import (
     TooManyRequests,
     Unauthenticated,
     UpstreamError,
+    UpstreamUnreachable,
     UpstreamUnusable,
 )
 from count_tokens_mw.hooks import Attempt, CountEvent, Hook
 from count_tokens_mw.plugin import CountTokens
+from count_tokens_mw.resolving import Resolver
 from count_tokens_mw.types import Caller, TokenCount
 
 __all__ = [
@@ -41,11 +43,14 @@ __all__ = [
     "InvalidRequest",
     "NotFound",
     "PermissionDenied",
+    "Resolver",
+    "RouterSettings",
     "Settings",
     "TokenCount",
     "TooManyRequests",
     "Unauthenticated",
     "UpstreamError",
+    "UpstreamUnreachable",
     "UpstreamUnusable",
     "anyone",
     "host_user",

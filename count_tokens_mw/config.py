@@ -1,50 +1,49 @@
 """The configuration: a LiteLLM `config.yaml`, read once, checked whole, frozen.
 
-https://docs.litellm.ai/docs/proxy/configs describes `model_list`; the section `count_tokens` is
-ours, and strict; all others are ignored. This is the only module that reads the environment.
+https://docs.litellm.ai/docs/proxy/configs describes `model_list`, `credential_list`,
+`router_settings`, `environment_variables` and `include`; the section `count_tokens` is ours, and
+strict; all others are ignored. This is the only module that reads the environment.
 """
 
+import gc
+import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from count_tokens_mw.config_models import Deployment, Settings
-from count_tokens_mw.config_reader import ConfigReader
+from count_tokens_mw.config_files import Document, read_documents
+from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
+from count_tokens_mw.config_reader import Reading, read
 from count_tokens_mw.errors import ConfigError
 
-__all__ = ["Config"]
+__all__ = ["Config", "read_yaml"]
+
+_logger = logging.getLogger("count_tokens_mw")
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that the package is told at start."""
+    """All that the package is told at start.
+
+    `warnings` are about what was read and has no effect; they are logged too.
+    """
 
     deployments: tuple[Deployment, ...] = ()
     settings: Settings = field(default_factory=Settings)
+    router_settings: RouterSettings = field(default_factory=RouterSettings)
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_yaml(cls, path: str | Path, environ: Mapping[str, str] | None = None) -> Self:
-        """Read a file. `environ` stands in for the process's environment.
+        """Read a file, and those that it includes. `environ` stands in for the process's own.
 
         Raises:
             ConfigError: it cannot be read or used; all its problems are named at once.
         """
-        # Not at the top: it takes a tenth of the import, and a mapping needs none.
-        import yaml
-
-        try:
-            data = yaml.safe_load(Path(path).read_bytes())
-        except OSError as error:
-            raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
-        except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            # PyYAML lets a bad date or number through as whatever Python says of it. The text of
-            # none of these is shown: it quotes the file, which may hold keys.
-            mark = getattr(error, "problem_mark", None)
-            where = f" at line {mark.line + 1}" if mark else ""
-            raise ConfigError(str(path), [f"cannot be read as YAML{where}"]) from None
-        return cls.from_mapping(data, environ, source=str(path))
+        return cls._of(read_yaml(path, environ), str(path))
 
     @classmethod
     def from_mapping(
@@ -54,12 +53,48 @@ class Config:
         *,
         source: str = "configuration",
     ) -> Self:
-        """The same for a mapping of the file's shape; `source` is its name in errors."""
-        reader = ConfigReader(os.environ if environ is None else environ)
-        try:
-            config = cls(*reader.read(data))
-        except RecursionError:
-            raise ConfigError(source, ["an alias refers to itself"]) from None
-        if reader.problems:
-            raise ConfigError(source, reader.problems)
-        return config
+        """The same for a mapping of the file's shape; `source` is its name in errors.
+
+        Only a file can `include` others: here that is a problem.
+        """
+        document = Document("", data)
+        includes = isinstance(document.data, Mapping) and document.data.get("include")
+        problems = ("include: only a file can include files",) if includes else ()
+        return cls._of(_read([document], environ, problems), source)
+
+    @classmethod
+    def _of(cls, reading: Reading, source: str) -> Self:
+        if reading.problems:
+            raise ConfigError(source, reading.problems)
+        for warning in reading.warnings:
+            _logger.warning("%s: %s", source, warning)
+        return cls(reading.deployments, reading.settings, reading.router_settings, reading.warnings)
+
+
+def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Reading:
+    """What a file says, with all that is wrong with it beside what is not."""
+    with _without_garbage_collection():
+        documents, problems = read_documents(Path(path))
+        return _read(documents, environ, tuple(problems))
+
+
+def _read(
+    documents: list[Document], environ: Mapping[str, str] | None, problems: tuple[str, ...]
+) -> Reading:
+    try:
+        reading = read(documents, os.environ if environ is None else environ)
+    except RecursionError:
+        return Reading(problems=(*problems, "an alias refers to itself"))
+    return replace(reading, problems=(*problems, *reading.problems))
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """A large file is objects by the million; collecting among them takes more than half."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,13 +1,20 @@
-"""What a configuration consists of: deployments, and the settings of the section `count_tokens`."""
+"""What a configuration consists of: deployments, how they are routed, and our own settings."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, SerializeAsAny
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from count_tokens_mw.params import Params, PassthroughParams
-from count_tokens_mw.value_types import Amount, HeaderName, Seconds
+from count_tokens_mw.value_types import Amount, Duration, HeaderName, Seconds
 
-__all__ = ["PASSTHROUGH_ID", "Deployment", "PassthroughSettings", "Settings"]
+__all__ = [
+    "PASSTHROUGH_ID",
+    "Deployment",
+    "PassthroughSettings",
+    "RouterSettings",
+    "Settings",
+]
 
 PASSTHROUGH_ID: Final = "passthrough/anthropic"
 """The deployment id of the pass-through, which no entry may have."""
@@ -17,7 +24,10 @@ class Deployment(BaseModel):
     """One entry of `model_list`: a model at a provider, under the name that callers use.
 
     `model_name` and `upstream_model` may have stars. `params` is None where the provider has no
-    counting API that this package speaks.
+    counting API that this package speaks, or where `problem` says why it cannot be asked. Those of
+    a lower `order` are tried first; among equals, those with `weight` are drawn by it, and the rest
+    follow. `by_provider` is for an entry whose provider only a caller's model tells.
+    `credential_source` says where the credential comes from, and nothing of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,7 +36,12 @@ class Deployment(BaseModel):
     model_name: str
     provider: str
     upstream_model: str
-    params: SerializeAsAny[Params] | None
+    params: SerializeAsAny[Params] | None = None
+    order: int | None = None
+    weight: Duration | None = None
+    problem: str | None = None
+    credential_source: str | None = None
+    by_provider: Mapping[str, "Deployment"] = {}
 
 
 class PassthroughSettings(BaseModel):
@@ -40,13 +55,15 @@ class PassthroughSettings(BaseModel):
 class Settings(BaseModel):
     """The section `count_tokens`.
 
-    `timeout` is in seconds, for one count with all its attempts. `end_user_headers` are looked at
-    in their order to learn for whom a request is.
+    `timeout` is in seconds, for one count with all its attempts, and `cooldown` is how long a
+    deployment that failed is tried last. `end_user_headers` are looked at in their order to learn
+    for whom a request is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     timeout: Seconds = 20
+    cooldown: Duration = 30
     # Anthropic's own limit: https://docs.claude.com/en/api/errors#request-size-limits
     max_body_bytes: Amount = 32 * 1024 * 1024
     max_concurrency: Amount = 256
@@ -56,3 +73,25 @@ class Settings(BaseModel):
         "x-litellm-customer-id",
     )
     passthrough: PassthroughSettings = PassthroughSettings()
+
+
+def _target_of(alias: object) -> object:
+    """Where an alias leads; LiteLLM also takes `{model: ..., hidden: true}`."""
+    return alias.get("model") if isinstance(alias, Mapping) else alias
+
+
+class RouterSettings(BaseModel):
+    """What of LiteLLM's section `router_settings` concerns a count.
+
+    `model_group_alias` leads from further names to a `model_name`. `timeout` is in seconds, for one
+    attempt of a deployment that has none of its own. With `num_retries: 0` a broken connection is
+    not tried once more.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model_group_alias: Mapping[
+        str, Annotated[str, BeforeValidator(_target_of), Field(min_length=1)]
+    ] = {}
+    timeout: Seconds | None = None
+    num_retries: Annotated[int, Field(ge=0)] | None = None

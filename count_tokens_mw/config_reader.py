@@ -1,201 +1,147 @@
-"""From the data of a LiteLLM `config.yaml` to deployments, settings, and all of its problems."""
+"""From the documents of a LiteLLM `config.yaml` to what is configured, and all that is wrong."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pydantic import BaseModel, Field, ValidationError
+from count_tokens_mw.config_files import Document
+from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
+from count_tokens_mw.config_values import REFERENCE, ConfigValues
+from count_tokens_mw.entry_reader import Credential, EntryReader
+from count_tokens_mw.known_params import nearest
+from count_tokens_mw.params import PassthroughParams
 
-from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment, Settings
-from count_tokens_mw.params import (
-    AnthropicParams,
-    AzureParams,
-    BedrockParams,
-    GeminiParams,
-    Params,
-    PassthroughParams,
-    VertexParams,
-)
-
-__all__ = ["ConfigReader"]
-
-_REFERENCE: Final = "os.environ/"
-
-_PARAMS: Final[Mapping[str, type[Params]]] = {
-    "anthropic": AnthropicParams,
-    "azure_ai": AzureParams,
-    "bedrock": BedrockParams,
-    "gemini": GeminiParams,
-    "vertex_ai": VertexParams,
-}
-
-M = TypeVar("M", bound=BaseModel)
+__all__ = ["Reading", "read"]
 
 
-class _Entry(BaseModel):
-    model_name: str = Field(min_length=1)
-    litellm_params: dict[str, Any]
-    model_info: dict[str, Any] | None = None
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What documents say, without what has `problems`; `warnings` are about what has no effect."""
+
+    deployments: tuple[Deployment, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    router_settings: RouterSettings = field(default_factory=RouterSettings)
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-class ConfigReader:
-    """Reads one file's data into deployments and settings, and gathers its `problems`.
+def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
+    """Read documents as one configuration: lists add up, of other sections the last one counts.
 
-    Each problem names the entry and the key, and quotes no value. References `os.environ/NAME` are
-    looked up in `environ`.
+    Problems name file, entry and key, and quote no value. References `os.environ/NAME` are looked
+    up in `environ`, where the section `environment_variables` is put first.
     """
+    sections = _Sections(documents)
+    values = ConfigValues(_with_variables(environ, sections.mapping("environment_variables")))
+    settings = values.loaded(
+        Settings,
+        sections.last("count_tokens", {}),
+        "count_tokens",
+        lambda section: _with_passthrough(section, values.environ),
+    )
+    router_settings = values.loaded(
+        RouterSettings, _of_ours(sections.mapping("router_settings")), "router_settings"
+    )
+    entries = EntryReader(values, dict(_credentials(sections, values)))
+    deployments = tuple(entries.deployments(sections.items("model_list")))
+    router_settings = router_settings or RouterSettings()
+    return Reading(
+        deployments=deployments,
+        settings=settings or Settings(),
+        router_settings=router_settings,
+        problems=(*sections.problems, *values.problems),
+        warnings=(*entries.warnings(), *_warnings(router_settings, deployments)),
+    )
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
+
+class _Sections:
+    """The documents' top-level sections, each checked to be a mapping or a list as it has to be."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
         self.problems: list[str] = []
-        self._unset: set[str] = set()
+        self._documents: list[tuple[Document, Mapping[object, object]]] = []
+        for document in documents:
+            if isinstance(document.data, Mapping):
+                self._documents.append((document, document.data))
+            else:
+                self.problems.append(document.place("a mapping with model_list is required"))
 
-    def read(self, data: object) -> tuple[tuple[Deployment, ...], Settings]:
-        """Read all of it; what has problems is left out."""
-        if not isinstance(data, Mapping):
-            self.problems.append("a mapping with model_list is required")
-            return (), Settings()
-        entries = data.get("model_list", None)
-        entries = [] if entries is None else entries
-        if not isinstance(entries, list):
-            self.problems.append("model_list: a list is required")
-            entries = []
-        section = data.get("count_tokens")
-        settings = self._settings({} if section is None else section)
-        return tuple(self._deployments(entries)), settings
+    def last(self, name: str, default: object) -> object:
+        found = [data[name] for _, data in self._documents if data.get(name) is not None]
+        return found[-1] if found else default
 
-    def _deployments(self, entries: list[object]) -> Iterator[Deployment]:
-        ids = {PASSTHROUGH_ID}
-        for index, data in enumerate(entries):
-            place = f"model_list[{index}]"
-            entry = self._validated(_Entry, data, place)
-            if entry is None:
-                continue
-            place = f"{place} ({entry.model_name})"
-            # An entry without an id of its own is named after its model and its place.
-            own_id = (entry.model_info or {}).get("id")
-            id_ = f"{entry.model_name}#{index}" if own_id is None else str(own_id)
-            if id_ in ids:
-                self.problems.append(f"{place}: model_info.id: another deployment has it too")
-            ids.add(id_)
-            deployment = self._deployment(id_, entry, place)
-            if deployment is not None:
-                yield deployment
-
-    def _deployment(self, id_: str, entry: _Entry, place: str) -> Deployment | None:
-        place = f"{place}: litellm_params"
-        model = self._resolved(entry.litellm_params.get("model"), f"{place}.model")
-        if f"{place}.model" in self._unset:
-            return None
-        if not isinstance(model, str) or not model:
-            self.problems.append(f"{place}.model: a string is required")
-            return None
-        named = entry.litellm_params.get("custom_llm_provider")
-        provider, upstream_model = _provider_of(model, named)
-        params = None
-        if _may_count(provider, upstream_model):
-            if "litellm_credential_name" in entry.litellm_params:
-                # Ignored, it would be another account's key that is used.
-                self.problems.append(f"{place}.litellm_credential_name: is not supported")
-            # Entries of other providers may refer to variables that only their proxy has.
-            model_type = _PARAMS[provider]
-            given = {
-                **entry.litellm_params,
-                "base_model": (entry.model_info or {}).get("base_model"),
-            }
-            params = self._loaded(
-                model_type,
-                given,
-                place,
-                lambda params: model_type.completed(params, self.environ),
-            )
-        return Deployment(
-            id=id_,
-            model_name=entry.model_name,
-            provider=provider,
-            upstream_model=upstream_model,
-            params=params,
-        )
-
-    def _settings(self, section: object) -> Settings:
-        place = "count_tokens"
-        return self._loaded(Settings, section, place, self._with_passthrough) or Settings()
-
-    def _with_passthrough(self, section: Mapping[str, object]) -> Mapping[str, object]:
-        """On where it is configured, or where Anthropic's key is there anyway; false is off."""
-        passthrough = section.get("passthrough", {})
-        if passthrough is False:
-            passthrough = {"anthropic": False}
-        if not isinstance(passthrough, Mapping):
+    def mapping(self, name: str) -> Mapping[str, object]:
+        section = self.last(name, {})
+        if isinstance(section, Mapping):
             return section
-        anthropic = passthrough.get("anthropic")
-        if anthropic is None and self.environ.get("ANTHROPIC_API_KEY"):
-            anthropic = {}
-        if isinstance(anthropic, Mapping):
-            anthropic = PassthroughParams.completed(anthropic, self.environ)
-        passthrough = {**passthrough, "anthropic": None if anthropic is False else anthropic}
-        return {**section, "passthrough": passthrough}
+        self.problems.append(f"{name}: a mapping is required")
+        return {}
 
-    def _loaded(
-        self,
-        model: type[M],
-        data: object,
-        place: str,
-        complete: Callable[[Mapping[str, object]], Mapping[str, object]],
-    ) -> M | None:
-        """Data with its references resolved, completed by defaults, and validated."""
-        resolved = self._resolved(data, place)
-        if isinstance(resolved, Mapping):
-            given = {key: value for key, value in resolved.items() if value is not None}
-            resolved = complete(given)  # a key that is left empty is a key that is not there
-        return self._validated(model, resolved, place)
-
-    def _resolved(self, value: object, place: str) -> object:
-        """The value with each `os.environ/NAME` in it replaced by that variable."""
-        if isinstance(value, Mapping):
-            return {key: self._resolved(item, f"{place}.{key}") for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._resolved(item, f"{place}.{n}") for n, item in enumerate(value)]
-        if not isinstance(value, str) or not value.startswith(_REFERENCE):
-            return value
-        name = value.removeprefix(_REFERENCE)
-        if name not in self.environ:
-            self.problems.append(f"{place}: the environment variable {name} is not set")
-            self._unset.add(place)
-        return self.environ.get(name, value)
-
-    def _validated(self, model: type[M], data: object, place: str) -> M | None:
-        try:
-            return model.model_validate(data)
-        except ValidationError as error:
-            # Without the input: it may be a key.
-            for problem in error.errors(include_input=False, include_url=False):
-                key = "".join(f".{part}" for part in problem["loc"])
-                words = problem["msg"].removeprefix("Value error, ")
-                if place + key not in self._unset:
-                    self.problems.append(f"{place}{key}: {words}")
-            return None
+    def items(self, name: str) -> Iterator[tuple[str, object]]:
+        """The items of all lists of this name, each with its place."""
+        for document, data in self._documents:
+            items = data.get(name)
+            if items is not None and not isinstance(items, list):
+                self.problems.append(document.place(f"{name}: a list is required"))
+                continue
+            for index, item in enumerate(items or ()):
+                yield document.place(f"{name}[{index}]"), item
 
 
-_COUNTABLE: Final[Mapping[str, re.Pattern[str]]] = {
-    "anthropic": re.compile(""),
-    "azure_ai": re.compile(r"claude|\*"),
-    "bedrock": re.compile(r"(?:.*[./])?anthropic\.|.*arn:|.*\*"),
-    "gemini": re.compile(""),
-    "vertex_ai": re.compile(r"claude|gemini|\*"),
-}
+def _credentials(
+    sections: _Sections, values: ConfigValues
+) -> Iterator[tuple[str, tuple[str, Credential]]]:
+    for place, data in sections.items("credential_list"):
+        credential = values.validated(Credential, data, place)
+        if credential is not None:
+            name = credential.credential_name
+            yield name, (f"{place} ({name})", credential)
 
 
-def _may_count(provider: str, upstream_model: str) -> bool:
-    """Clouds have models of many makers; an entry of another is not read further, and is a 501."""
-    return provider in _COUNTABLE and bool(_COUNTABLE[provider].match(upstream_model))
+def _with_variables(environ: Mapping[str, str], section: Mapping[str, object]) -> Mapping[str, str]:
+    """The environment with the file's own variables; those that refer to an unset one are none."""
+    added = {name: str(value) for name, value in section.items() if value is not None}
+    for name, value in list(added.items()):
+        if value.startswith(REFERENCE):
+            del added[name]
+            referred = environ.get(value.removeprefix(REFERENCE))
+            if referred is not None:
+                added[name] = referred
+    return {**environ, **added}
 
 
-def _provider_of(model: str, named: object) -> tuple[str, str]:
-    """LiteLLM's `provider/model`; a Claude model without a provider is Anthropic's."""
-    if isinstance(named, str):
-        return named, model.removeprefix(f"{named}/")
-    provider, slash, upstream_model = model.partition("/")
-    if slash:
-        return provider, upstream_model
-    return ("anthropic" if model.startswith("claude-") else "unknown"), model
+def _of_ours(section: Mapping[str, object]) -> dict[str, object]:
+    """References elsewhere in the section may be to variables that only the proxy has."""
+    return {name: section[name] for name in RouterSettings.model_fields if name in section}
+
+
+def _with_passthrough(
+    section: Mapping[str, object], environ: Mapping[str, str]
+) -> Mapping[str, object]:
+    """On where it is configured, or where Anthropic's key is there anyway; false is off."""
+    passthrough = section.get("passthrough", {})
+    if passthrough is False:
+        passthrough = {"anthropic": False}
+    if not isinstance(passthrough, Mapping):
+        return section
+    anthropic = passthrough.get("anthropic")
+    if anthropic is None and environ.get("ANTHROPIC_API_KEY"):
+        anthropic = {}
+    if isinstance(anthropic, Mapping):
+        variables = PassthroughParams.from_environment(anthropic, environ)
+        anthropic = {**anthropic, **{field: environ[name] for field, name in variables.items()}}
+    passthrough = {**passthrough, "anthropic": None if anthropic is False else anthropic}
+    return {**section, "passthrough": passthrough}
+
+
+def _warnings(router_settings: RouterSettings, deployments: Sequence[Deployment]) -> Iterator[str]:
+    names = {deployment.model_name for deployment in deployments}
+    stars = any("*" in name for name in names)
+    for alias, target in router_settings.model_group_alias.items():
+        place = f"router_settings.model_group_alias.{alias}"
+        if alias in names:
+            yield f"{place}: an entry has this name, and is what callers get"
+        elif target not in names and not stars:
+            near = nearest(target, sorted(names))
+            yield f"{place}: no entry is named {target}" + (
+                f"; did you mean {near}?" if near else ""
+            )

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from count_tokens_mw.attempts import Attempts
 from count_tokens_mw.config import Config
-from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment
-from count_tokens_mw.errors import (
-    ClientClosedRequest,
-    CountError,
-    DeadlineExceeded,
-    NotFound,
-    TooManyRequests,
-)
+from count_tokens_mw.config_models import Deployment
+from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
+from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Providers
-from count_tokens_mw.routing import Router
+from count_tokens_mw.resolving import Resolver, resolved_deployments
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import CountRequest, TokenCount
 
@@ -28,21 +23,36 @@ if TYPE_CHECKING:
 
 __all__ = ["Counter"]
 
-# Another deployment may do better: it was busy, broken, refused our credentials, or cannot count.
-# Any other answer is about the request itself.
-_TAKEN_OVER: Final = frozenset({401, 403, 408, 429})
-
 
 class Counter:
-    """Counts requests by a configuration's deployments."""
+    """Counts requests by the deployments of a configuration, which can be replaced.
 
-    def __init__(self, config: Config, http_client: httpx.AsyncClient | None = None) -> None:
-        self._timeout = config.settings.timeout
-        self._passthrough = _passthrough_deployment(config)
-        self._router = Router(config.deployments)
+    `plan` is the configuration that is in force. A request reads it once, when it begins.
+
+    Args:
+        config: the configuration to begin with.
+        http_client: the host's own client for upstream calls.
+        resolve: the host's own deployments.
+        clock: what time it is, for cooldowns.
+        pause: how to wait before a retry.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        http_client: httpx.AsyncClient | None = None,
+        resolve: Resolver | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._pause = pause
+        self._resolve = resolve
         self._providers = Providers(http_client)
-        self._max_under_way = config.settings.max_concurrency
         self._under_way = 0
+        self._closing: set[asyncio.Task[None]] = set()
+        self.plan = Plan(config, clock)
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -51,7 +61,7 @@ class Counter:
         Raises:
             TooManyRequests: all are taken.
         """
-        if self._under_way >= self._max_under_way:
+        if self._under_way >= self.plan.settings.max_concurrency:
             raise TooManyRequests("This gateway has too many counts under way; try again.")
         self._under_way += 1
         try:
@@ -59,92 +69,75 @@ class Counter:
         finally:
             self._under_way -= 1
 
-    async def count(self, request: CountRequest, trace: Trace) -> TokenCount:
+    async def count(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """Ask the deployments of the request's model in turn, all within one deadline.
 
         Raises:
             NotFound: the model is not configured.
             CountError: nobody counted; it is what the first deployment said.
         """
-        return await self._first_count(self._router.find(request.model), request, trace)
+        deadline = asyncio.get_running_loop().time() + plan.settings.timeout
+        deployments = await self._deployments(request.model, plan, trace, deadline)
+        return await self._first_count(deployments, request, plan, trace, deadline)
 
-    async def pass_through(self, request: CountRequest, trace: Trace) -> TokenCount:
+    async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """Ask Anthropic for whatever model the request names.
 
         Raises:
             NotFound: no pass-through is configured.
             CountError: what Anthropic said.
         """
-        if self._passthrough is None:
+        if plan.passthrough is None:
             raise NotFound("The Anthropic pass-through is not configured on this gateway.")
-        deployment = self._passthrough.model_copy(update={"upstream_model": request.model})
-        return await self._first_count([deployment], request, trace)
+        deadline = asyncio.get_running_loop().time() + plan.settings.timeout
+        deployment = plan.passthrough.model_copy(update={"upstream_model": request.model})
+        return await self._first_count([deployment], request, plan, trace, deadline)
+
+    def reload(self, config: Config) -> None:
+        """Put another configuration in force for all requests that begin from now on.
+
+        Those under way keep to theirs. A client that the new one has no use for is closed when
+        nobody uses it any more.
+        """
+        self.plan = Plan(config, self._clock)
+        self._forget_unneeded()
 
     async def aclose(self) -> None:
         """Close what was opened for counting."""
         await self._providers.aclose()
 
-    async def _first_count(
-        self, deployments: Sequence[Deployment], request: CountRequest, trace: Trace
-    ) -> TokenCount:
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self._timeout
-        errors: list[CountError] = []
-        for deployment in deployments:
-            if errors and clock() >= deadline:
-                break
-            try:
-                return await self._attempt(deployment, request, deadline, trace)
-            except CountError as error:
-                if error.status < 500 and error.status not in _TAKEN_OVER:
-                    raise
-                errors.append(error)
-        trace.answer_from = 0
-        raise errors[0]
-
-    async def _attempt(
-        self, deployment: Deployment, request: CountRequest, deadline: float, trace: Trace
-    ) -> TokenCount:
-        started = time.perf_counter()
-        outcome: TokenCount | CountError = ClientClosedRequest("")
-        try:
-            outcome = await self._ask(deployment, request, deadline)
-            return outcome
-        except CountError as error:
-            outcome = error
-            raise
-        finally:
-            trace.attempted(
-                deployment=deployment.id,
-                provider=deployment.provider,
-                upstream_model=deployment.upstream_model,
-                outcome=outcome,
-                started=started,
-            )
-
-    async def _ask(
-        self, deployment: Deployment, request: CountRequest, deadline: float
-    ) -> TokenCount:
-        provider = await self._providers.get(deployment)
-        call = provider.prepare(replace(request, model=deployment.upstream_model))
-        own_timeout = deployment.params.timeout if deployment.params else None
-        if own_timeout is not None:
-            deadline = min(deadline, asyncio.get_running_loop().time() + own_timeout)
+    async def _deployments(
+        self, model: str, plan: Plan, trace: Trace, deadline: float
+    ) -> Sequence[Deployment]:
+        if self._resolve is None:
+            return plan.router.find(model)
         try:
             async with asyncio.timeout_at(deadline):
-                return await provider.send(call)
+                found = await resolved_deployments(self._resolve, model, trace.caller)
         except TimeoutError:
-            raise DeadlineExceeded(f"{call.provider} did not answer in time.") from None
+            raise DeadlineExceeded("The gateway did not find the model in time.") from None
+        return plan.router.find(model) if found is None else plan.router.among(found, model)
 
+    async def _first_count(
+        self,
+        deployments: Sequence[Deployment],
+        request: CountRequest,
+        plan: Plan,
+        trace: Trace,
+        deadline: float,
+    ) -> TokenCount:
+        attempts = Attempts(plan, self._providers, request, trace, deadline, self._pause)
+        try:
+            return await attempts.first_count(deployments)
+        finally:
+            if plan is not self.plan:  # it may have opened again what a reload had closed
+                self._forget_unneeded()
 
-def _passthrough_deployment(config: Config) -> Deployment | None:
-    params = config.settings.passthrough.anthropic
-    if params is None:
-        return None
-    return Deployment(
-        id=PASSTHROUGH_ID,
-        model_name="*",
-        provider="anthropic",
-        upstream_model="*",
-        params=params,
-    )
+    def _forget_unneeded(self) -> None:
+        self._providers.keep(self.plan.identities)
+        try:
+            closing = asyncio.get_running_loop().create_task(self._providers.close_unneeded())
+        except RuntimeError:  # no loop: the next count closes them, or `aclose`
+            return
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)

@@ -1,24 +1,15 @@
 """One HTTP request: authenticate, read within bounds, parse, authorise, count, answer, report."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from count_tokens_mw.auth import (
-    Authenticator,
-    Authorizer,
-    authenticate_caller,
-    authorize_caller,
-    host_refusals,
-)
+from count_tokens_mw.auth import authenticate_caller, host_refusals
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.config_models import Settings
-from count_tokens_mw.counting import Counter
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
@@ -28,7 +19,7 @@ from count_tokens_mw.errors import (
     NotFound,
     RequestTooLarge,
 )
-from count_tokens_mw.hooks import Hook, Way, run_hooks
+from count_tokens_mw.hooks import Way, run_hooks
 from count_tokens_mw.messages import (
     HttpAnswer,
     count_answer,
@@ -37,21 +28,11 @@ from count_tokens_mw.messages import (
     native_headers,
     parse_request,
 )
+from count_tokens_mw.service import Service
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import CountRequest, TokenCount
 
-__all__ = ["Endpoint", "Service"]
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What all the ways in share."""
-
-    settings: Settings
-    counter: Counter
-    authenticate: Authenticator
-    authorize: Authorizer | None
-    hooks: Sequence[Hook]
+__all__ = ["Endpoint"]
 
 
 class Endpoint:
@@ -90,59 +71,61 @@ class Endpoint:
 
     async def _count(self, request: Request, trace: Trace) -> TokenCount:
         service = self._service
-        trace.read_headers(request.headers, service.settings.end_user_headers)
+        plan = service.counter.plan
+        trace.read_headers(request.headers, plan.settings.end_user_headers)
         if self._way == "other":
             raise NotFound("There is nothing at this path.")
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
         trace.caller = await authenticate_caller(service.authenticate, request)
         with service.counter.slot():
-            count_request = self._parsed(request, await self._body(request))
-            trace.read_request(count_request)
-            await authorize_caller(service.authorize, trace.caller, count_request.model)
+            raw = await _body(request, plan.settings)
             if self._way == "passthrough":
-                return await service.counter.pass_through(count_request, trace)
-            return await service.counter.count(count_request, trace)
+                native = _native_request(request, raw, plan.settings)
+                return await service.pass_through(native, plan, trace)
+            parsed = parse_request(raw, native_headers(request.headers.items()))
+            return await service.count(parsed, plan, trace)
 
-    def _parsed(self, request: Request, raw: bytes) -> CountRequest:
-        items = request.headers.items()
-        if self._way == "count_tokens":
-            return parse_request(raw, native_headers(items))
-        params = self._service.settings.passthrough.anthropic
-        forward = params is not None and params.forward_client_credentials
-        return parse_request(
-            raw,
-            native_headers(items),
-            query=request.scope.get("query_string", b"").decode("latin-1"),
-            credentials=credential_headers(items) if forward else (),
+
+def _native_request(request: Request, raw: bytes, settings: Settings) -> CountRequest:
+    """With what only the pass-through passes on."""
+    items = request.headers.items()
+    params = settings.passthrough.anthropic
+    forward = params is not None and params.forward_client_credentials
+    return parse_request(
+        raw,
+        native_headers(items),
+        query=request.scope.get("query_string", b"").decode("latin-1"),
+        credentials=credential_headers(items) if forward else (),
+    )
+
+
+async def _body(request: Request, settings: Settings) -> bytes:
+    limit = settings.max_body_bytes
+    too_large = RequestTooLarge(f"The request body is larger than {limit} bytes.")
+    if _announced_length(request.headers) > limit:
+        raise too_large
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise InvalidRequest(
+            "content-encoding: this gateway reads no compressed bodies.",
+            error_code="request_body_encoding_unsupported",
         )
-
-    async def _body(self, request: Request) -> bytes:
-        limit = self._service.settings.max_body_bytes
-        too_large = RequestTooLarge(f"The request body is larger than {limit} bytes.")
-        if _announced_length(request.headers) > limit:
-            raise too_large
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise InvalidRequest(
-                "content-encoding: this gateway reads no compressed bodies.",
-                error_code="request_body_encoding_unsupported",
-            )
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            # The host may have a body limit of its own, and a client may stall for ever.
-            with host_refusals():
-                async with asyncio.timeout(self._service.settings.timeout):
-                    async for chunk in request.stream():
-                        size += len(chunk)
-                        if size > limit:
-                            raise too_large
-                        chunks.append(chunk)
-        except ClientDisconnect:
-            raise ClientClosedRequest("The client left.") from None
-        except TimeoutError:
-            raise DeadlineExceeded("The request body did not arrive in time.") from None
-        return b"".join(chunks)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        # The host may have a body limit of its own, and a client may stall for ever.
+        with host_refusals():
+            async with asyncio.timeout(settings.timeout):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > limit:
+                        raise too_large
+                    chunks.append(chunk)
+    except ClientDisconnect:
+        raise ClientClosedRequest("The client left.") from None
+    except TimeoutError:
+        raise DeadlineExceeded("The request body did not arrive in time.") from None
+    return b"".join(chunks)
 
 
 def _announced_length(headers: Headers) -> int:

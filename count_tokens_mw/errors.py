@@ -16,7 +16,8 @@
         ├── InternalError              500  api_error           a fault of ours or the host's
         ├── CredentialsUnavailable     500  api_error           ours, for the provider
         ├── CannotCount                501  api_error           the provider has no count for it
-        ├── UpstreamUnusable           502  api_error           unreachable, cut off, or nonsense
+        ├── UpstreamUnusable           502  api_error           cut off, or nonsense
+        │   └── UpstreamUnreachable    502  api_error           no connection, or none that lasted
         ├── DeadlineExceeded           504  timeout_error
         ├── Refused                    whatever status the host's HTTPException has
         └── UpstreamError              whatever status the provider answered
@@ -46,6 +47,7 @@ __all__ = [
     "TooManyRequests",
     "Unauthenticated",
     "UpstreamError",
+    "UpstreamUnreachable",
     "UpstreamUnusable",
     "error_type_of",
 ]
@@ -203,9 +205,13 @@ class CannotCount(CountError):
 
 
 class UpstreamUnusable(CountError):
-    """The upstream could not be reached, broke off, or answered something that is no count."""
+    """The upstream broke off its answer, or answered something that is no count."""
 
     status = 502
+
+
+class UpstreamUnreachable(UpstreamUnusable):
+    """The upstream could not be reached, or the connection broke before it answered."""
 
 
 class DeadlineExceeded(CountError):

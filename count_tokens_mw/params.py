@@ -1,73 +1,76 @@
-"""What a deployment is configured with, for each provider: `litellm_params` as frozen models.
+"""What a deployment is configured with: `litellm_params` as frozen models, and Anthropic's.
 
-The names are LiteLLM's: https://docs.litellm.ai/docs/providers. `completed` of a model adds what is
-taken from the environment where the file does not say it.
+The names are LiteLLM's: https://docs.litellm.ai/docs/providers. Those of the clouds are in
+`cloud_params`.
 """
 
-import json
-import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping
+from functools import cached_property
+from typing import ClassVar, Final, Self, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from count_tokens_mw.value_types import (
-    BaseUrl,
-    Credential,
-    ExtraHeaders,
-    HeaderName,
-    PathSegment,
-    Seconds,
-)
+from count_tokens_mw.value_types import Credential, ExtraHeaders, MessagesUrl, Seconds
 
-__all__ = [
-    "ANTHROPIC_API",
-    "GEMINI_API",
-    "AnthropicParams",
-    "AzureParams",
-    "BedrockParams",
-    "GeminiParams",
-    "Params",
-    "PassthroughParams",
-    "VertexParams",
-]
+__all__ = ["ANTHROPIC_API", "AnthropicParams", "AzureParams", "Params", "PassthroughParams"]
 
 ANTHROPIC_API: Final = "https://api.anthropic.com"
-GEMINI_API: Final = "https://generativelanguage.googleapis.com"
 
 Raw: TypeAlias = Mapping[str, object]
 
 
-def _without(pattern: str) -> AfterValidator:
-    """Takes from a base URL what of the endpoint was written too."""
-    return AfterValidator(lambda url: re.sub(f"{pattern}$", "", url))
-
-
-MessagesUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/v1(/messages(/count_tokens)?)?")]
-GoogleUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/(v1|v1beta|v1beta1)(/.*)?")]
-
-
 class Params(BaseModel):
-    """What every deployment has. `timeout` is in seconds, for one attempt."""
+    """What every deployment has. `timeout` is in seconds, for one attempt.
+
+    `credentials` are the fields that say as whom the provider is asked, the one that counts first;
+    `without_credentials` says who it is where none of them is set.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    credentials: ClassVar[tuple[str, ...]] = ()
+    without_credentials: ClassVar[str] = "none"
 
     timeout: Seconds | None = None
 
     @classmethod
-    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
-        """The parameters with what the environment says where they do not."""
-        return params
+    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """The fields that the environment fills beside those that are given.
+
+        Each with the name of its variable, which is set.
+        """
+        return {}
+
+    @classmethod
+    def names(cls, field: str) -> tuple[str, ...]:
+        """What a field may be called in a file."""
+        alias = cls.model_fields[field].validation_alias
+        return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (field,)
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """The URL of the server that is asked: scheme and host, and a path where one is given."""
+
+    @property
+    def credential_field(self) -> str | None:
+        """Which of `credentials` is used, None if none of them is set."""
+        return next((name for name in self.credentials if getattr(self, name)), None)
+
+    @cached_property
+    def identity(self) -> Hashable:
+        """Equal for equal parameters, which lead to one place under one account."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return (type(self), *map(_hashable, values))
+
+
+def _hashable(value: object) -> Hashable:
+    if isinstance(value, Mapping):
+        return tuple((key, _hashable(item)) for key, item in sorted(value.items()))
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    assert isinstance(value, Hashable)  # noqa: S101 - what else a file can hold
+    return value
 
 
 class AnthropicParams(Params):
@@ -80,22 +83,24 @@ class AnthropicParams(Params):
     their betas are added to the caller's.
     """
 
+    credentials: ClassVar = ("api_key", "auth_token")
+
     api_key: Credential | None = None
     auth_token: Credential | None = None
     api_base: MessagesUrl = Field(
-        ANTHROPIC_API, validation_alias=AliasChoices("api_base", "base_url")
+        default=ANTHROPIC_API, validation_alias=AliasChoices("api_base", "base_url")
     )
     extra_headers: ExtraHeaders = Field({}, repr=False)
 
     @classmethod
-    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
+    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
         own = ("api_key", "auth_token", "forward_client_credentials")
-        if any(params.get(name) is not None for name in own):
-            return params
-        return {**params, "api_key": environ.get("ANTHROPIC_API_KEY") or None}
+        if any(given.get(name) is not None for name in own):
+            return {}
+        return {"api_key": "ANTHROPIC_API_KEY"} if environ.get("ANTHROPIC_API_KEY") else {}
 
     @property
-    def messages_base(self) -> str:
+    def endpoint(self) -> str:
         """The URL under which `/v1/messages/count_tokens` is."""
         return self.api_base
 
@@ -142,132 +147,33 @@ class PassthroughParams(AnthropicParams):
 class AzureParams(AnthropicParams):
     """Claude in Azure AI Foundry: a resource's own host, and the deployment's name as the model.
 
-    `api_base` is `https://{resource}.services.ai.azure.com`, with or without `/anthropic`.
+    `api_base` is `https://{resource}.services.ai.azure.com`, with or without `/anthropic`. It and
+    the key default to AZURE_AI_API_BASE and AZURE_AI_API_KEY.
     """
 
+    auth_token: Credential | None = Field(
+        default=None, validation_alias=AliasChoices("auth_token", "azure_ad_token")
+    )
+
     @classmethod
-    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
-        return params  # Anthropic's key is not for Microsoft's hosts
+    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        # Never ANTHROPIC_API_KEY: it is not for Microsoft's hosts.
+        fields = {"api_base": "AZURE_AI_API_BASE", "api_key": "AZURE_AI_API_KEY"}
+        if given.get("base_url"):
+            del fields["api_base"]
+        if any(given.get(name) for name in cls.names("auth_token")):
+            del fields["api_key"]
+        return {
+            field: name
+            for field, name in fields.items()
+            if environ.get(name) and not given.get(field)
+        }
 
     @property
-    def messages_base(self) -> str:
+    def endpoint(self) -> str:
         return self.api_base.removesuffix("/anthropic") + "/anthropic"
 
     def _missing(self) -> str | None:
         if self._has_credential() and self.api_base != ANTHROPIC_API:
             return None
         return "api_base, and api_key or auth_token, are required"
-
-
-class GeminiParams(Params):
-    """The Gemini API (AI Studio). The key defaults to GEMINI_API_KEY, then GOOGLE_API_KEY."""
-
-    api_key: Credential
-    api_base: GoogleUrl = Field(GEMINI_API, validation_alias=AliasChoices("api_base", "base_url"))
-
-    @classmethod
-    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
-        if params.get("api_key") is not None:
-            return params
-        key = environ.get("GEMINI_API_KEY") or environ.get("GOOGLE_API_KEY")
-        return {**params, "api_key": key} if key else params
-
-
-def _credentials_info(value: object) -> object:
-    """`vertex_credentials` as LiteLLM takes them: a mapping, its JSON text, or a path to it."""
-    if not isinstance(value, str):
-        return value
-    try:
-        text = value if value.lstrip().startswith("{") else Path(value).read_text(encoding="utf-8")
-        return json.loads(text)
-    except OSError as error:
-        raise ValueError(f"the file cannot be read: {error.strerror}") from None
-    except ValueError:  # its text quotes the credentials
-        raise ValueError("it is neither JSON nor the path of a JSON file") from None
-
-
-class VertexParams(Params):
-    """Vertex AI. Without `vertex_credentials`, Google's application default credentials are used.
-
-    Tokens are counted at `vertex_count_tokens_location`, else at `vertex_location`. The project is
-    that of the credentials where `vertex_project` does not say it. `api_base` replaces scheme and
-    host. `strip_version` takes a model's `@date` off, and `forward_beta` sends `anthropic-beta`;
-    Vertex has at times refused each of them.
-    """
-
-    vertex_location: PathSegment | None = None
-    vertex_count_tokens_location: PathSegment | None = None
-    vertex_project: PathSegment | None = None
-    vertex_credentials: Annotated[dict[str, object], BeforeValidator(_credentials_info)] | None = (
-        Field(None, repr=False)
-    )
-    api_base: GoogleUrl | None = None
-    strip_version: bool = False
-    forward_beta: bool = False
-
-    @property
-    def location(self) -> str:
-        """Where tokens are counted."""
-        return self.vertex_count_tokens_location or self.vertex_location or ""
-
-    @property
-    def project(self) -> str | None:
-        """The configured project, None if only the default credentials know it."""
-        named = (self.vertex_credentials or {}).get("project_id")
-        return self.vertex_project or (named if isinstance(named, str) else None)
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> Self:
-        if not self.location:
-            raise ValueError("vertex_location or vertex_count_tokens_location is required")
-        return self
-
-
-class BedrockParams(Params):
-    """Amazon Bedrock. Credentials are looked for in the order of the fields, then AWS's own chain.
-
-    `count_tokens_via` says which API counts: the runtime's CountTokens, bedrock-mantle, or the
-    second where the first does not support the model. `count_tokens_model` is the foundation model
-    to count for, and `base_model` the one that an ARN stands for. `bedrock_betas` replaces the list
-    of betas that the runtime is known to take.
-    """
-
-    aws_region_name: PathSegment
-    api_key: Credential | None = None
-    aws_web_identity_token: SecretStr | None = None
-    aws_role_name: str | None = None
-    aws_session_name: str = "count-tokens-mw"
-    aws_external_id: str | None = None
-    aws_access_key_id: Credential | None = None
-    aws_secret_access_key: Credential | None = None
-    aws_session_token: Credential | None = None
-    aws_profile_name: str | None = None
-    aws_sts_endpoint: BaseUrl | None = None
-    aws_bedrock_runtime_endpoint: BaseUrl | None = None
-    aws_bedrock_mantle_endpoint: MessagesUrl | None = None
-    bedrock_mantle_service_name: PathSegment = "bedrock-mantle"
-    count_tokens_via: Literal["auto", "runtime", "mantle"] = "auto"
-    count_tokens_model: str | None = None
-    base_model: str | None = None
-    bedrock_betas: tuple[HeaderName, ...] | None = None
-
-    @classmethod
-    def completed(cls, params: Raw, environ: Mapping[str, str]) -> Raw:
-        added: dict[str, object] = {}
-        if "aws_region_name" not in params:
-            region = re.search(r"(?:^|/)([a-z]{2}(?:-[a-z]+)+-\d)/", str(params.get("model")))
-            names = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
-            found = (environ[name] for name in names if environ.get(name))
-            added["aws_region_name"] = region[1] if region else next(found, None)
-        own = ("api_key", "aws_access_key_id", "aws_profile_name", "aws_role_name")
-        if not any(name in params for name in own) and environ.get("AWS_BEARER_TOKEN_BEDROCK"):
-            added["api_key"] = environ["AWS_BEARER_TOKEN_BEDROCK"]
-        return {**params, **{name: value for name, value in added.items() if value is not None}}
-
-    @model_validator(mode="after")
-    def _whole_credentials(self) -> Self:
-        if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
-            raise ValueError("aws_access_key_id and aws_secret_access_key belong together")
-        if self.aws_web_identity_token and not self.aws_role_name:
-            raise ValueError("aws_web_identity_token requires aws_role_name")
-        return self

@@ -11,14 +11,16 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from count_tokens_mw.auth import Authenticator, Authorizer, authorize_caller, host_user
+from count_tokens_mw.auth import Authenticator, Authorizer, host_user
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.config import Config
 from count_tokens_mw.counting import Counter
-from count_tokens_mw.endpoint import Endpoint, Service
+from count_tokens_mw.endpoint import Endpoint
 from count_tokens_mw.errors import CountError
 from count_tokens_mw.hooks import Hook, Way, run_hooks
 from count_tokens_mw.messages import native_headers, request_from_mapping
+from count_tokens_mw.resolving import Resolver
+from count_tokens_mw.service import Service
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import Caller, TokenCount
 
@@ -40,6 +42,7 @@ class Options(TypedDict, total=False):
     authenticate: Authenticator
     authorize: Authorizer | None
     hooks: Iterable[Hook]
+    resolve: Resolver | None
     http_client: httpx.AsyncClient | None
 
 
@@ -52,6 +55,7 @@ class CountTokens:
             `AuthenticationMiddleware` and refuses where there is none.
         authorize: says whether a caller may count for a model.
         hooks: receive one `CountEvent` for each request, whatever its end.
+        resolve: says which deployments a model has, before the configuration is asked.
         http_client: the host's own client for upstream calls; never closed by us. Without it, one
             is opened on first use, and closed by `lifespan` or `aclose`.
     """
@@ -63,10 +67,11 @@ class CountTokens:
         authenticate: Authenticator = host_user,
         authorize: Authorizer | None = None,
         hooks: Iterable[Hook] = (),
+        resolve: Resolver | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
-        counter = Counter(config, http_client)
-        self._service = Service(config.settings, counter, authenticate, authorize, tuple(hooks))
+        counter = Counter(config, http_client, resolve)
+        self._service = Service(counter, authenticate, authorize, tuple(hooks))
         self._endpoints = {path: Endpoint(self._service, way) for path, way in PATHS.items()}
         self._elsewhere = Endpoint(self._service, "other")
 
@@ -114,12 +119,10 @@ class CountTokens:
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         try:
             with boundary("a count"), self._service.counter.slot():
-                trace.read_headers(sent, self._service.settings.end_user_headers)
+                plan = self._service.counter.plan
+                trace.read_headers(sent, plan.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(sent.items()))
-                trace.read_request(request)
-                if caller is not None:
-                    await authorize_caller(self._service.authorize, caller, request.model)
-                count = await self._service.counter.count(request, trace)
+                count = await self._service.count(request, plan, trace)
                 trace.finish(count)
                 return count
         except CountError as error:
@@ -127,6 +130,15 @@ class CountTokens:
             raise
         finally:
             await run_hooks(self._service.hooks, trace.event())
+
+    def reload(self, config: Config) -> None:
+        """Put another configuration in force for all requests that begin from now on.
+
+        Those under way keep to theirs, and clients that are no longer needed are closed after their
+        last count. To be called on the event loop: `count_tokens.reload(Config.from_yaml(path))`;
+        where reading the file raises `ConfigError`, the configuration in force stays.
+        """
+        self._service.counter.reload(config)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:

@@ -1,57 +1,141 @@
-"""Model names: from what a caller asks for to the deployments that can answer, in their order."""
+"""Model names: from what a caller asks for to the deployments that can answer, in their order.
 
+https://docs.litellm.ai/docs/routing and https://docs.litellm.ai/docs/wildcard_routing
+"""
+
+import math
+import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import NotFound
+from count_tokens_mw.model_names import ANY_PROVIDER, may_count, provider_of, without_context_suffix
 
-__all__ = ["Router"]
+__all__ = ["Router", "in_order"]
 
 _LONGEST_NAME: Final = 256
 
 
 class Router:
-    """Exact names first, found without a scan; then the most specific name with a star.
+    """Exact names first, found without a scan; then aliases; then the most specific star.
 
-    https://docs.litellm.ai/docs/wildcard_routing
+    Args:
+        deployments: all of them, in the file's order.
+        aliases: further names, each with the name that it leads to.
+        chance: what weights are drawn by.
     """
 
-    def __init__(self, deployments: Iterable[Deployment]) -> None:
+    def __init__(
+        self,
+        deployments: Iterable[Deployment],
+        aliases: Mapping[str, str] | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
         exact: dict[str, list[Deployment]] = {}
         starred: dict[str, list[Deployment]] = {}
         for deployment in deployments:
             names = starred if "*" in deployment.model_name else exact
             names.setdefault(deployment.model_name, []).append(deployment)
         self._exact = exact
+        self._aliases = aliases or {}
         # The more of a name is spelt out, the more specific it is.
         by_specificity = sorted(starred, key=lambda name: len(name.replace("*", "")), reverse=True)
         self._starred = [(_pattern(name), starred[name]) for name in by_specificity]
+        self._chance = chance or random.Random()  # noqa: S311 - it balances load
+
+    def name_of(self, model: str) -> str:
+        """The name by which a model is looked up.
+
+        Without Claude Code's `[1m]`, unless it is configured with it.
+        """
+        if model in self._exact or model in self._aliases:
+            return model
+        return without_context_suffix(model)
 
     def find(self, model: str) -> Sequence[Deployment]:
         """The deployments of a model, at least one, in the order to try them.
 
-        What a star in the name stood for takes the place of the star in `upstream_model`.
+        What a star in the name stood for takes the place of the star in `upstream_model`, and tells
+        the provider where the entry leaves that open.
 
         Raises:
             NotFound: no entry has this name.
         """
-        if model in self._exact:
-            return self._exact[model]
-        if len(model) <= _LONGEST_NAME:
-            for pattern, deployments in self._starred:
-                match = pattern.fullmatch(model)
-                if match:
-                    return [_with_stars(deployment, match.groups()) for deployment in deployments]
-        raise NotFound(f"model: {model[:_LONGEST_NAME]}")
+        name = self.name_of(model)
+        found = self._named(name) or self._named(self._aliases.get(name, "")) or self._like(name)
+        if not found:
+            raise _unknown(model)
+        return in_order(found, self._chance)
+
+    def among(self, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
+        """Deployments that somebody else found for a model, in the order to try them.
+
+        Raises:
+            NotFound: there are none.
+        """
+        if not deployments:
+            raise _unknown(model)
+        found = []
+        for deployment in deployments:
+            match = _pattern(deployment.model_name).fullmatch(model)
+            found.append(_with_stars(deployment, match) if match else deployment)
+        return in_order(found, self._chance)
+
+    def _named(self, name: str) -> Sequence[Deployment]:
+        return self._exact.get(name, ())
+
+    def _like(self, name: str) -> Sequence[Deployment]:
+        """By an alias that leads to a star, by the name, or by the name behind its provider."""
+        name = self._aliases.get(name, name)
+        if len(name) > _LONGEST_NAME:
+            return ()
+        provider, model = provider_of(name)
+        return self._matching(name) or self._matching(f"{provider}/{model}")
+
+    def _matching(self, name: str) -> Sequence[Deployment]:
+        for pattern, deployments in self._starred:
+            match = pattern.fullmatch(name)
+            if match:
+                return [_with_stars(deployment, match) for deployment in deployments]
+        return ()
+
+
+def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequence[Deployment]:
+    """By `order`, those without one last; among equals by a draw of weights; else as given."""
+    if all(each.order is None and not each.weight for each in deployments):
+        return deployments
+
+    def place(deployment: Deployment) -> tuple[float, float]:
+        order = math.inf if deployment.order is None else deployment.order
+        # Of exponential times, the first is that of a weight as often as the weight is of the sum.
+        turn = chance.expovariate(deployment.weight) if deployment.weight else math.inf
+        return order, turn
+
+    return sorted(deployments, key=place)
+
+
+def _unknown(model: str) -> NotFound:
+    return NotFound(f"model: {model[:_LONGEST_NAME]}")
 
 
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile("(.*)".join(map(re.escape, name.split("*"))), re.DOTALL)
 
 
-def _with_stars(deployment: Deployment, stars: Iterable[str]) -> Deployment:
-    left = iter(stars)
-    model = re.sub(r"\*", lambda _: next(left, "*"), deployment.upstream_model)
-    return deployment.model_copy(update={"upstream_model": model})
+def _with_stars(deployment: Deployment, match: re.Match[str]) -> Deployment:
+    model = deployment.upstream_model
+    if 0 < model.count("*") < len(match.groups()):
+        model = match.string  # as in LiteLLM: nothing says which of the stars is meant
+    left = iter(match.groups())
+    model = re.sub(r"\*", lambda _: next(left, "*"), model)
+    there, provider = deployment, deployment.provider
+    if provider == ANY_PROVIDER:
+        provider, model = provider_of(model)
+        there = deployment.by_provider.get(provider, deployment)
+    model = model.removeprefix(f"{provider}/")
+    found: dict[str, object] = {"provider": provider, "upstream_model": model}
+    if not may_count(provider, model):
+        found |= {"params": None, "problem": None}
+    return there.model_copy(update=found)

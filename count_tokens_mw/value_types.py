@@ -14,8 +14,11 @@ __all__ = [
     "Amount",
     "BaseUrl",
     "Credential",
+    "Duration",
     "ExtraHeaders",
+    "GoogleUrl",
     "HeaderName",
+    "MessagesUrl",
     "PathSegment",
     "Seconds",
 ]
@@ -76,10 +79,18 @@ def _extra_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
+def _without(pattern: str) -> AfterValidator:
+    """Takes from a base URL what of the endpoint was written too."""
+    return AfterValidator(lambda url: re.sub(f"{pattern}$", "", url))
+
+
+Duration: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 Amount: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Field(gt=0)]
 Credential: TypeAlias = Annotated[SecretStr, AfterValidator(_usable_credential)]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
+MessagesUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/v1(/messages(/count_tokens)?)?")]
+GoogleUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/(v1|v1beta|v1beta1)(/.*)?")]
 PathSegment: TypeAlias = Annotated[str, AfterValidator(_path_segment)]
 HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
 ExtraHeaders: TypeAlias = Annotated[Mapping[str, str], AfterValidator(_extra_headers)]

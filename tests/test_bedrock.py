@@ -29,9 +29,9 @@ from count_tokens_mw import (
     UpstreamError,
     UpstreamUnusable,
 )
+from count_tokens_mw.cloud_params import BedrockParams
 from count_tokens_mw.errors import InternalError
 from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.params import BedrockParams
 from count_tokens_mw.providers._aws import aws_errors
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.bedrock import Bedrock

@@ -12,8 +12,8 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 
 from count_tokens_mw import CannotCount
+from count_tokens_mw.cloud_params import BedrockParams
 from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.params import BedrockParams
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
 from count_tokens_mw.providers.bedrock import KNOWN_BETAS, Bedrock, foundation_model

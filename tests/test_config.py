@@ -140,6 +140,7 @@ def test_the_settings_have_the_documented_defaults() -> None:
     settings = Config.from_mapping({}, {}).settings
     assert settings.model_dump() == {
         "timeout": 20,
+        "cooldown": 30,
         "max_body_bytes": 32 * 1024 * 1024,
         "max_concurrency": 256,
         "end_user_headers": ("x-end-user-id", "x-litellm-end-user-id", "x-litellm-customer-id"),
@@ -196,7 +197,7 @@ ENTRY = "model_list[0] (claude): litellm_params"
         (entry(api_base="https://h.example/#a"), f"{ENTRY}.api_base: the URL may have a host"),
         (entry(api_base="https://a..b/"), f"{ENTRY}.api_base: a URL is required"),
         (entry(api_base=f"https://{'h' * 64}.example"), f"{ENTRY}.api_base: a URL is required"),
-        (entry(litellm_credential_name="team"), f"{ENTRY}.litellm_credential_name: is not supp"),
+        (entry(litellm_credential_name="team"), f"{ENTRY}.litellm_credential_name: no entry of"),
         (
             {**entry(), "model_info": {"id": "passthrough/anthropic"}},
             "model_list[0] (claude): model_info.id: another deployment has it too",
@@ -304,7 +305,7 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
         ("", "a mapping with model_list is required"),
         ("- a", "a mapping with model_list is required"),
         ("model_list: {a: b}", "model_list: a list is required"),
-        (f"a: b\nkey: [{SECRET}", "cannot be read as YAML at line 2"),
+        (f"a: b\nkey: @{SECRET}\nc: d", "cannot be read as YAML at line 2"),
         ("a: \x00", "cannot be read as YAML"),
         ("general_settings: {start: 2026-02-30}", "cannot be read as YAML"),
         (f"a: !!int {SECRET}", "cannot be read as YAML"),

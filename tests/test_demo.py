@@ -93,7 +93,8 @@ async def test_every_page_of_the_gateway_says_that_it_is_emulated(demo: str) -> 
         description = (await client.get("/openapi.json")).json()["info"]["description"]
         assert "emulated" in description
         assert (await client.get("/docs")).status_code == 200
-        answer = await client.post(COUNT, json=HELLO, headers=KEY)
+        nobody = {**HELLO, "model": "nobody"}
+        answer = await client.post(COUNT, json=nobody, headers=KEY)
     assert answer.status_code == 404
     assert "emulated" in answer.headers["x-demo-upstream"]
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
+from count_tokens_mw.cloud_params import VertexParams
 from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.params import VertexParams
 from count_tokens_mw.providers._gemini_format import generate_content_request
 from count_tokens_mw.providers._google_auth import GoogleTokens
 from count_tokens_mw.providers._http import HttpClient

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from count_tokens_mw import CannotCount, InvalidRequest
+from count_tokens_mw.cloud_params import GeminiParams, VertexParams
 from count_tokens_mw.messages import parse_request, request_from_mapping
-from count_tokens_mw.params import GeminiParams, VertexParams
 from count_tokens_mw.providers._google_auth import GoogleTokens
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY

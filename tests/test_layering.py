@@ -11,12 +11,21 @@ import count_tokens_mw
 
 PACKAGE = Path(count_tokens_mw.__file__).parent
 FLOORS = [
-    ["errors", "json_object", "value_types"],
+    [
+        "config_files",
+        "config_values",
+        "errors",
+        "json_object",
+        "known_params",
+        "model_names",
+        "value_types",
+    ],
     ["types", "params"],
-    ["boundary", "messages", "config_models"],
-    ["auth", "hooks", "config_reader"],
+    ["boundary", "messages", "cloud_params", "config_models"],
+    ["auth", "hooks", "cooldown", "entry_reader", "routing"],
+    ["config_reader", "resolving"],
     ["config"],
-    ["trace", "routing", "providers.base"],
+    ["trace", "plan", "providers.base"],
     [
         "providers._answers",
         "providers._gemini_parts",
@@ -28,7 +37,9 @@ FLOORS = [
     ["providers._gemini_format", "providers.anthropic"],
     ["providers.bedrock", "providers.gemini", "providers.vertex"],
     ["providers"],
+    ["attempts"],
     ["counting"],
+    ["service"],
     ["endpoint"],
     ["plugin"],
     [""],

@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 
 from count_tokens_mw import Config, ConfigError
-from count_tokens_mw.params import (
-    AzureParams,
-    BedrockParams,
-    GeminiParams,
-    Params,
-    VertexParams,
-)
+from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
+from count_tokens_mw.params import AzureParams, Params
 
 SECRET = "canary-of-a-secret"
 

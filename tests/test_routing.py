@@ -1,19 +1,35 @@
-"""From a name to its deployments."""
+"""From a name to its deployments, in the order to try them."""
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from count_tokens_mw import Config, NotFound
+from count_tokens_mw import Config, Deployment, NotFound
 from count_tokens_mw.routing import Router
 
 
-def router(**names: str) -> Router:
-    """A router whose entries `name=upstream_model` are all Anthropic's; `_` stands for `/`."""
+class Known(Router):
+    """A router that keeps what it was made of."""
+
+    def __init__(self, deployments: Sequence[Deployment]) -> None:
+        super().__init__(deployments)
+        self.deployments = deployments
+
+
+def router(**names: str) -> Known:
+    """A router whose entries `name=upstream_model` are all Anthropic's."""
     entries = [
         {"model_name": name, "litellm_params": {"model": f"anthropic/{model}"}}
         for name, model in names.items()
     ]
     environ = {"ANTHROPIC_API_KEY": "key"}
-    return Router(Config.from_mapping({"model_list": entries}, environ).deployments)
+    return Known(Config.from_mapping({"model_list": entries}, environ).deployments)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +77,196 @@ def test_entries_of_one_name_are_tried_in_the_files_order() -> None:
     found = Router(config.deployments).find
     assert [deployment.upstream_model for deployment in found("a")] == ["1", "3"]
     assert [deployment.upstream_model for deployment in found("bc")] == ["2-c", "4"]
+
+
+def group(*routing: dict[str, Any]) -> Router:
+    """A router with one name, `m`, whose deployments are called by their place."""
+    entries = [
+        {"model_name": "m", "litellm_params": {"model": f"anthropic/{n}", **each}}
+        for n, each in enumerate(routing)
+    ]
+    config = Config.from_mapping({"model_list": entries}, {"ANTHROPIC_API_KEY": "key"})
+    return Router(config.deployments, chance=random.Random(7))
+
+
+def tried(router: Router) -> str:
+    return "".join(deployment.upstream_model for deployment in router.find("m"))
+
+
+@pytest.mark.parametrize(
+    ("routing", "order"),
+    [
+        ([{}, {}, {}], "012"),
+        ([{"order": 2}, {"order": 1}], "10"),
+        ([{"order": 1}, {}, {"order": 0}, {"order": 1}, {}], "20314"),
+        ([{"weight": 0}, {"weight": 1}], "10"),
+        ([{}, {"weight": 1}, {"order": 1}], "210"),
+        ([{"order": 2, "weight": 100}, {"order": 1, "weight": 0}], "10"),
+    ],
+)
+def test_order_comes_first_then_weight_then_the_files_order(
+    routing: list[dict[str, Any]], order: str
+) -> None:
+    assert tried(group(*routing)) == order
+
+
+def test_equals_are_drawn_by_their_weights_to_the_last_place() -> None:
+    router = group({"weight": 6}, {"weight": 3}, {"weight": 1})
+    draws = Counter(tried(router) for _ in range(20_000))
+    first = {n: sum(count for order, count in draws.items() if order[0] == n) for n in "012"}
+    assert first["0"] == pytest.approx(12_000, rel=0.05)
+    assert first["1"] == pytest.approx(6_000, rel=0.05)
+    assert first["2"] == pytest.approx(2_000, rel=0.1)
+    # Of those where the heaviest came first, three in four have the second next.
+    assert draws["012"] == pytest.approx(3 * draws["021"], rel=0.1)
+
+
+ALIASES = {"sonnet": "claude", "opus": "claude-opus", "claude": "hidden", "gone": "nobody"}
+
+
+@pytest.mark.parametrize(
+    ("model", "upstream_model"),
+    [
+        ("sonnet", "exact"),
+        ("sonnet[1m]", "exact"),
+        ("claude", "exact"),
+        ("opus", "claude-opus"),
+        ("claude[1m]", "exact"),
+        ("claude[1M]", "exact"),
+        ("claude-opus[1m]", "claude-opus"),
+        ("long[1m]", "long"),
+    ],
+)
+def test_a_name_is_looked_up_exactly_then_as_an_alias_then_by_stars(
+    model: str, upstream_model: str
+) -> None:
+    known = router(**{"claude": "exact", "claude-*": "claude-*", "long[1m]": "long"})
+    (deployment,) = Router(known.deployments, ALIASES).find(model)
+    assert deployment.upstream_model == upstream_model
+
+
+def test_an_alias_that_leads_nowhere_is_not_found_under_its_own_name() -> None:
+    known = router(**{"claude-*": "claude-*"})
+    with pytest.raises(NotFound, match="model: gone"):
+        Router(known.deployments, ALIASES).find("gone")
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("claude[1m]", "claude"), ("long[1m]", "long[1m]"), ("sonnet[1m]", "sonnet"), ("x", "x")],
+)
+def test_the_suffix_is_taken_off_unless_it_is_configured(model: str, name: str) -> None:
+    known = router(**{"claude": "exact", "long[1m]": "long"})
+    assert Router(known.deployments, ALIASES).name_of(model) == name
+
+
+ANY = {"model_name": "*", "litellm_params": {"model": "*"}}
+KEYS = {"ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}
+
+
+def found_by_any(model: str) -> Deployment:
+    config = Config.from_mapping({"model_list": [ANY]}, KEYS)
+    (deployment,) = Router(config.deployments).find(model)
+    return deployment
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "upstream_model"),
+    [
+        ("claude-x", "anthropic", "claude-x"),
+        ("anthropic/claude-x", "anthropic", "claude-x"),
+        ("gemini/gemini-x", "gemini", "gemini-x"),
+    ],
+)
+def test_where_the_entry_leaves_it_open_the_model_tells_the_provider(
+    model: str, provider: str, upstream_model: str
+) -> None:
+    found = found_by_any(model)
+    assert (found.provider, found.upstream_model) == (provider, upstream_model)
+    assert found.params is not None
+    assert found.problem is None
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("gemini-x", "vertex_ai: vertex_location or vertex_count_tokens_location is required"),
+        ("bedrock/anthropic.claude-x", "bedrock.aws_region_name: Field required"),
+        ("azure_ai/claude-x", "azure_ai: api_base, and api_key or auth_token, are required"),
+        ("openai/gpt", None),
+        ("gpt", None),
+        ("vertex_ai/mistral", None),
+    ],
+)
+def test_a_provider_that_is_not_configured_says_so_when_it_is_asked(
+    model: str, problem: str | None
+) -> None:
+    found = found_by_any(model)
+    assert found.params is None
+    assert (found.problem or "").startswith(problem or "")
+    assert (found.problem is None) == (problem is None)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "model", "upstream_model"),
+    [
+        ("anthropic/*", "eu/claude-x", "eu/claude-x"),
+        ("anthropic/fixed", "eu/claude-x", "fixed"),
+        ("anthropic/*/*/*", "eu/claude-x", "eu/x/*"),
+    ],
+)
+def test_stars_that_cannot_be_told_apart_stand_for_the_whole_name(
+    upstream: str, model: str, upstream_model: str
+) -> None:
+    entry = {"model_name": "*/claude-*", "litellm_params": {"model": upstream}}
+    config = Config.from_mapping({"model_list": [entry]}, KEYS)
+    (deployment,) = Router(config.deployments).find(model)
+    assert deployment.upstream_model == upstream_model
+
+
+def calls_made(do: Callable[[], object]) -> int:
+    """How many functions a call enters, which does not depend on the machine."""
+    made = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal made
+        made += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        do()
+    finally:
+        sys.setprofile(None)
+    return made
+
+
+@pytest.mark.parametrize("model", ["claude-7", "gpt-alias", "star-x", "anthropic-x", "nobody"])
+def test_finding_a_model_takes_as_many_steps_among_10_entries_as_among_10_000(model: str) -> None:
+    def steps_among(many: int) -> int:
+        names = {**{f"claude-{n}": str(n) for n in range(many)}, "star-*": "star-*"}
+        found = Router(router(**names).deployments, {"gpt-alias": "claude-1"})
+
+        def find() -> None:
+            with suppress(NotFound):
+                found.find(model)
+
+        return calls_made(find)
+
+    assert steps_among(10) == steps_among(10_000)
+
+
+def test_ten_thousand_entries_load_and_lead_each_to_its_own(tmp_path: Path) -> None:
+    lines = ["model_list:"]
+    for n in range(10_000):
+        lines += [
+            f"  - model_name: claude-{n}",
+            "    litellm_params:",
+            f"      model: anthropic/upstream-{n}",
+            "      api_key: os.environ/KEY",
+        ]
+    path = tmp_path / "config.yaml"
+    path.write_text("\n".join(lines))
+    config = Config.from_yaml(path, {"KEY": "k"})
+    assert len(config.deployments) == 10_000
+    (deployment,) = Router(config.deployments).find("claude-9999")
+    assert deployment.upstream_model == "upstream-9999"

@@ -11,7 +11,13 @@ import aiohttp
 import httpx
 import pytest
 
-from count_tokens_mw import CountError, CountTokens, DeadlineExceeded, UpstreamUnusable
+from count_tokens_mw import (
+    CountError,
+    CountTokens,
+    DeadlineExceeded,
+    UpstreamUnreachable,
+    UpstreamUnusable,
+)
 from count_tokens_mw.providers._http import HttpClient, transport_errors
 from tests.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
 
@@ -89,15 +95,12 @@ async def counting_at(url: str, **settings: Any) -> AsyncIterator[CountTokens]:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (sending(b"", close=True), "could not be reached, or broke off"),
         (sending(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{", close=True), "broke off"),
-        (sending(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", close=True), "could not be reached"),
-        (sending(b"HTTP/1.1 abc\r\n\r\n", close=True), "could not be reached"),
         (
             sending(
                 b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope",
             ),
-            "could not be reached, or broke off",
+            "broke off",
         ),
         (
             sending(
@@ -113,6 +116,15 @@ async def test_a_broken_answer_is_a_502_that_says_so(reply: Reply, words: str) -
         with pytest.raises(UpstreamUnusable, match=words):
             await count_tokens.count(HELLO)
     assert len(server.heads) == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n"])
+async def test_a_connection_that_breaks_before_an_answer_is_tried_once_more(said: bytes) -> None:
+    reply = sending(said, close=True)
+    async with raw_server(reply) as server, counting_at(server.url) as count_tokens:
+        with pytest.raises(UpstreamUnreachable, match="anthropic could not be reached, or closed"):
+            await count_tokens.count(HELLO)
+    assert len(server.heads) == 2
 
 
 async def test_a_reason_phrase_that_is_no_ascii_is_no_failure_of_ours() -> None:
@@ -235,5 +247,5 @@ def test_every_exception_of_the_http_libraries_becomes_one_of_ours(
 ) -> None:
     """Also those that a later version of them brings."""
     error = error_type.__new__(error_type)
-    with pytest.raises(CountError), transport_errors("anthropic"):
+    with pytest.raises(CountError), transport_errors("anthropic", UpstreamUnreachable):
         raise error

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Collection, Hashable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from anyio import CancelScope
+
+from count_tokens_mw.boundary import boundary
+from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
 from count_tokens_mw.config_models import Deployment
-from count_tokens_mw.errors import CannotCount
-from count_tokens_mw.params import (
-    AnthropicParams,
-    AzureParams,
-    BedrockParams,
-    GeminiParams,
-    PassthroughParams,
-    VertexParams,
-)
+from count_tokens_mw.errors import CannotCount, CountTokensError, CredentialsUnavailable
+from count_tokens_mw.params import AnthropicParams, AzureParams, Params, PassthroughParams
 from count_tokens_mw.providers.base import Provider
 
 if TYPE_CHECKING:
@@ -25,75 +25,143 @@ if TYPE_CHECKING:
 
 __all__ = ["Provider", "Providers"]
 
+_MOST_OPEN: Final = 1000
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """An open provider, and how many use it. One that is `left` closes after its last use."""
+
+    provider: Provider
+    users: int = 0
+    left: bool = False
+
 
 class Providers:
-    """One provider for each deployment, and the HTTP client they share; opened on first use."""
+    """One provider for all deployments with equal parameters, opened on first use.
 
-    def __init__(self, http_client: httpx.AsyncClient | None = None) -> None:
+    They share one HTTP client. At most `most_open` are kept open beside those in use, since a
+    host's `resolve` may name any number.
+    """
+
+    def __init__(
+        self, http_client: httpx.AsyncClient | None = None, *, most_open: int = _MOST_OPEN
+    ) -> None:
         self._given_client = http_client
         self._http: HttpClient | None = None
-        self._providers: dict[str, Provider] = {}
+        self._most_open = most_open
+        self._open: dict[Hashable, _Open] = {}
+        self._done_with: list[Provider] = []
         self._opening = threading.Lock()
 
-    async def get(self, deployment: Deployment) -> Provider:
-        """The provider of a deployment.
+    @asynccontextmanager
+    async def use(self, deployment: Deployment) -> AsyncIterator[Provider]:
+        """The provider of a deployment, which stays open for as long as the `with` lasts.
 
         Raises:
             CannotCount: there is none that counts.
+            CredentialsUnavailable: it is not configured well enough to be asked.
         """
-        if deployment.id not in self._providers:
+        params = deployment.params
+        if params is None:
+            raise _unusable(deployment)
+        if params.identity not in self._open:
             # In a thread: a vendor's library is a third of a second to import.
-            await asyncio.to_thread(self._open_once, deployment)
-        return self._providers[deployment.id]
+            await asyncio.to_thread(self._open_once, params)
+        opened = self._open.pop(params.identity, None) or _Open(self._opened(params))
+        self._open[params.identity] = opened  # now the one that was used last
+        opened.users += 1
+        try:
+            yield opened.provider
+        finally:
+            opened.users -= 1
+            self._leave_surplus()
+            if opened.left and not opened.users:
+                self._done_with.append(opened.provider)
+            await self.close_unneeded()
+
+    def keep(self, needed: Collection[Hashable]) -> None:
+        """Have no use for any but those whose parameters have one of these identities.
+
+        The others are closed by `close_unneeded`, or when their last user is done with them.
+        """
+        self._leave([identity for identity in list(self._open) if identity not in needed])
+
+    async def close_unneeded(self) -> None:
+        """Close what is no longer needed by anybody. What fails in it is logged."""
+        while self._done_with:
+            provider = self._done_with.pop()
+            with suppress(CountTokensError), boundary("closing a provider"):
+                with CancelScope(shield=True):
+                    await provider.aclose()
 
     async def aclose(self) -> None:
-        """Close all that was opened; a later use opens it again."""
-        providers, self._providers = self._providers, {}
-        for provider in providers.values():
-            await provider.aclose()
+        """Close all that was opened, in use or not; a later use opens it again."""
+        opened, self._open = self._open, {}
+        self._done_with += [each.provider for each in opened.values()]
+        await self.close_unneeded()
         if self._http is not None:
             await self._http.aclose()
 
-    def _open_once(self, deployment: Deployment) -> None:
-        with self._opening:
-            if deployment.id not in self._providers:
-                self._providers[deployment.id] = self._open(deployment)
+    def _leave_surplus(self) -> None:
+        surplus = len(self._open) - self._most_open
+        if surplus > 0:
+            idle = [identity for identity, each in list(self._open.items()) if not each.users]
+            self._leave(idle[:surplus])
 
-    def _open(self, deployment: Deployment) -> Provider:
-        match deployment.params:
-            case PassthroughParams() as params:
+    def _leave(self, identities: list[Hashable]) -> None:
+        for identity in identities:
+            opened = self._open.pop(identity)
+            opened.left = True
+            if not opened.users:
+                self._done_with.append(opened.provider)
+
+    def _open_once(self, params: Params) -> None:
+        with self._opening:
+            if params.identity not in self._open:
+                self._open[params.identity] = _Open(self._opened(params))
+
+    def _opened(self, params: Params) -> Provider:
+        match params:
+            case PassthroughParams():
                 from count_tokens_mw.providers.anthropic import AnthropicPassthrough
 
                 return AnthropicPassthrough(params, self._http_client())
-            case AzureParams() as params:
+            case AzureParams():
                 from count_tokens_mw.providers.anthropic import Anthropic
 
                 return Anthropic(params, self._http_client(), name="azure_ai")
-            case AnthropicParams() as params:
+            case AnthropicParams():
                 from count_tokens_mw.providers.anthropic import Anthropic
 
                 return Anthropic(params, self._http_client())
-            case BedrockParams() as params:
+            case BedrockParams():
                 from count_tokens_mw.providers.bedrock import Bedrock
 
                 return Bedrock(params, self._http_client())
-            case GeminiParams() as params:
+            case GeminiParams():
                 from count_tokens_mw.providers.gemini import Gemini
 
                 return Gemini(params, self._http_client())
-            case VertexParams() as params:
+            case VertexParams():
                 from count_tokens_mw.providers._google_auth import GoogleTokens
                 from count_tokens_mw.providers.vertex import Vertex
 
                 return Vertex(params, self._http_client(), GoogleTokens(params.vertex_credentials))
             case _:
-                raise CannotCount(
-                    f"{deployment.model_name}: this gateway knows no token counting API for such "
-                    f"a model of the provider {deployment.provider}, so it cannot be counted."
-                )
+                raise TypeError(f"no provider takes {type(params).__qualname__}")
 
     def _http_client(self) -> HttpClient:
         from count_tokens_mw.providers._http import HttpClient
 
         self._http = self._http or HttpClient(self._given_client)
         return self._http
+
+
+def _unusable(deployment: Deployment) -> CannotCount | CredentialsUnavailable:
+    if deployment.problem:  # which is for the operator to read
+        return CredentialsUnavailable(f"This gateway is not configured for {deployment.provider}.")
+    return CannotCount(
+        f"{deployment.model_name}: this gateway knows no token counting API for such "
+        f"a model of the provider {deployment.provider}, so it cannot be counted."
+    )

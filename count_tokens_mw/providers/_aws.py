@@ -30,18 +30,25 @@ from botocore.exceptions import (
     ConfigParseError,
     ConnectTimeoutError,
     CredentialRetrievalError,
+    HTTPClientError,
     MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
     ReadTimeoutError,
+    ResponseStreamingError,
     SSOError,
     TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
 
-from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded, UpstreamUnusable
-from count_tokens_mw.params import BedrockParams
+from count_tokens_mw.cloud_params import BedrockParams
+from count_tokens_mw.errors import (
+    CredentialsUnavailable,
+    DeadlineExceeded,
+    UpstreamUnreachable,
+    UpstreamUnusable,
+)
 from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._joined import Joined
 from count_tokens_mw.types import UpstreamAnswer
@@ -262,7 +269,8 @@ def aws_errors() -> Iterator[None]:
 
     Raises:
         CredentialsUnavailable: no credentials, no such profile, or the role was refused.
-        UpstreamUnusable: no connection, or it broke off.
+        UpstreamUnreachable: no connection, or it broke before there was an answer.
+        UpstreamUnusable: it broke off in the middle of an answer, or that is none.
         DeadlineExceeded: a timeout passed.
     """
     try:
@@ -276,4 +284,9 @@ def aws_errors() -> Iterator[None]:
     except (ConnectTimeoutError, ReadTimeoutError) as error:
         raise DeadlineExceeded("bedrock did not answer in time.") from error
     except (BotoCoreError, ResponseParserError) as error:
-        raise UpstreamUnusable("bedrock could not be reached, or broke off its answer.") from error
+        begun = not isinstance(error, HTTPClientError) or isinstance(error, ResponseStreamingError)
+        if begun:
+            raise UpstreamUnusable("bedrock broke off its answer.") from error
+        raise UpstreamUnreachable(
+            "bedrock could not be reached, or closed the connection."
+        ) from error

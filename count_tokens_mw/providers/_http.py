@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -11,7 +11,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from count_tokens_mw.errors import DeadlineExceeded, UpstreamUnusable
+from count_tokens_mw.errors import DeadlineExceeded, UpstreamUnreachable, UpstreamUnusable
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
 __all__ = ["HttpClient", "transport_errors"]
@@ -39,13 +39,19 @@ class HttpClient:
         """Send a call and read its answer to the end. Redirects are not followed.
 
         Raises:
-            UpstreamUnusable: no connection, or it broke off.
+            UpstreamUnreachable: no connection, or it broke before there was an answer.
+            UpstreamUnusable: it broke off in the middle of an answer.
             DeadlineExceeded: a timeout of the host's own client passed.
         """
-        with transport_errors(call.provider):
-            response = await self._client().post(
-                call.target, content=call.body, headers=call.headers, follow_redirects=False
+        client = self._client()
+        with transport_errors(call.provider, UpstreamUnreachable):
+            request = client.build_request(
+                "POST", call.target, content=call.body, headers=call.headers
             )
+            response = await client.send(request, stream=True, follow_redirects=False)
+        with transport_errors(call.provider, UpstreamUnusable):
+            async with aclosing(response):
+                await response.aread()
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.headers.raw
@@ -89,24 +95,24 @@ def _open_client(tls: ssl.SSLContext | bool) -> httpx.AsyncClient:
 
 
 @contextmanager
-def transport_errors(provider: str) -> Iterator[None]:
+def transport_errors(provider: str, broken: type[UpstreamUnusable]) -> Iterator[None]:
     """Turn whatever the HTTP libraries raise into an error of ours.
 
     Raises:
-        UpstreamUnusable: no connection, or it broke off.
+        UpstreamUnusable: of the class `broken`, for a connection that is.
         DeadlineExceeded: a timeout of the client passed.
     """
+    words = {
+        UpstreamUnreachable: "could not be reached, or closed the connection",
+        UpstreamUnusable: "broke off its answer",
+    }
     try:
         yield
     except httpx.TimeoutException as error:
         # httpx-aiohttp files every broken connection under ConnectTimeout.
-        broken = isinstance(error.__cause__, aiohttp.ClientConnectionError)
-        if broken and not isinstance(error.__cause__, TimeoutError):
-            raise _unreachable(provider) from error
+        is_broken = isinstance(error.__cause__, aiohttp.ClientConnectionError)
+        if is_broken and not isinstance(error.__cause__, TimeoutError):
+            raise broken(f"{provider} {words[broken]}.") from error
         raise DeadlineExceeded(f"{provider} did not answer in time.") from error
     except (httpx.HTTPError, aiohttp.ClientError, *_STRAY) as error:
-        raise _unreachable(provider) from error
-
-
-def _unreachable(provider: str) -> UpstreamUnusable:
-    return UpstreamUnusable(f"{provider} could not be reached, or broke off its answer.")
+        raise broken(f"{provider} {words[broken]}.") from error

@@ -49,7 +49,7 @@ class Anthropic:
     def prepare(self, request: CountRequest) -> UpstreamCall:
         body = request.body.edited({"model": request.model}, drop=GENERATION_ONLY)
         headers = _headers(self._params, _versioned(request.headers))
-        return UpstreamCall(self.name, self._params.messages_base + _PATH, headers, body)
+        return UpstreamCall(self.name, self._params.endpoint + _PATH, headers, body)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         answer = await self._http.post(call)

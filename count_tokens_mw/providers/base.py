@@ -26,7 +26,8 @@ class Provider(Protocol):
 
         Raises:
             UpstreamError: the upstream answered with an error.
-            UpstreamUnusable: it could not be reached, or its answer is no count.
+            UpstreamUnreachable: it could not be reached, or did not answer.
+            UpstreamUnusable: its answer is no count.
             DeadlineExceeded: a timeout of the host's own HTTP client passed.
         """
         ...

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from count_tokens_mw.cloud_params import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.json_object import JsonValue
-from count_tokens_mw.params import BedrockParams
 from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._aws import AwsSession, aws_errors
 from count_tokens_mw.providers._http import HttpClient
@@ -100,7 +100,7 @@ class Bedrock:
         """The call to the runtime and, unless it is turned off, the one to mantle in its stead."""
         model = foundation_model(request.model, self._params)
         via = self._params.count_tokens_via
-        mantle = None if via == "runtime" else self._mantle_call(request, model)
+        mantle = self._mantle_call(request, model) if self._params.may_use_mantle else None
         if via == "mantle" and mantle is not None:
             return mantle
         return UpstreamCall(self.name, model, (), self._runtime_body(request), mantle)
@@ -172,16 +172,13 @@ class Bedrock:
         return request.body.edited(fields, drop={"model", *GENERATION_ONLY} - {"max_tokens"})
 
     def _mantle_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        region = self._params.aws_region_name
-        base = self._params.aws_bedrock_mantle_endpoint
-        base = base or f"https://bedrock-mantle.{region}.api.aws/anthropic"
         body = request.body.edited({"model": model}, drop=GENERATION_ONLY)
         headers = {
             "content-type": "application/json",
             "anthropic-version": "2023-06-01",
             **joined(request.headers),
         }
-        target = f"{base}/v1/messages/count_tokens"
+        target = f"{self._params.mantle_endpoint}/v1/messages/count_tokens"
         return UpstreamCall(self.name, target, tuple(headers.items()), body)
 
 

@@ -5,7 +5,7 @@ https://ai.google.dev/api/tokens
 
 from urllib.parse import quote
 
-from count_tokens_mw.params import GeminiParams
+from count_tokens_mw.cloud_params import GeminiParams
 from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._gemini_format import generate_content_request
 from count_tokens_mw.providers._google_format import google_json, model_name
@@ -29,7 +29,7 @@ class Gemini:
         model = model_name(self.name, request.model)
         content = generate_content_request(request.body.value)
         body = google_json({"generateContentRequest": {"model": f"models/{model}", **content}})
-        target = f"{self._params.api_base}/v1beta/models/{quote(model, safe='')}:countTokens"
+        target = f"{self._params.endpoint}/v1beta/models/{quote(model, safe='')}:countTokens"
         # Never as ?key=, which ends up in logs and in exceptions.
         key = self._params.api_key.get_secret_value()
         headers = (("content-type", "application/json"), ("x-goog-api-key", key))

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from count_tokens_mw.cloud_params import VertexParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.json_object import JsonValue
-from count_tokens_mw.params import VertexParams
 from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._gemini_format import generate_content_request
 from count_tokens_mw.providers._google_auth import GoogleTokens
@@ -93,17 +93,8 @@ class Vertex:
         return UpstreamCall(self.name, target, (("content-type", "application/json"),), body)
 
     def _target(self, publisher: str, model_and_verb: str) -> str:
-        location = self._params.location
         project = quote(self._params.project, safe="") if self._params.project else _PROJECT
         return (
-            f"{self._params.api_base or _host(location)}/v1/projects/{project}"
-            f"/locations/{location}/publishers/{publisher}/models/{model_and_verb}"
+            f"{self._params.endpoint}/v1/projects/{project}"
+            f"/locations/{self._params.location}/publishers/{publisher}/models/{model_and_verb}"
         )
-
-
-def _host(location: str) -> str:
-    if location == "global":
-        return "https://aiplatform.googleapis.com"
-    if location in {"us", "eu"}:
-        return f"https://aiplatform.{location}.rep.googleapis.com"
-    return f"https://{location}-aiplatform.googleapis.com"

@@ -1,0 +1,123 @@
+"""The deployments of one request, asked one after another within one deadline."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from count_tokens_mw.config_models import Deployment
+from count_tokens_mw.errors import (
+    ClientClosedRequest,
+    CountError,
+    DeadlineExceeded,
+    UpstreamUnreachable,
+)
+from count_tokens_mw.plan import Plan
+from count_tokens_mw.providers import Provider, Providers
+from count_tokens_mw.trace import Trace
+from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
+
+__all__ = ["Attempts"]
+
+# Another deployment may do better: it was busy, broken, refused our credentials, or cannot count.
+# Any other answer is about the request itself.
+_TAKEN_OVER: Final = frozenset({401, 403, 408, 429})
+
+# Long enough for a server that is being replaced, and not at once from everybody.
+_PAUSE_SECONDS: Final = (0.05, 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What one request's attempts have in common. `deadline` is by the event loop's clock."""
+
+    plan: Plan
+    providers: Providers
+    request: CountRequest
+    trace: Trace
+    deadline: float
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def first_count(self, deployments: Sequence[Deployment]) -> TokenCount:
+        """The first count that a deployment gives; those that failed lately are asked last.
+
+        Raises:
+            CountError: nobody counted; it is what the first one said, or what a later one said of
+                the request itself.
+        """
+        errors: list[CountError] = []
+        answer_from = -1
+        queue = list(self.plan.cooldown.last(deployments))
+        while queue and (not errors or self._left() > 0):
+            deployment = queue.pop(0)
+            try:
+                return await self._asked(deployment, others=bool(queue))
+            except CountError as error:
+                if error.status < 500 and error.status not in _TAKEN_OVER:
+                    raise
+                errors.append(error)
+            if len(errors) == 1:
+                answer_from = len(self.trace.attempts) - 1
+        self.trace.answer_from = answer_from
+        raise errors[0]
+
+    async def _asked(self, deployment: Deployment, *, others: bool) -> TokenCount:
+        """One attempt; another one where the connection broke and nobody else is left to ask."""
+        try:
+            return await self._attempt(deployment, others=others)
+        except UpstreamUnreachable:
+            pause = random.uniform(*_PAUSE_SECONDS)  # noqa: S311 - it spreads load
+            if others or not self.plan.retries or self._left() <= pause:
+                raise
+        await self.pause(pause)
+        return await self._attempt(deployment, others=False)
+
+    async def _attempt(self, deployment: Deployment, *, others: bool) -> TokenCount:
+        started = time.perf_counter()
+        outcome: TokenCount | CountError = ClientClosedRequest("")
+        try:
+            async with self.providers.use(deployment) as provider:
+                call = provider.prepare(replace(self.request, model=deployment.upstream_model))
+                outcome = await self._sent(deployment, provider, call, others=others)
+                return outcome
+        except CountError as error:
+            outcome = error
+            raise
+        finally:
+            self.trace.attempted(
+                deployment=deployment.id,
+                provider=deployment.provider,
+                upstream_model=deployment.upstream_model,
+                outcome=outcome,
+                started=started,
+            )
+
+    async def _sent(
+        self, deployment: Deployment, provider: Provider, call: UpstreamCall, *, others: bool
+    ) -> TokenCount:
+        try:
+            async with asyncio.timeout_at(self._until(deployment, others=others)):
+                return await provider.send(call)
+        except TimeoutError:
+            self.plan.cooldown.failed(deployment, {})
+            raise DeadlineExceeded(f"{call.provider} did not answer in time.") from None
+        except CountError as error:
+            if error.status >= 500 or error.status in _TAKEN_OVER:
+                self.plan.cooldown.failed(deployment, error.headers)
+            raise
+
+    def _until(self, deployment: Deployment, *, others: bool) -> float:
+        """When an attempt is over: after its own timeout, or half of what is left for several.
+
+        One that hangs would otherwise leave nothing for those that may answer.
+        """
+        own = deployment.params.timeout if deployment.params else None
+        own = own or self.plan.attempt_timeout or (self._left() / 2 if others else None)
+        if own is None:
+            return self.deadline
+        return min(self.deadline, asyncio.get_running_loop().time() + own)
+
+    def _left(self) -> float:
+        return self.deadline - asyncio.get_running_loop().time()

@@ -1,0 +1,70 @@
+"""Values of a file: references resolved, defaults added, validated; and what is wrong with them."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+__all__ = ["REFERENCE", "ConfigValues"]
+
+REFERENCE: Final = "os.environ/"
+"""How a value that is a reference to a variable begins."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class ConfigValues:
+    """Reads single values, and gathers `problems`: each names the place and quotes no value.
+
+    References `os.environ/NAME` are looked up in `environ`.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+        self._unset: set[str] = set()
+
+    def loaded(
+        self,
+        model: type[M],
+        data: object,
+        place: str,
+        complete: Callable[[Mapping[str, object]], Mapping[str, object]] = dict,
+    ) -> M | None:
+        """Data with its references resolved, completed by defaults, and validated."""
+        resolved = self.resolved(data, place)
+        if isinstance(resolved, Mapping):
+            given = {key: value for key, value in resolved.items() if value is not None}
+            resolved = complete(given)  # a key that is left empty is a key that is not there
+        return self.validated(model, resolved, place)
+
+    def resolved(self, value: object, place: str) -> object:
+        """The value with each `os.environ/NAME` in it replaced by that variable."""
+        if isinstance(value, Mapping):
+            return {key: self.resolved(item, f"{place}.{key}") for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.resolved(item, f"{place}.{n}") for n, item in enumerate(value)]
+        if not isinstance(value, str) or not value.startswith(REFERENCE):
+            return value
+        name = value.removeprefix(REFERENCE)
+        if name not in self.environ:
+            self.problems.append(f"{place}: the environment variable {name} is not set")
+            self._unset.add(place)
+        return self.environ.get(name, value)
+
+    def validated(self, model: type[M], data: object, place: str) -> M | None:
+        """Data as a model; None if it is not one."""
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            # Without the input: it may be a key.
+            for problem in error.errors(include_input=False, include_url=False):
+                key = "".join(f".{part}" for part in problem["loc"])
+                words = problem["msg"].removeprefix("Value error, ")
+                if not self.is_unset(place + key):
+                    self.problems.append(f"{place}{key}: {words}")
+            return None
+
+    def is_unset(self, place: str) -> bool:
+        """Whether a reference there has been reported: what follows from it need not be."""
+        return place in self._unset

@@ -1,0 +1,68 @@
+"""What a model's name says: its provider, whether that may count it, and Claude Code's suffix.
+
+https://docs.litellm.ai/docs/providers and https://docs.litellm.ai/docs/wildcard_routing
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["ANY_PROVIDER", "may_count", "provider_of", "without_context_suffix"]
+
+ANY_PROVIDER: Final = "*"
+"""The provider of an entry whose star may stand for one."""
+
+_UNKNOWN: Final = "unknown"
+_ALIASES: Final = {"bedrock_mantle": "bedrock", "vertex_ai_beta": "vertex_ai"}
+
+# As LiteLLM infers them: a bare Gemini name is Vertex AI's, not AI Studio's.
+_INFERRED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"claude-"), "anthropic"),
+    (re.compile(r"(?:[a-z]{2}(?:-[a-z]+)+-\d/)?(?:[a-z-]+\.)?anthropic\.claude"), "bedrock"),
+    (re.compile(r"arn:aws[a-z-]*:bedrock:"), "bedrock"),
+    (re.compile(r"gemini-"), "vertex_ai"),
+)
+
+# Clouds have models of many makers.
+_COUNTABLE: Final[Mapping[str, re.Pattern[str]]] = {
+    "anthropic": re.compile(""),
+    "azure_ai": re.compile(r"claude|\*"),
+    "bedrock": re.compile(r"(?:.*[./])?anthropic\.|.*arn:|.*\*"),
+    "gemini": re.compile(""),
+    "vertex_ai": re.compile(r"claude|gemini|\*"),
+}
+
+_CONTEXT_SUFFIX: Final = re.compile(r"\[1m\]$", re.IGNORECASE)
+
+
+def provider_of(model: str, named: str | None = None) -> tuple[str, str]:
+    """A LiteLLM model as its provider and the provider's own name for it.
+
+    The provider is the one that is `named` beside it (`custom_llm_provider`), else the prefix of
+    `provider/model`, else inferred. It is `unknown` if nothing tells, and `ANY_PROVIDER` if only
+    what a star stands for will tell.
+    """
+    if named:
+        return _ALIASES.get(named, named), model.removeprefix(f"{named}/")
+    for pattern, provider in _INFERRED:
+        if pattern.match(model):
+            return provider, model
+    provider, slash, upstream_model = model.partition("/")
+    if "*" in provider:
+        return ANY_PROVIDER, model
+    if slash:
+        return _ALIASES.get(provider, provider), upstream_model
+    return _UNKNOWN, model
+
+
+def may_count(provider: str, upstream_model: str) -> bool:
+    """Whether there is a counting API for such a model; an entry of another is not read further."""
+    return provider in _COUNTABLE and bool(_COUNTABLE[provider].match(upstream_model))
+
+
+def without_context_suffix(model: str) -> str:
+    """A model's name without the `[1m]` by which Claude Code asks for a million tokens of context.
+
+    https://code.claude.com/docs/en/model-config
+    """
+    return _CONTEXT_SUFFIX.sub("", model)

@@ -1,0 +1,44 @@
+"""The host's own answer to which deployments a model has, in place of the file's."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
+from typing import TypeAlias
+
+from count_tokens_mw.auth import host_refusals
+from count_tokens_mw.config_models import Deployment
+from count_tokens_mw.types import Caller
+
+__all__ = ["Resolver", "resolved_deployments"]
+
+Resolver: TypeAlias = Callable[
+    [str, Caller | None],
+    Sequence[Deployment] | Awaitable[Sequence[Deployment] | None] | None,
+]
+"""Says which deployments a model has for a caller, sync or async; None for those of the file.
+
+The model is as in the request, without Claude Code's `[1m]`; the caller is None where the host
+itself counts without one. What it returns is tried by `order`, `weight` and in its order, like a
+file's; an empty sequence is an unknown model. `Config.from_mapping({"model_list": [...]})` makes
+deployments of entries in LiteLLM's format. Any Starlette or FastAPI `HTTPException` refuses.
+"""
+
+
+async def resolved_deployments(
+    resolve: Resolver, model: str, caller: Caller | None
+) -> Sequence[Deployment] | None:
+    """Call the host's `resolve`.
+
+    Raises:
+        CountError: it refused.
+        TypeError: it returned something else than deployments.
+    """
+    with host_refusals():
+        found = resolve(model, caller)
+        if isawaitable(found):
+            found = await found
+    if found is None:
+        return None
+    deployments: list[object] = list(found)
+    if not all(isinstance(each, Deployment) for each in deployments):
+        raise TypeError("resolve has to return deployments, or None")
+    return found

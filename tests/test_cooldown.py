@@ -1,0 +1,47 @@
+"""How long a deployment that failed is tried last."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from count_tokens_mw import Deployment
+from count_tokens_mw.cooldown import Cooldown, retry_after
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "Sun, 22 Nov 2026 12:01:00 GMT"}, 60),
+        ({"retry-after": "Sun, 22 Nov 2026 11:59:00 GMT"}, 0),
+        ({"retry-after": "Sun, 22 Nov 2026 12:01:00 +0100"}, 0),
+        ({"retry-after": "soon"}, 0),
+        ({"retry-after": "-7"}, 0),
+        ({"retry-after": "1e9"}, 0),
+        ({"retry-after": "9" * 400}, 0),
+        ({"retry-after": ""}, 0),
+        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
+        ({"retry-after-ms": "many", "retry-after": "7"}, 7),
+    ],
+)
+def test_an_answer_says_how_long_to_wait(headers: dict[str, str], seconds: float) -> None:
+    assert retry_after(headers, NOON) == seconds
+
+
+def deployment(model: str) -> Deployment:
+    return Deployment(id="d", model_name="*", provider="anthropic", upstream_model=model)
+
+
+def test_the_failures_of_models_that_callers_name_do_not_add_up_without_end() -> None:
+    cooldown = Cooldown(30, clock=lambda: 0)
+    for n in range(5000):
+        cooldown.failed(deployment(str(n)), {})
+    early, late = deployment("0"), deployment("4999")
+    assert cooldown.last([late, early]) == [early, late]
+    assert cooldown.last([deployment("1"), early]) == [deployment("1"), early], "both forgotten"
+    assert len(cooldown._until) <= 1001

@@ -1,0 +1,99 @@
+"""The user's own description of the gateway, word for word: its configuration counts."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from count_tokens_mw import CountTokens
+from demo_app.emulators import (
+    EMULATED_ACCESS_KEY_ID,
+    EMULATED_KEY,
+    EMULATED_SECRET_ACCESS_KEY,
+    EmulatedGoogle,
+    emulated_anthropic,
+    emulated_bedrock,
+)
+from demo_app.loopback import serving
+from tests.fakes import Recorder, known_caller
+
+CONFIG = """\
+model_list:
+  - model_name: claude-3-5-sonnet
+    litellm_params:
+      model: anthropic/claude-3-5-sonnet-20241022
+      api_key: os.environ/ANTHROPIC_API_KEY
+
+  - model_name: claude-vertex
+    litellm_params:
+      model: vertex_ai/claude-3-5-sonnet-v2@20241022
+      vertex_project: my-project
+      vertex_location: us-east5
+      vertex_count_tokens_location: us-east5 # Optional: Override location for token counting \
+(count_tokens not available on global location)
+
+  - model_name: claude-bedrock
+    litellm_params:
+      model: bedrock/anthropic.claude-3-5-sonnet-20241022-v2:0
+      aws_region_name: us-west-2
+"""
+HOSTS = {"api.anthropic.com", "us-east5-aiplatform.googleapis.com"}
+
+
+@contextmanager
+def gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: Recorder
+) -> Iterator[CountTokens]:
+    """The file as it stands; the public hosts are led to emulated ones below httpx."""
+    google = EmulatedGoogle()
+    apps = {
+        "all://api.anthropic.com": emulated_anthropic(),
+        "all://us-east5-aiplatform.googleapis.com": google.app,
+    }
+    mounts = {host: httpx.ASGITransport(app) for host, app in apps.items()}
+    nowhere = httpx.MockTransport(lambda request: pytest.fail(f"asked {request.url.host}"))
+    path, key_file = tmp_path / "config.yaml", tmp_path / "google.json"
+    path.write_text(CONFIG)
+    with serving(emulated_bedrock()) as bedrock, serving(google.app) as token_server:
+        key_file.write_text(json.dumps(google.service_account(f"{token_server}/token")))
+        for name, value in {
+            "ANTHROPIC_API_KEY": EMULATED_KEY,
+            "AWS_ACCESS_KEY_ID": EMULATED_ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": EMULATED_SECRET_ACCESS_KEY,
+            "AWS_BEDROCK_RUNTIME_ENDPOINT": bedrock,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(key_file),
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield CountTokens.from_yaml(
+            path,
+            authenticate=known_caller,
+            hooks=[hook],
+            http_client=httpx.AsyncClient(mounts=mounts, transport=nowhere),
+        )
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "upstream_model"),
+    [
+        ("claude-3-5-sonnet", "anthropic", "claude-3-5-sonnet-20241022"),
+        ("claude-vertex", "vertex_ai", "claude-3-5-sonnet-v2@20241022"),
+        ("claude-bedrock", "bedrock", "anthropic.claude-3-5-sonnet-20241022-v2:0"),
+    ],
+)
+async def test_the_users_configuration_counts_through_each_of_its_entries(
+    model: str,
+    provider: str,
+    upstream_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = Recorder()
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello, world!"}]}
+    with gateway(tmp_path, monkeypatch, hook) as count_tokens:
+        async with count_tokens.lifespan():
+            assert (await count_tokens.count(body)).input_tokens > 0
+    event = hook.event
+    assert (event.status, event.provider, event.upstream_model) == (200, provider, upstream_model)
