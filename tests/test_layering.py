@@ -42,7 +42,10 @@ FLOORS = [
     ["service"],
     ["endpoint"],
     ["plugin"],
-    [""],
+    ["", "hints"],
+    ["check"],
+    ["check_report"],
+    ["__main__"],
 ]
 FLOOR_OF = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 MODULES = {

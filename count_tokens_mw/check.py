@@ -1,0 +1,151 @@
+"""What a configuration comes to: a row for each deployment, and a tiny count by each."""
+
+import asyncio
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from count_tokens_mw.attempts import Attempts
+from count_tokens_mw.config import Config
+from count_tokens_mw.config_models import Deployment
+from count_tokens_mw.config_reader import Reading
+from count_tokens_mw.errors import CountError, NotFound
+from count_tokens_mw.hints import hint_for
+from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.model_names import ANY_PROVIDER
+from count_tokens_mw.plan import Plan
+from count_tokens_mw.providers import Providers
+from count_tokens_mw.routing import Router
+from count_tokens_mw.trace import Trace
+
+__all__ = ["Row", "State", "is_well", "probed", "rows_of"]
+
+_AT_ONCE: Final = 8
+_MESSAGES: Final = [{"role": "user", "content": "Hi"}]
+
+State: TypeAlias = Literal[
+    "configured", "counted", "cannot_count", "failed", "problem", "pattern", "alias"
+]
+"""`pattern` is an entry with a star, which has no model of its own to count for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One deployment of one name; `words` say what its state does not. Nothing of it is a secret.
+
+    An alias, and a name that no entry has, is without a deployment. `input_tokens`, and
+    `milliseconds` of the whole attempt, are there once it is probed.
+    """
+
+    model_name: str
+    state: State
+    deployment: Deployment | None = field(default=None, repr=False)
+    host: str | None = None
+    credential: str | None = None
+    words: str | None = None
+    hint: str | None = None
+    input_tokens: int | None = None
+    milliseconds: int | None = None
+
+
+def rows_of(reading: Reading, models: Sequence[str] = ()) -> list[Row]:
+    """The rows of all entries in their order, or of what some models that callers name lead to."""
+    if models:
+        router = Plan(_config(reading)).router
+        return [row for model in models for row in _rows_of_model(router, model)]
+    groups: dict[str, list[Row]] = {}
+    for deployment in sorted(reading.deployments, key=_turn):
+        name = deployment.model_name
+        groups.setdefault(name, []).append(_row(name, deployment))
+    for alias, target in reading.router_settings.model_group_alias.items():
+        groups.setdefault(alias, [Row(alias, "alias", words=f"leads to {target}")])
+    in_the_file = (each.model_name for each in reading.deployments)
+    return [row for name in dict.fromkeys([*in_the_file, *groups]) for row in groups[name]]
+
+
+def is_well(reading: Reading, rows: Sequence[Row]) -> bool:
+    """Whether nothing is wrong, no key is unknown, and no probe failed."""
+    bad = any(row.state in {"failed", "problem"} for row in rows)
+    return not (reading.problems or reading.warnings or bad)
+
+
+async def probed(reading: Reading, rows: Sequence[Row]) -> list[Row]:
+    """The same rows after one tiny count by each that has a model of its own."""
+    plan, providers = Plan(_config(reading)), Providers()
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def probe(row: Row) -> Row:
+        if row.state != "configured" or row.deployment is None:
+            return row
+        async with at_once:
+            return await _probed(row, row.deployment, plan, providers)
+
+    try:
+        return list(await asyncio.gather(*map(probe, rows)))
+    finally:
+        await providers.aclose()
+
+
+async def _probed(row: Row, deployment: Deployment, plan: Plan, providers: Providers) -> Row:
+    trace = Trace("count")
+    body = {"model": deployment.upstream_model, "messages": _MESSAGES}
+    request = request_from_mapping(body, ())
+    deadline = asyncio.get_running_loop().time() + plan.settings.timeout
+    attempts = Attempts(plan, providers, request, trace, deadline)
+    try:
+        count = await attempts.first_count([deployment])
+    except CountError as error:
+        words = _without_secrets(error.message, deployment)
+        said = f"{error.status} {error.type}: {words}"
+        hint = hint_for(deployment.provider, error)
+        return replace(row, state="failed", words=said, hint=hint, milliseconds=_took(trace))
+    return replace(row, state="counted", input_tokens=count.input_tokens, milliseconds=_took(trace))
+
+
+def _config(reading: Reading) -> Config:
+    return Config(reading.deployments, reading.settings, reading.router_settings)
+
+
+def _turn(deployment: Deployment) -> tuple[float, float]:
+    """The order in which a person wants to read those of one name: the likeliest first."""
+    order = math.inf if deployment.order is None else deployment.order
+    return order, -(deployment.weight or 0)
+
+
+def _rows_of_model(router: Router, model: str) -> Iterator[Row]:
+    try:
+        for deployment in sorted(router.find(model), key=_turn):
+            yield _row(model, deployment)
+    except NotFound:
+        yield Row(model, "problem", words="no entry has this name")
+
+
+def _row(name: str, deployment: Deployment) -> Row:
+    params = deployment.params
+    if deployment.problem:
+        return Row(name, "problem", deployment, words=deployment.problem)
+    if deployment.provider == ANY_PROVIDER:
+        configured = [each for each, there in deployment.by_provider.items() if there.params]
+        words = f"any model; configured for {', '.join(configured) or 'no provider'}"
+        return Row(name, "pattern", deployment, words=words)
+    if params is None:
+        return Row(name, "cannot_count", deployment, words="cannot be counted: answers 501")
+    state: State = "pattern" if "*" in deployment.upstream_model else "configured"
+    host, credential = urlsplit(params.endpoint).netloc, deployment.credential_source
+    return Row(name, state, deployment, host, credential)
+
+
+def _took(trace: Trace) -> int:
+    return round(trace.attempts[-1].duration * 1000)
+
+
+def _without_secrets(words: str, deployment: Deployment) -> str:
+    """An upstream may repeat the key that it refuses."""
+    for _, value in deployment.params or ():
+        if isinstance(value, SecretStr):
+            words = words.replace(value.get_secret_value(), "…")
+    return words

@@ -1,0 +1,69 @@
+"""What an operator may look at first when a provider refuses a count."""
+
+import re
+from typing import Final
+
+from count_tokens_mw.errors import (
+    CannotCount,
+    CountError,
+    CredentialsUnavailable,
+    DeadlineExceeded,
+    UpstreamUnusable,
+)
+
+__all__ = ["hint_for"]
+
+_ANY: Final = ""
+
+# By provider, status and the upstream's words, the most telling first.
+_HINTS: Final = (
+    (
+        "bedrock",
+        403,
+        "mantle",
+        "allow bedrock-mantle:CountTokens (keys: CallWithBearerToken) in IAM",
+    ),
+    ("bedrock", 403, _ANY, "allow bedrock:CountTokens on this foundation model in IAM"),
+    ("bedrock", 401, _ANY, "the Bedrock API key is refused: expired, or of another account"),
+    (
+        "bedrock",
+        400,
+        "identifier is invalid",
+        "is this model id right, and offered in this region?",
+    ),
+    ("bedrock", 404, _ANY, "request access to this model, or try another aws_region_name"),
+    ("vertex_ai", 403, _ANY, "grant aiplatform.endpoints.predict (roles/aiplatform.user)"),
+    ("vertex_ai", 404, _ANY, "try another vertex_count_tokens_location, or enable the model there"),
+    (
+        "vertex_ai",
+        400,
+        "not supported",
+        "try strip_version, or another vertex_count_tokens_location",
+    ),
+    ("vertex_ai", 401, _ANY, "the Google credentials are refused: check vertex_credentials"),
+    ("gemini", 403, _ANY, "enable the Generative Language API for this key's project"),
+    ("azure_ai", 404, _ANY, "the model has to be the name of the deployment in this resource"),
+    (_ANY, 401, _ANY, "the credential is refused: check where it comes from"),
+    (_ANY, 403, _ANY, "the credential may not do this: check its permissions"),
+    (_ANY, 404, _ANY, "the provider does not know this model under this name"),
+    (_ANY, 429, _ANY, "the provider's rate limit or quota is used up"),
+)
+
+
+def hint_for(provider: str, error: CountError) -> str | None:
+    """A first place to look at, None if the error says all that there is to say."""
+    match error:
+        case CredentialsUnavailable():
+            return "check where the credential comes from, and that it can be had on this machine"
+        case CannotCount():
+            return "set model_info.token_count_model to a model that can be counted"
+        case DeadlineExceeded():
+            return "is the endpoint right, and reachable from here? raise count_tokens.timeout"
+        case UpstreamUnusable():
+            return "is the endpoint right, and reachable from here? (proxies are not used)"
+    for where, status, words, hint in _HINTS:
+        if where not in {provider, _ANY} or status != error.status:
+            continue
+        if re.search(words, error.message, re.IGNORECASE):
+            return hint
+    return None

@@ -1,0 +1,357 @@
+"""`python -m count_tokens_mw check`: what a configuration comes to, and all that is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from count_tokens_mw.__main__ import main
+from demo_app.emulators import (
+    EMULATED_GEMINI_KEY,
+    EMULATED_KEY,
+    EmulatedGoogle,
+    emulated_anthropic,
+    emulated_bedrock,
+)
+from demo_app.loopback import serving
+from tests.cloud import bedrock_params, vertex_params
+from tests.fakes import FakeUpstream
+
+ROOT = Path(__file__).parents[1]
+SECRET = "sk-ant-canary"
+BROKEN = f"""
+include: [more.yaml, nowhere.yaml]
+model_list:
+  - model_name: claude-sonnet
+    litellm_params: {{model: anthropic/claude-x, api_key: os.environ/NOT_SET, timeout: -1}}
+  - model_name: claude-bedrock
+    litellm_params: {{model: bedrock/anthropic.claude-x, vertex_projet: {SECRET}}}
+  - model_name: good
+    litellm_params: {{model: anthropic/claude-y, api_key: {SECRET}, weight: 2, order: 1}}
+  - model_name: gpt-4o
+    litellm_params: {{model: openai/gpt-4o}}
+  - litellm_params: {{model: anthropic/claude-x}}
+router_settings:
+  model_group_alias: {{sonnet: claude-sonnet, fast: quick-one}}
+count_tokens: {{tiemout: 5}}
+"""
+FIRST = "model_list[0] (claude-sonnet): litellm_params"
+SECOND = "model_list[1] (claude-bedrock): litellm_params"
+PROBLEMS = [
+    "nowhere.yaml: cannot be read: No such file or directory",
+    "more.yaml: a mapping with model_list is required",
+    "count_tokens.tiemout: Extra inputs are not permitted",
+    f"{FIRST}.api_key: the environment variable NOT_SET is not set",
+    f"{FIRST}.timeout: Input should be greater than 0",
+    f"{SECOND}.aws_region_name: Field required",
+    "model_list[4].model_name: Field required",
+]
+WARNINGS = [
+    f"{SECOND}.vertex_projet: nobody knows this key; did you mean vertex_project?",
+    "router_settings.model_group_alias.fast: no entry is named quick-one",
+]
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    (tmp_path / "more.yaml").write_text("[]")
+    path = tmp_path / "config.yaml"
+    path.write_text(BROKEN)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "AWS_REGION", "AWS_REGION_NAME", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def said_by(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """The exit status, and what `--json` says."""
+    status = main(["check", "--json", *arguments])
+    said = capsys.readouterr().out
+    assert SECRET not in said
+    return status, json.loads(said)
+
+
+def test_a_broken_file_shows_every_problem_in_one_run(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = said_by(capsys, str(broken))
+    assert status == 1
+    assert said["ok"] is False
+    assert said["problems"] == PROBLEMS
+    assert said["warnings"] == WARNINGS
+    assert [(row["model_name"], row["state"]) for row in said["deployments"]] == [
+        ("claude-sonnet", "problem"),
+        ("claude-bedrock", "problem"),
+        ("good", "configured"),
+        ("gpt-4o", "cannot_count"),
+        ("sonnet", "alias"),
+        ("fast", "alias"),
+    ]
+
+
+def test_the_table_has_the_same_rows_problems_and_warnings(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(broken)]) == 1
+    said = capsys.readouterr().out
+    for words in (*PROBLEMS, *WARNINGS):
+        assert f"  {words}" in said.splitlines()
+    for words in (
+        "anthropic/claude-y",
+        "api.anthropic.com",
+        "litellm_params.api_key",
+        "weight 2",
+        "order 1",
+        "ready",
+        "cannot be counted: answers 501",
+        "leads to claude-sonnet",
+    ):
+        assert words in said
+    assert SECRET not in said
+
+
+def test_a_row_says_where_its_credential_comes_from_and_where_it_is_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
+    monkeypatch.setenv("TEAM_KEY", SECRET)
+    aws = {"model": "bedrock/anthropic.claude-x", "aws_region_name": "eu-west-1"}
+    vertex = {"model": "vertex_ai/claude-x", "vertex_location": "global"}
+    given: list[tuple[dict[str, Any], str, str]] = [
+        ({"model": "anthropic/x"}, "ANTHROPIC_API_KEY", "api.anthropic.com"),
+        (
+            {"model": "anthropic/x", "api_key": SECRET},
+            "litellm_params.api_key",
+            "api.anthropic.com",
+        ),
+        (
+            {"model": "anthropic/x", "api_key": "os.environ/TEAM_KEY", "base_url": "http://h:81/a"},
+            "os.environ/TEAM_KEY",
+            "h:81",
+        ),
+        (
+            {"model": "gemini/x", "litellm_credential_name": "team"},
+            "credential_list (team)",
+            "generativelanguage.googleapis.com",
+        ),
+        (aws, "AWS's own chain", "bedrock-runtime.eu-west-1.amazonaws.com"),
+        (
+            {**aws, "aws_profile_name": "dev", "aws_role_name": "arn:r"},
+            "litellm_params.aws_profile_name, assuming aws_role_name",
+            "bedrock-runtime.eu-west-1.amazonaws.com",
+        ),
+        (
+            {**aws, "count_tokens_via": "mantle", "api_key": SECRET},
+            "litellm_params.api_key",
+            "bedrock-mantle.eu-west-1.api.aws",
+        ),
+        (vertex, "application default credentials", "aiplatform.googleapis.com"),
+        (
+            {**vertex, "vertex_ai_credentials": '{"private_key": "' + SECRET + '"}'},
+            "litellm_params.vertex_ai_credentials",
+            "aiplatform.googleapis.com",
+        ),
+        ({"model": "anthropic/x", "base_url": "http://own"}, "ANTHROPIC_API_KEY", "own"),
+    ]
+    entries = [
+        {"model_name": f"m{n}", "litellm_params": params} for n, (params, _, _) in enumerate(given)
+    ]
+    shared = {"credential_name": "team", "credential_values": {"api_key": SECRET}}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"model_list": entries, "credential_list": [shared]}))
+    status, said = said_by(capsys, str(path))
+    assert status == 0
+    found = [(row["credential"], row["host"]) for row in said["deployments"]]
+    assert found == [(credential, host) for _, credential, host in given]
+
+
+def test_a_server_that_needs_no_credential_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {"model_name": "m", "litellm_params": {"model": "anthropic/x", "api_base": "http://h"}}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"model_list": [entry]}))
+    _, said = said_by(capsys, str(path))
+    assert said["deployments"][0]["credential"] == "none"
+
+
+# --model
+
+
+def test_a_callers_name_is_followed_to_its_deployments(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, said = said_by(capsys, str(broken), "--model", "sonnet[1m]", "--model", "nobody")
+    assert [(row["model_name"], row["id"], row["words"]) for row in said["deployments"]] == [
+        ("sonnet[1m]", "claude-sonnet#0", said["deployments"][0]["words"]),
+        ("nobody", None, "no entry has this name"),
+    ]
+
+
+def test_an_entry_for_any_provider_says_which_it_is_configured_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
+    monkeypatch.setenv("GEMINI_API_KEY", SECRET)
+    path = tmp_path / "config.yaml"
+    path.write_text('model_list: [{model_name: "*", litellm_params: {model: "*"}}]')
+    status, said = said_by(capsys, str(path))
+    (row,) = said["deployments"]
+    assert (status, row["state"]) == (0, "pattern")
+    assert row["words"] == "any model; configured for anthropic, gemini"
+    _, said = said_by(capsys, str(path), "--model", "claude-opus-4-8")
+    (row,) = said["deployments"]
+    assert (row["provider"], row["state"]) == ("anthropic", "configured")
+
+
+# --probe
+
+
+@pytest.fixture(scope="module")
+def five() -> Iterator[dict[str, Any]]:
+    """A configuration of the five providers, at emulated upstreams."""
+    google = EmulatedGoogle()
+    with ExitStack() as stack:
+        anthropic = stack.enter_context(serving(emulated_anthropic()))
+        bedrock = stack.enter_context(serving(emulated_bedrock()))
+        google_url = stack.enter_context(serving(google.app))
+        params = {
+            "anthropic": {"model": "anthropic/claude-x", "api_key": EMULATED_KEY},
+            "vertex-claude": vertex_params(google, google_url, "claude-3-5-sonnet-v2@20241022"),
+            "bedrock": bedrock_params(bedrock),
+            "gemini": {"model": "gemini/gemini-2.5-flash", "api_key": EMULATED_GEMINI_KEY},
+            "vertex-gemini": vertex_params(google, google_url, "gemini-2.5-flash"),
+        }
+        params["anthropic"]["model"] = "anthropic/claude-3-5-sonnet-20241022"
+        params["anthropic"]["api_base"] = anthropic
+        params["gemini"]["api_base"] = google_url
+        yield {
+            "model_list": [
+                {"model_name": name, "litellm_params": each} for name, each in params.items()
+            ]
+        }
+
+
+def test_a_good_file_probes_to_five_green_rows(
+    five: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(five))
+    status, said = said_by(capsys, str(path), "--probe")
+    assert status == 0
+    assert said["ok"] is True
+    rows = said["deployments"]
+    assert [row["model_name"] for row in rows] == [e["model_name"] for e in five["model_list"]]
+    assert [row["state"] for row in rows] == ["counted"] * 5
+    assert all(row["input_tokens"] > 0 and row["milliseconds"] >= 0 for row in rows)
+
+
+def test_it_runs_as_a_program_and_draws_green_rows_on_a_terminal(
+    five: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(five))
+    command = [sys.executable, "-W", "error", "-m", "count_tokens_mw", "check", str(path)]
+    environ = {**os.environ, "COLUMNS": "160", "FORCE_COLOR": "1", "TERM": "xterm"}
+    done = subprocess.run(
+        [*command, "--probe"], capture_output=True, text=True, check=False, env=environ, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    green = [line for line in done.stdout.splitlines() if "\x1b[32m" in line and "tokens," in line]
+    assert len(green) == 5
+
+
+def probed_at(
+    upstream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, dict[str, Any]]:
+    params = {"model": "anthropic/claude-x", "api_key": SECRET, "api_base": upstream}
+    data = {"model_list": [{"model_name": "m", "litellm_params": params}]}
+    data["router_settings"] = {"num_retries": 0}  # type: ignore[assignment]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(data))
+    status, said = said_by(capsys, str(path), "--probe")
+    (row,) = said["deployments"]
+    return status, row
+
+
+def test_a_probe_that_fails_shows_the_upstreams_words_without_the_key_and_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        message = f"invalid x-api-key: {SECRET}"
+        body = {"type": "error", "error": {"type": "authentication_error", "message": message}}
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+    with serving(refusing) as url:
+        status, row = probed_at(url, tmp_path, capsys)
+    assert (status, row["state"]) == (1, "failed")
+    assert row["words"] == "401 authentication_error: invalid x-api-key: …"
+    assert row["hint"] == "the credential is refused: check where it comes from"
+
+
+def test_an_upstream_that_cannot_be_reached_is_a_failed_probe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, row = probed_at("http://127.0.0.1:1", tmp_path, capsys)
+    assert (status, row["state"]) == (1, "failed")
+    assert row["words"].startswith("502 api_error: anthropic could not be reached")
+    assert "reachable from here?" in row["hint"]
+
+
+def test_what_has_no_model_of_its_own_is_not_probed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream = FakeUpstream()
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "model_list": [
+                    {
+                        "model_name": "c-*",
+                        "litellm_params": {"model": "anthropic/*", "api_key": "k"},
+                    },
+                    {"model_name": "gpt", "litellm_params": {"model": "openai/gpt-4o"}},
+                ],
+                "router_settings": {"model_group_alias": {"alias": "gpt"}},
+            }
+        )
+    )
+    status, said = said_by(capsys, str(path), "--probe")
+    assert status == 0
+    states = [row["state"] for row in said["deployments"]]
+    assert states == ["pattern", "cannot_count", "alias"]
+    assert upstream.requests == []
+
+
+# Without rich, and wrong usage
+
+
+def test_without_rich_it_says_what_to_install_and_json_works(
+    broken: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert main(["check", str(broken)]) == 2
+    assert "pip install 'count-tokens-mw[cli]'" in capsys.readouterr().err
+    status, _ = said_by(capsys, str(broken))
+    assert status == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["check"], ["check", "a", "b"], ["count"]])
+def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: python -m count_tokens_mw" in capsys.readouterr().err
