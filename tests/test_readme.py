@@ -12,7 +12,8 @@ import httpx
 import pytest
 import yaml
 
-from count_tokens_mw import Config
+from count_tokens_mw import Config, NotFound
+from count_tokens_mw.plan import Plan
 from demo_app.emulators import EMULATED_KEY, count
 from tests.fakes import client_of
 from tests.shell import run_in_shell
@@ -125,6 +126,64 @@ async def test_the_authorisation_and_the_hook_do_what_they_say(
     ]
 
 
+def led_to_the_emulator(folder: Path, emulator: str) -> Path:
+    """The README's LiteLLM file with every provider's place taken by the emulator's."""
+    config = yaml.safe_load(snippet("yaml", "model_group_alias"))
+    for entry in config["model_list"]:
+        if "claude-sonnet" in entry["litellm_params"]["model"]:
+            entry["litellm_params"] = {
+                **entry["litellm_params"],
+                "model": "anthropic/claude-sonnet-4-5",
+                "api_base": emulator,
+            }
+    del config["model_list"][3]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def test_the_check_shows_what_the_file_comes_to(
+    gateways_folder: Path, emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("COLUMNS", "160")
+    led_to_the_emulator(gateways_folder, emulator)
+    code = snippet("bash", "count_tokens_mw check")
+    said = run_in_shell(re.sub(r"^python", sys.executable, code, flags=re.MULTILINE))
+    assert said.count("tokens,") == 2
+    assert said.count("leads to claude-sonnet") == 2
+    assert "canary" not in said
+
+
+def test_the_litellm_file_loads_and_leads_where_its_comments_say() -> None:
+    data = yaml.safe_load(snippet("yaml", "model_group_alias"))
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "ANTHROPIC_API_KEY": "k"}
+    config = Config.from_mapping(data, keys)
+    assert config.warnings == ()
+    find = Plan(config).router.find
+    assert [found.provider for found in find("sonnet")] == ["bedrock", "anthropic"]
+    assert [found.provider for found in find("claude-opus-4-8")] == ["anthropic"]
+    assert [found.params for found in find("gpt-4o")] == [None]
+
+
+async def test_a_database_stands_in_for_the_list_and_a_new_file_comes_without_a_restart(
+    gateways_folder: Path, emulator: str
+) -> None:
+    names = executed(snippet("python", "on_change"))
+    row = names["ROWS"]["team-a"]
+    row |= {"api_base": emulator, "api_key": EMULATED_KEY}
+    async with names["count_tokens"].lifespan():
+        for caller in (None, names["Caller"]("team-a"), names["Caller"]("team-b")):
+            counted = await names["count_tokens"].count(HELLO, caller=caller)
+            assert counted.input_tokens == count(HELLO)
+        (gateways_folder / "config.yaml").write_text("model_list: []")
+        names["on_change"]()
+        await names["count_tokens"].count(HELLO, caller=names["Caller"]("team-a"))
+        with pytest.raises(NotFound):
+            await names["count_tokens"].count(HELLO)
+
+
 def test_the_settings_are_the_defaults_but_for_the_passthrough() -> None:
     given = Config.from_mapping(yaml.safe_load(snippet("yaml", "timeout: 20")), {}).settings
     defaults = Config.from_mapping({}, {}).settings
@@ -146,22 +205,27 @@ def test_the_entries_of_the_other_providers_load() -> None:
 def test_every_snippet_is_run_by_one_of_these_tests() -> None:
     run = [
         snippet("bash", "make demo"),
+        snippet("bash", "count_tokens_mw check"),
         *snippets("bash", "curl"),
         *snippets("python", "127.0.0.1:8000"),
         snippet("python", "app.mount"),
         snippet("python", "routes.extend"),
         snippet("python", "asyncio.run(main())"),
         snippet("python", "only_sonnet"),
+        snippet("python", "on_change"),
         snippet("json", "input_tokens"),
         snippet("yaml", "# what callers ask for"),
         snippet("yaml", "timeout: 20"),
         snippet("yaml", "claude-vertex"),
+        snippet("yaml", "model_group_alias"),
     ]
     assert sorted(run) == sorted(text for _, text in SNIPPETS)
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
 def test_every_link_into_the_project_leads_somewhere(link: str) -> None:
-    if not link.startswith("https://"):
-        assert (ROOT / link).exists()
-    assert httpx.URL(link).is_absolute_url or (ROOT / link).exists()
+    if link.startswith("#"):
+        headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+        assert link[1:] in {heading.lower().replace(" ", "-") for heading in headings}
+    else:
+        assert httpx.URL(link).is_absolute_url or (ROOT / link).exists()
