@@ -41,16 +41,20 @@ class ConfigValues:
     def resolved(self, value: object, place: str) -> object:
         """The value with each `os.environ/NAME` in it replaced by that variable."""
         if isinstance(value, Mapping):
-            return {key: self.resolved(item, f"{place}.{key}") for key, item in value.items()}
+            return self.resolved_items(value, place)
         if isinstance(value, list):
             return [self.resolved(item, f"{place}.{n}") for n, item in enumerate(value)]
         if not isinstance(value, str) or not value.startswith(REFERENCE):
             return value
         name = value.removeprefix(REFERENCE)
-        if name not in self.environ:
+        if name not in self.environ and place not in self._unset:
             self.problems.append(f"{place}: the environment variable {name} is not set")
             self._unset.add(place)
         return self.environ.get(name, value)
+
+    def resolved_items(self, data: Mapping[str, object], place: str) -> dict[str, object]:
+        """The same for each value of a mapping."""
+        return {key: self.resolved(item, f"{place}.{key}") for key, item in data.items()}
 
     def validated(self, model: type[M], data: object, place: str) -> M | None:
         """Data as a model; None if it is not one."""

@@ -112,6 +112,15 @@ class EntryReader:
                 found = found.model_copy(update={"problem": words})
             yield found
 
+    def warnings(self) -> list[str]:
+        """One for each key that nobody knows, with the nearest that somebody knows."""
+        return [
+            f"{places[0]}.{key}: nobody knows this key"
+            + (f"; did you mean {meant}?" if (meant := _meant(key)) else "")
+            + (f" (also in {len(places) - 1} more)" if len(places) > 1 else "")
+            for key, places in self._unknown.items()
+        ]
+
     def _deployment(self, id_: str, entry: _Entry, info: _Info, place: str) -> Deployment:
         routing = self._values.loaded(_Routing, _only(_Routing, entry.litellm_params), place)
         model = self._values.resolved(entry.litellm_params.get("model"), f"{place}.model")
@@ -132,15 +141,6 @@ class EntryReader:
             weight=routing.weight,
         )
         return self._with_params(found, entry, info, place)
-
-    def warnings(self) -> list[str]:
-        """One for each key that nobody knows, with the nearest that somebody knows."""
-        return [
-            f"{places[0]}.{key}: nobody knows this key"
-            + (f"; did you mean {meant}?" if (meant := _meant(key)) else "")
-            + (f" (also in {len(places) - 1} more)" if len(places) > 1 else "")
-            for key, places in self._unknown.items()
-        ]
 
     def _with_params(self, found: Deployment, entry: _Entry, info: _Info, place: str) -> Deployment:
         countable = any(
@@ -197,16 +197,15 @@ class EntryReader:
         self, litellm_params: Mapping[str, object], place: str
     ) -> tuple[dict[str, object], dict[str, str]]:
         """The entry's own parameters over those of its named credential, and where each is from."""
-        own = {key: value for key, value in litellm_params.items() if value is not None}
+        own = _not_empty(litellm_params)
         self._note_unknown(own, place)
         origins = {key: _origin(value, f"litellm_params.{key}") for key, value in own.items()}
-        resolved = self._values.resolved(own, place)
-        assert isinstance(resolved, dict)  # noqa: S101 - as a mapping's resolution is
-        name = resolved.get("litellm_credential_name")
-        if name is None:
+        resolved = self._values.resolved_items(own, place)
+        if "litellm_credential_name" not in resolved:
             return resolved, origins
+        name = str(resolved["litellm_credential_name"])
         if name not in self._credentials:
-            near = nearest(str(name), self._credentials)
+            near = nearest(name, self._credentials)
             self._values.problems.append(
                 f"{place}.litellm_credential_name: no entry of credential_list has this name"
                 + (f"; did you mean {near}?" if near else "")
@@ -221,10 +220,9 @@ class EntryReader:
         if name not in self._resolved_credentials:
             place, credential = self._credentials[name]
             place = f"{place}.credential_values"
-            self._note_unknown(credential.credential_values, place)
-            resolved = self._values.resolved(credential.credential_values, place)
-            assert isinstance(resolved, dict)  # noqa: S101
-            self._resolved_credentials[name] = resolved
+            given = _not_empty(credential.credential_values)
+            self._note_unknown(given, place)
+            self._resolved_credentials[name] = self._values.resolved_items(given, place)
         return self._resolved_credentials[name]
 
     def _note_unknown(self, given: Mapping[str, object], place: str) -> None:
@@ -235,6 +233,11 @@ class EntryReader:
 
 def _only(model: type[BaseModel], data: Mapping[str, object]) -> dict[str, object]:
     return {key: data[key] for key in model.model_fields if key in data}
+
+
+def _not_empty(data: Mapping[str, object]) -> dict[str, object]:
+    """A key that is left empty is a key that is not there."""
+    return {key: value for key, value in data.items() if value is not None}
 
 
 def _origin(value: object, place: str) -> str:

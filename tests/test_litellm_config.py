@@ -81,7 +81,8 @@ def test_an_unset_variable_of_a_credential_is_told_once_at_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("taem", "; did you mean team?"), ("nobody at all", ""), (7, "")]
+    ("name", "said"),
+    [("taem", "; did you mean team?"), ("nobody at all", ""), (7, ""), (["team"], "")],
 )
 def test_a_credential_that_is_not_there_is_a_problem_with_the_nearest_name(
     name: object, said: str
@@ -90,6 +91,23 @@ def test_a_credential_that_is_not_there_is_a_problem_with_the_nearest_name(
     place = "model_list[0] (claude): litellm_params.litellm_credential_name"
     assert problems_of({**data, "credential_list": CREDENTIALS}) == (
         f"{place}: no entry of credential_list has this name{said}",
+    )
+
+
+def test_a_key_that_a_credential_leaves_empty_is_not_there() -> None:
+    credential = {"credential_name": "a", "credential_values": {"api_key": "k", "api_base": None}}
+    named = entry(litellm_credential_name="a", timeout=None)
+    params = only(config_of(named, credential_list=[credential])).params
+    assert isinstance(params, AnthropicParams)
+    assert params.api_base == "https://api.anthropic.com"
+
+
+def test_a_reference_that_is_read_twice_is_told_once() -> None:
+    data = {"model_list": [entry(api_key="k", weight="os.environ/W", order="os.environ/O")]}
+    place = "model_list[0] (claude): litellm_params"
+    assert problems_of(data) == (
+        f"{place}.order: the environment variable O is not set",
+        f"{place}.weight: the environment variable W is not set",
     )
 
 
