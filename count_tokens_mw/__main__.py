@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +13,7 @@ from count_tokens_mw.config import read_yaml
 
 __all__ = ["main"]
 
-_NO_RICH: Final = "The table needs rich: pip install 'count-tokens-mw[cli]'. Or ask for --json."
+_NO_RICH: Final = "The table needs rich, which the extra 'cli' installs. Or ask for --json."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ModuleNotFoundError:
             sys.stderr.write(f"{_NO_RICH}\n")
             return 2
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal may know few letters
         console = Console(highlight=False)
     reading = read_yaml(options.config)
     rows = rows_of(reading, options.model)
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if console is None:
         sys.stdout.write(f"{as_json(reading, rows, well=well)}\n")
     else:
-        draw(console, reading, rows)
+        draw(console, options.config, reading, rows)
     return 0 if well else 1
 
 

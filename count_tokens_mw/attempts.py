@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -78,10 +79,15 @@ class Attempts:
         started = time.perf_counter()
         outcome: TokenCount | CountError = ClientClosedRequest("")
         try:
-            async with self.providers.use(deployment) as provider:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout_at(self.deadline):
+                    provider = await stack.enter_async_context(self.providers.use(deployment))
                 call = provider.prepare(replace(self.request, model=deployment.upstream_model))
                 outcome = await self._sent(deployment, provider, call, others=others)
                 return outcome
+        except TimeoutError:
+            outcome = DeadlineExceeded(f"{deployment.provider} did not answer in time.")
+            raise outcome from None
         except CountError as error:
             outcome = error
             raise
@@ -109,15 +115,16 @@ class Attempts:
             raise
 
     def _until(self, deployment: Deployment, *, others: bool) -> float:
-        """When an attempt is over: after its own timeout, or half of what is left for several.
+        """When an attempt is over: after its own timeout, if there is as much time.
 
-        One that hangs would otherwise leave nothing for those that may answer.
+        While there are others to ask, half of the time is theirs: one that hangs would leave them
+        nothing, and LiteLLM's timeouts are made for generation.
         """
         own = deployment.params.timeout if deployment.params else None
-        own = own or self.plan.attempt_timeout or (self._left() / 2 if others else None)
-        if own is None:
-            return self.deadline
-        return min(self.deadline, asyncio.get_running_loop().time() + own)
+        seconds = min(own or self.plan.attempt_timeout or self._left(), self._left())
+        if others:
+            seconds = min(seconds, self._left() / 2)
+        return asyncio.get_running_loop().time() + seconds
 
     def _left(self) -> float:
         return self.deadline - asyncio.get_running_loop().time()

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -10,21 +10,24 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from count_tokens_mw.attempts import Attempts
+from count_tokens_mw.cloud_params import BedrockParams
 from count_tokens_mw.config import Config
 from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.config_reader import Reading
-from count_tokens_mw.errors import CountError, NotFound
+from count_tokens_mw.errors import CannotCount, CountError, NotFound, UpstreamError
 from count_tokens_mw.hints import hint_for
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.model_names import ANY_PROVIDER
 from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Providers
+from count_tokens_mw.providers.bedrock import foundation_model
 from count_tokens_mw.routing import Router
 from count_tokens_mw.trace import Trace
 
 __all__ = ["Row", "State", "is_well", "probed", "rows_of"]
 
 _AT_ONCE: Final = 8
+_SHORTEST_SECRET: Final = 8  # a shorter one is a dummy, and part of many words
 _MESSAGES: Final = [{"role": "user", "content": "Hi"}]
 
 State: TypeAlias = Literal[
@@ -68,8 +71,8 @@ def rows_of(reading: Reading, models: Sequence[str] = ()) -> list[Row]:
 
 
 def is_well(reading: Reading, rows: Sequence[Row]) -> bool:
-    """Whether nothing is wrong, no key is unknown, and no probe failed."""
-    bad = any(row.state in {"failed", "problem"} for row in rows)
+    """Whether there are rows, nothing is wrong, no key is unknown, and no probe failed."""
+    bad = not rows or any(row.state in {"failed", "problem"} for row in rows)
     return not (reading.problems or reading.warnings or bad)
 
 
@@ -79,6 +82,8 @@ async def probed(reading: Reading, rows: Sequence[Row]) -> list[Row]:
     at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def probe(row: Row) -> Row:
+        if row.state == "pattern":
+            return replace(row, words=f"{row.words}; to probe it, name one by --model")
         if row.state != "configured" or row.deployment is None:
             return row
         async with at_once:
@@ -99,7 +104,9 @@ async def _probed(row: Row, deployment: Deployment, plan: Plan, providers: Provi
     try:
         count = await attempts.first_count([deployment])
     except CountError as error:
-        words = _without_secrets(error.message, deployment)
+        words = error.message
+        if isinstance(error, UpstreamError):
+            words = _without_secrets(words, deployment)
         said = f"{error.status} {error.type}: {words}"
         hint = hint_for(deployment.provider, error)
         return replace(row, state="failed", words=said, hint=hint, milliseconds=_took(trace))
@@ -130,13 +137,22 @@ def _row(name: str, deployment: Deployment) -> Row:
         return Row(name, "problem", deployment, words=deployment.problem)
     if deployment.provider == ANY_PROVIDER:
         configured = [each for each, there in deployment.by_provider.items() if there.params]
-        words = f"any model; configured for {', '.join(configured) or 'no provider'}"
+        if not configured:
+            words = "it is for any model, and no provider has credentials"
+            return Row(name, "problem", deployment, words=words)
+        words = f"any model of {', '.join(configured)}"
         return Row(name, "pattern", deployment, words=words)
     if params is None:
         return Row(name, "cannot_count", deployment, words="cannot be counted: answers 501")
     state: State = "pattern" if "*" in deployment.upstream_model else "configured"
+    fits = None if state == "configured" else "any model that fits"
+    try:
+        if isinstance(params, BedrockParams) and state == "configured":
+            foundation_model(deployment.upstream_model, params)
+    except CannotCount as error:
+        return Row(name, "problem", deployment, words=error.message)
     host, credential = urlsplit(params.endpoint).netloc, deployment.credential_source
-    return Row(name, state, deployment, host, credential)
+    return Row(name, state, deployment, host, credential, fits)
 
 
 def _took(trace: Trace) -> int:
@@ -145,7 +161,26 @@ def _took(trace: Trace) -> int:
 
 def _without_secrets(words: str, deployment: Deployment) -> str:
     """An upstream may repeat the key that it refuses."""
-    for _, value in deployment.params or ():
-        if isinstance(value, SecretStr):
-            words = words.replace(value.get_secret_value(), "…")
+    params = deployment.params
+    secrets = set(_texts([value for _, value in params or () if isinstance(value, SecretStr)]))
+    secrets |= set(_texts(getattr(params, "vertex_credentials", None)))
+    for header in _texts(getattr(params, "extra_headers", None)):
+        secrets |= {header, header.removeprefix("Bearer ")}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            words = words.replace(secret, "…")
     return words
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All text in a value, wherever it stands."""
+    match value:
+        case str():
+            yield value
+        case SecretStr():
+            yield value.get_secret_value()
+        case Mapping():
+            yield from _texts(list(value.values()))
+        case list():
+            for item in value:
+                yield from _texts(item)

@@ -9,6 +9,7 @@ from count_tokens_mw.config_reader import Reading
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = ["as_json", "draw"]
 
@@ -24,7 +25,7 @@ _STYLES: Final[dict[State, str]] = {
 
 
 def as_json(reading: Reading, rows: Sequence[Row], *, well: bool) -> str:
-    """One JSON object: `ok`, `deployments`, `problems`, `warnings`."""
+    """One JSON object: `ok`, `deployments`, `problems`, `warnings`; the states are `State`."""
     said = {
         "ok": well,
         "deployments": [_members(row) for row in rows],
@@ -34,8 +35,8 @@ def as_json(reading: Reading, rows: Sequence[Row], *, well: bool) -> str:
     return json.dumps(said, indent=2)
 
 
-def draw(console: "Console", reading: Reading, rows: Sequence[Row]) -> None:
-    """A table of the rows, and lists of what is wrong."""
+def draw(console: "Console", source: str, reading: Reading, rows: Sequence[Row]) -> None:
+    """A table of the rows, and lists of what is wrong in a file."""
     from rich.table import Table
     from rich.text import Text
 
@@ -43,12 +44,14 @@ def draw(console: "Console", reading: Reading, rows: Sequence[Row]) -> None:
     for heading in ("model", "deployment", "upstream: model, host, credential", "state"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        # As text, not as markup: an upstream's words are not ours.
         cells = (row.model_name, _deployment(row), _upstream(row), _state(row))
-        table.add_row(*map(Text, cells), style=_STYLES[row.state])
-    console.print(table)
-    _draw_list(console, "problems", reading.problems, "red")
-    _draw_list(console, "warnings", reading.warnings, "yellow")
+        table.add_row(*map(_text, cells), style=_STYLES[row.state])
+    if rows:
+        console.print(table)
+    elif not reading.problems:
+        console.print(Text("There is nothing in it that could be counted.", style="red"))
+    _draw_list(console, f"{source}: problems", reading.problems, "red")
+    _draw_list(console, f"{source}: warnings", reading.warnings, "yellow")
 
 
 def _draw_list(console: "Console", heading: str, items: Sequence[str], style: str) -> None:
@@ -57,7 +60,15 @@ def _draw_list(console: "Console", heading: str, items: Sequence[str], style: st
     if items:
         console.print(Text(f"\n{heading}: {len(items)}", style=f"bold {style}"))
     for item in items:
-        console.print(Text(f"  {item}", style=style), soft_wrap=True)
+        console.print(_text(f"  {item}", style), soft_wrap=True)
+
+
+def _text(words: str, style: str = "") -> "Text":
+    """As text, not as markup, and without control characters: an upstream's words are not ours."""
+    from rich.text import Text
+
+    shown = (letter if letter.isprintable() or letter == "\n" else "?" for letter in words)
+    return Text("".join(shown), style=style)
 
 
 def _members(row: Row) -> dict[str, object]:
@@ -97,5 +108,5 @@ def _upstream(row: Row) -> str:
 def _state(row: Row) -> str:
     if row.state == "counted":
         return f"{row.input_tokens} tokens, {row.milliseconds} ms"
-    words = row.words or ("ready" if row.state == "configured" else "any model that fits")
+    words = row.words or row.state
     return f"{words}\n→ {row.hint}" if row.hint else words

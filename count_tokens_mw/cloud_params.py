@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
-from count_tokens_mw.params import Params, Raw
+from count_tokens_mw.params import FILE_VARIABLE, Params, Raw
 from count_tokens_mw.value_types import (
     BaseUrl,
     Credential,
@@ -26,23 +26,6 @@ __all__ = ["GEMINI_API", "BedrockParams", "GeminiParams", "VertexParams"]
 GEMINI_API: Final = "https://generativelanguage.googleapis.com"
 
 
-def _first_set(
-    variables: Mapping[str, tuple[str, ...]],
-    params: type[Params],
-    given: Raw,
-    environ: Mapping[str, str],
-) -> dict[str, str]:
-    """For each field that is not given, the first of its variables that is set."""
-    missing = (
-        field for field in variables if not any(given.get(name) for name in params.names(field))
-    )
-    found = {
-        field: next((name for name in variables[field] if environ.get(name)), None)
-        for field in missing
-    }
-    return {field: name for field, name in found.items() if name is not None}
-
-
 class GeminiParams(Params):
     """The Gemini API (AI Studio). The key defaults to GEMINI_API_KEY, then GOOGLE_API_KEY."""
 
@@ -50,12 +33,23 @@ class GeminiParams(Params):
 
     api_key: Credential
     api_base: GoogleUrl = Field(
-        default=GEMINI_API, validation_alias=AliasChoices("api_base", "base_url")
+        default=GEMINI_API, validation_alias=AliasChoices("base_url", "api_base")
     )
 
     @classmethod
     def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
-        return _first_set({"api_key": ("GEMINI_API_KEY", "GOOGLE_API_KEY")}, cls, given, environ)
+        variables = {
+            "api_key": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+            "api_base": ("GEMINI_API_BASE",),
+        }
+        return cls.first_set(variables, given, environ)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_a_key(cls, given: Raw) -> Raw:
+        if given.get("api_key") is None:
+            raise ValueError("api_key is missing, and GEMINI_API_KEY is not set")
+        return given
 
     @property
     def endpoint(self) -> str:
@@ -102,22 +96,26 @@ class VertexParams(Params):
         )
     )
     api_base: GoogleUrl | None = Field(
-        default=None, validation_alias=AliasChoices("api_base", "base_url")
+        default=None, validation_alias=AliasChoices("base_url", "api_base")
     )
     strip_version: bool = False
     forward_beta: bool = False
 
     @classmethod
     def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
-        variables = {
-            "vertex_location": ("VERTEXAI_LOCATION", "VERTEX_LOCATION"),
-            "vertex_project": ("VERTEXAI_PROJECT",),
+        variables: dict[str, tuple[str, ...]] = {
+            "api_base": ("VERTEXAI_API_BASE", "VERTEX_API_BASE"),
+            "vertex_credentials": (
+                "VERTEXAI_CREDENTIALS",
+                # That of the process is the first of the application default credentials.
+                f"{FILE_VARIABLE}GOOGLE_APPLICATION_CREDENTIALS",
+            ),
         }
-        if given.get("vertex_count_tokens_location"):
-            del variables["vertex_location"]
-        if any(given.get(name) for name in cls.names("vertex_credentials")):
-            del variables["vertex_project"]  # a key file is of a project of its own
-        return _first_set(variables, cls, given, environ)
+        if not given.get("vertex_count_tokens_location"):
+            variables["vertex_location"] = ("VERTEXAI_LOCATION", "VERTEX_LOCATION")
+        if not given.get("vertex_credentials"):  # a key file is of a project of its own
+            variables["vertex_project"] = ("VERTEXAI_PROJECT",)
+        return cls.first_set(variables, given, environ)
 
     @property
     def location(self) -> str:
@@ -146,6 +144,9 @@ class VertexParams(Params):
         if not self.location:
             raise ValueError("vertex_location or vertex_count_tokens_location is required")
         return self
+
+
+_AWS_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class BedrockParams(Params):
@@ -178,7 +179,7 @@ class BedrockParams(Params):
     aws_sts_endpoint: BaseUrl | None = None
     aws_bedrock_runtime_endpoint: BaseUrl | None = Field(
         default=None,
-        validation_alias=AliasChoices("api_base", "base_url", "aws_bedrock_runtime_endpoint"),
+        validation_alias=AliasChoices("base_url", "api_base", "aws_bedrock_runtime_endpoint"),
     )
     aws_bedrock_mantle_endpoint: MessagesUrl | None = None
     bedrock_mantle_service_name: PathSegment = "bedrock-mantle"
@@ -189,23 +190,31 @@ class BedrockParams(Params):
 
     @classmethod
     def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
-        variables = {
+        variables: dict[str, tuple[str, ...]] = {
             "aws_region_name": ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"),
             "aws_bedrock_runtime_endpoint": ("AWS_BEDROCK_RUNTIME_ENDPOINT",),
         }
         if _region_in(given):
             del variables["aws_region_name"]
-        own = ("aws_access_key_id", "aws_profile_name", "aws_role_name")
-        if not any(name in given for name in own):
+        own = ("api_key", "aws_access_key_id", "aws_profile_name", "aws_web_identity_token")
+        if any(given.get(name) for name in own):
+            return cls.first_set(variables, given, environ)
+        bearer = environ.get("AWS_BEARER_TOKEN_BEDROCK") and not given.get("aws_role_name")
+        if bearer:
             variables["api_key"] = ("AWS_BEARER_TOKEN_BEDROCK",)
-        return _first_set(variables, cls, given, environ)
+        elif all(environ.get(name) for name in _AWS_KEYS[:2]):
+            # They come first in AWS's own chain too, which does not see those of the file.
+            variables |= {name.lower(): (name,) for name in _AWS_KEYS}
+        return cls.first_set(variables, given, environ)
 
     @model_validator(mode="before")
     @classmethod
     def _region_of_the_model(cls, given: Raw) -> Raw:
-        """LiteLLM's `bedrock/{region}/{model}`."""
-        region = _region_in(given)
-        return {"aws_region_name": region, **given} if region else given
+        """LiteLLM's `bedrock/{region}/{model}`, and that of an ARN."""
+        region = given.get("aws_region_name") or _region_in(given)
+        if not region:
+            raise ValueError("aws_region_name is missing, and AWS_REGION is not set")
+        return {**given, "aws_region_name": region}
 
     @property
     def endpoint(self) -> str:
@@ -240,5 +249,5 @@ class BedrockParams(Params):
 
 
 def _region_in(given: Raw) -> str | None:
-    region = re.search(r"(?:^|/)([a-z]{2}(?:-[a-z]+)+-\d)/", str(given.get("model")))
+    region = re.search(r"(?:^|/|:bedrock:)([a-z]{2}(?:-[a-z]+)+-\d)[/:]", str(given.get("model")))
     return region[1] if region else None

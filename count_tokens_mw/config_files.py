@@ -6,8 +6,19 @@ https://docs.litellm.ai/docs/proxy/config_management
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 __all__ = ["Document", "read_documents"]
+
+# What PyYAML lets through from Python for a number, a date or a tag that is none.
+_STRAY: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,14 @@ def _included(
         return
     for name in names or ():
         beside = declared_in.parent / name
-        yield name, beside if beside.exists() else first.parent / name
+        yield name, beside if _exists(beside) else first.parent / name
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that is closed
+        return False
 
 
 def _read(path: Path) -> tuple[object, str | None]:
@@ -76,9 +94,8 @@ def _read(path: Path) -> tuple[object, str | None]:
         return yaml.load(path.read_bytes(), loader), None  # noqa: S506 - both are safe
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        # PyYAML lets a bad date or number through as whatever Python says of it. The text of
-        # none of these is shown: it quotes the file, which may hold keys.
+    except (yaml.YAMLError, *_STRAY) as error:
+        # The text of none of these is shown: it quotes the file, which may hold keys.
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         return None, f"cannot be read as YAML{where}"

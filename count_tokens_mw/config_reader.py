@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from count_tokens_mw.config_files import Document
 from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
 from count_tokens_mw.config_values import REFERENCE, ConfigValues
 from count_tokens_mw.entry_reader import Credential, EntryReader
 from count_tokens_mw.known_params import nearest
-from count_tokens_mw.params import PassthroughParams
+from count_tokens_mw.params import ANTHROPIC_API, FILE_VARIABLE, AnthropicParams, PassthroughParams
 
 __all__ = ["Reading", "read"]
 
@@ -49,8 +50,38 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
         settings=settings or Settings(),
         router_settings=router_settings,
         problems=(*sections.problems, *values.problems),
-        warnings=(*entries.warnings(), *_warnings(router_settings, deployments)),
+        warnings=(
+            *sections.misspelt(),
+            *_misspelt_settings(sections.mapping("router_settings")),
+            *_unused_variables(values.environ, deployments),
+            *entries.warnings(),
+            *_misled_aliases(router_settings, deployments),
+        ),
     )
+
+
+_SECTIONS: Final = (
+    "count_tokens",
+    "credential_list",
+    "environment_variables",
+    "include",
+    "model_list",
+    "router_settings",
+)
+_MOST_COMPARED: Final = 500
+_READ: Final = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_REGION_NAME",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "GOOGLE_API_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+}
+_VERY_LIKE: Final = 0.85  # LiteLLM has many more sections and settings, which change with time
 
 
 class _Sections:
@@ -68,6 +99,14 @@ class _Sections:
     def last(self, name: str, default: object) -> object:
         found = [data[name] for _, data in self._documents if data.get(name) is not None]
         return found[-1] if found else default
+
+    def misspelt(self) -> Iterator[str]:
+        """A word for each section that is called almost like one of ours."""
+        for document, data in self._documents:
+            for key in data:
+                meant = nearest(str(key), _SECTIONS, likeness=_VERY_LIKE)
+                if meant and meant != key:
+                    yield document.place(f"{key}: nobody knows this section; did you mean {meant}?")
 
     def mapping(self, name: str) -> Mapping[str, object]:
         section = self.last(name, {})
@@ -106,12 +145,19 @@ def _with_variables(environ: Mapping[str, str], section: Mapping[str, object]) -
             referred = environ.get(value.removeprefix(REFERENCE))
             if referred is not None:
                 added[name] = referred
-    return {**environ, **added}
+    return {**environ, **added, **{f"{FILE_VARIABLE}{name}": added[name] for name in added}}
 
 
 def _of_ours(section: Mapping[str, object]) -> dict[str, object]:
     """References elsewhere in the section may be to variables that only the proxy has."""
     return {name: section[name] for name in RouterSettings.model_fields if name in section}
+
+
+def _misspelt_settings(section: Mapping[str, object]) -> Iterator[str]:
+    for key in section:
+        meant = nearest(str(key), RouterSettings.model_fields, likeness=_VERY_LIKE)
+        if meant and meant != key:
+            yield f"router_settings.{key}: nobody knows this key; did you mean {meant}?"
 
 
 def _with_passthrough(
@@ -127,21 +173,45 @@ def _with_passthrough(
     if anthropic is None and environ.get("ANTHROPIC_API_KEY"):
         anthropic = {}
     if isinstance(anthropic, Mapping):
-        variables = PassthroughParams.from_environment(anthropic, environ)
-        anthropic = {**anthropic, **{field: environ[name] for field, name in variables.items()}}
+        given = PassthroughParams.canonical(anthropic)
+        variables = PassthroughParams.from_environment(given, environ)
+        anthropic = {**given, **{field: environ[name] for field, name in variables.items()}}
     passthrough = {**passthrough, "anthropic": None if anthropic is False else anthropic}
     return {**section, "passthrough": passthrough}
 
 
-def _warnings(router_settings: RouterSettings, deployments: Sequence[Deployment]) -> Iterator[str]:
+def _unused_variables(
+    environ: Mapping[str, str], deployments: Sequence[Deployment]
+) -> Iterator[str]:
+    """Variables that LiteLLM, or a vendor's library under it, would have used."""
+    for name in sorted(environ):
+        own = name.removeprefix(FILE_VARIABLE)
+        if own != name and own.startswith(("AWS_", "GOOGLE_")) and own not in _READ:
+            yield f"{name}: has no effect here; set it in the environment of the process"
+    is_public = any(
+        isinstance(each.params, AnthropicParams) and each.params.api_base == ANTHROPIC_API
+        for each in deployments
+    )
+    if is_public and environ.get("ANTHROPIC_API_BASE"):
+        instead = "api_base: os.environ/ANTHROPIC_API_BASE"
+        yield f"ANTHROPIC_API_BASE: is set, and has no effect here; write {instead}"
+
+
+def _misled_aliases(
+    router_settings: RouterSettings, deployments: Sequence[Deployment]
+) -> Iterator[str]:
     names = {deployment.model_name for deployment in deployments}
     stars = any("*" in name for name in names)
-    for alias, target in router_settings.model_group_alias.items():
+    aliases = router_settings.model_group_alias
+    for alias, target in aliases.items():
         place = f"router_settings.model_group_alias.{alias}"
         if alias in names:
             yield f"{place}: an entry has this name, and is what callers get"
+        elif target in aliases and target not in names:
+            yield f"{place}: {target} is an alias too, and an alias cannot lead to one"
         elif target not in names and not stars:
-            near = nearest(target, sorted(names))
+            # A suggestion is a comparison with every name there is.
+            near = nearest(target, names) if len(names) <= _MOST_COMPARED else None
             yield f"{place}: no entry is named {target}" + (
                 f"; did you mean {near}?" if near else ""
             )

@@ -5,6 +5,8 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from count_tokens_mw.known_params import unknown_key
+
 __all__ = ["REFERENCE", "ConfigValues"]
 
 REFERENCE: Final = "os.environ/"
@@ -16,13 +18,14 @@ M = TypeVar("M", bound=BaseModel)
 class ConfigValues:
     """Reads single values, and gathers `problems`: each names the place and quotes no value.
 
-    References `os.environ/NAME` are looked up in `environ`.
+    References `os.environ/NAME` are looked up in `environ`; `unset` are the places of those that
+    are not there.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.problems: list[str] = []
-        self._unset: set[str] = set()
+        self.unset: set[str] = set()
 
     def loaded(
         self,
@@ -47,9 +50,9 @@ class ConfigValues:
         if not isinstance(value, str) or not value.startswith(REFERENCE):
             return value
         name = value.removeprefix(REFERENCE)
-        if name not in self.environ and place not in self._unset:
+        if name not in self.environ and place not in self.unset:
             self.problems.append(f"{place}: the environment variable {name} is not set")
-            self._unset.add(place)
+            self.unset.add(place)
         return self.environ.get(name, value)
 
     def resolved_items(self, data: Mapping[str, object], place: str) -> dict[str, object]:
@@ -65,10 +68,13 @@ class ConfigValues:
             for problem in error.errors(include_input=False, include_url=False):
                 key = "".join(f".{part}" for part in problem["loc"])
                 words = problem["msg"].removeprefix("Value error, ")
-                if not self.is_unset(place + key):
+                if problem["type"] == "extra_forbidden":
+                    words = unknown_key(str(problem["loc"][-1]), model.model_fields)
+                if place + key not in self.unset:
                     self.problems.append(f"{place}{key}: {words}")
             return None
 
-    def is_unset(self, place: str) -> bool:
-        """Whether a reference there has been reported: what follows from it need not be."""
-        return place in self._unset
+    def take(self, other: "ConfigValues") -> None:
+        """Make what another one gathered a part of this."""
+        self.problems += other.problems
+        self.unset |= other.unset

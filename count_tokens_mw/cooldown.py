@@ -65,10 +65,9 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float:
     if _NUMBER(value):
         return float(value)
     try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0, (parsedate_to_datetime(value).astimezone(UTC) - now).total_seconds())
+    except (ValueError, OverflowError):
         return 0
-    return max(0, (date.astimezone(UTC) - now).total_seconds())
 
 
 def _key(deployment: Deployment) -> tuple[str, str]:

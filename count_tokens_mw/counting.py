@@ -99,8 +99,10 @@ class Counter:
         Those under way keep to theirs. A client that the new one has no use for is closed when
         nobody uses it any more.
         """
-        self.plan = Plan(config, self._clock)
-        self._forget_unneeded()
+        plan = Plan(config, self._clock)
+        self._providers.keep(plan.identities)
+        self.plan = plan
+        self._close_unneeded()
 
     async def aclose(self) -> None:
         """Close what was opened for counting."""
@@ -131,10 +133,10 @@ class Counter:
             return await attempts.first_count(deployments)
         finally:
             if plan is not self.plan:  # it may have opened again what a reload had closed
-                self._forget_unneeded()
+                self._providers.keep(self.plan.identities)
+                self._close_unneeded()
 
-    def _forget_unneeded(self) -> None:
-        self._providers.keep(self.plan.identities)
+    def _close_unneeded(self) -> None:
         try:
             closing = asyncio.get_running_loop().create_task(self._providers.close_unneeded())
         except RuntimeError:  # no loop: the next count closes them, or `aclose`

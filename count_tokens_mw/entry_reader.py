@@ -1,6 +1,7 @@
 """From one entry of `model_list` to a deployment."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -8,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
 from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment
 from count_tokens_mw.config_values import REFERENCE, ConfigValues
-from count_tokens_mw.known_params import ignored_params, is_ignored, nearest
+from count_tokens_mw.known_params import ignored_params, is_ignored, nearest, unknown_key
 from count_tokens_mw.model_names import ANY_PROVIDER, may_count, provider_of
 from count_tokens_mw.params import AnthropicParams, AzureParams, Params
 from count_tokens_mw.value_types import Duration
@@ -50,7 +51,6 @@ class _Info(BaseModel):
 class _Routing(BaseModel):
     order: int | None = None
     weight: Duration | None = None
-    custom_llm_provider: str | None = None
 
 
 class _Entry(BaseModel):
@@ -66,6 +66,16 @@ class Credential(BaseModel):
     credential_values: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An entry's own parameters, those of its credential, and where each of them is from."""
+
+    own: Mapping[str, object]
+    shared: Mapping[str, object]
+    own_origins: Mapping[str, str]
+    shared_origins: Mapping[str, str]
+
+
 class EntryReader:
     """Reads entries; what is wrong with them is gathered in `values`.
 
@@ -78,8 +88,9 @@ class EntryReader:
         self._values = values
         self._credentials = credentials
         self._resolved_credentials: dict[str, dict[str, object]] = {}
+        self._broken_credentials: set[str] = set()
         self._unknown: dict[str, list[str]] = {}
-        self._ids = {PASSTHROUGH_ID}
+        self._ids = {PASSTHROUGH_ID: "the pass-through"}
 
     def deployments(self, items: Iterable[tuple[str, object]]) -> Iterator[Deployment]:
         """The deployments of entries that each come with their place.
@@ -87,122 +98,117 @@ class EntryReader:
         What is wrong with one is its `problem` too. One that is not meant for this
         LITELLM_ENVIRONMENT is left out.
         """
-        here = self._values.environ.get("LITELLM_ENVIRONMENT")
-        for index, (item_place, data) in enumerate(items):
-            entry = self._values.validated(_Entry, data, item_place)
+        for index, (place, data) in enumerate(items):
+            entry = self._values.validated(_Entry, data, place)
             if entry is None:
                 continue
-            place = f"{item_place} ({entry.model_name})"
+            place_and_name = f"{place} ({entry.model_name})"
             known_problems = len(self._values.problems)
-            given = _only(_Info, entry.model_info or {})
-            info = self._values.loaded(_Info, given, f"{place}: model_info")
-            if info and here and here not in (info.supported_environments or (here,)):
-                continue
-            # An entry without an id of its own is named after its model and its place.
-            id_ = f"{entry.model_name}#{index}" if not info or info.id is None else str(info.id)
-            if id_ in self._ids:
-                self._values.problems.append(
-                    f"{place}: model_info.id: another deployment has it too"
-                )
-            self._ids.add(id_)
-            found = self._deployment(id_, entry, info or _Info(), f"{place}: litellm_params")
+            try:
+                found = self._deployment(index, entry, place_and_name)
+            except RecursionError:
+                self._values.problems.append(f"{place_and_name}: an alias refers to itself")
+                found = None
             problems = self._values.problems[known_problems:]
-            if problems:
-                words = "; ".join(problem.removeprefix(f"{place}: ") for problem in problems)
-                found = found.model_copy(update={"problem": words})
-            yield found
+            if found is not None and problems:
+                words = (problem.removeprefix(f"{place_and_name}: ") for problem in problems)
+                found = found.model_copy(update={"problem": "; ".join(words)})
+            if found is not None:
+                yield found
 
     def warnings(self) -> list[str]:
         """One for each key that nobody knows, with the nearest that somebody knows."""
         return [
-            f"{places[0]}.{key}: nobody knows this key"
-            + (f"; did you mean {meant}?" if (meant := _meant(key)) else "")
+            f"{places[0]}.{key}: {unknown_key(key, _OURS | ignored_params())}"
             + (f" (also in {len(places) - 1} more)" if len(places) > 1 else "")
             for key, places in self._unknown.items()
         ]
 
-    def _deployment(self, id_: str, entry: _Entry, info: _Info, place: str) -> Deployment:
-        routing = self._values.loaded(_Routing, _only(_Routing, entry.litellm_params), place)
-        model = self._values.resolved(entry.litellm_params.get("model"), f"{place}.model")
-        if not isinstance(model, str) or not model:
-            self._values.problems.append(f"{place}.model: a string is required")
-            model = ""
-        routing = routing or _Routing()
-        provider, upstream_model = provider_of(model, routing.custom_llm_provider)
+    def _deployment(self, index: int, entry: _Entry, place: str) -> Deployment | None:
+        # Apart at first: entries of other providers may say what only their proxy understands, or
+        # refer to variables that only it has.
+        values = ConfigValues(self._values.environ)
+        given = _only(_Info, entry.model_info or {})
+        info = values.loaded(_Info, given, f"{place}: model_info") or _Info()
+        params_place = f"{place}: litellm_params"
+        given = _only(_Routing, entry.litellm_params)
+        routing = values.loaded(_Routing, given, params_place) or _Routing()
+        model = _model(entry, f"{params_place}.model", values)
+        named = values.resolved(entry.litellm_params.get("custom_llm_provider"), params_place)
+        provider, upstream_model = provider_of(model, named if isinstance(named, str) else None)
         if info.token_count_model:
-            named, name = provider_of(info.token_count_model.model)
-            upstream_model = name if named == provider else info.token_count_model.model
+            its_provider, name = provider_of(info.token_count_model.model)
+            is_same = its_provider == provider
+            upstream_model = name if is_same else info.token_count_model.model
+        here = self._values.environ.get("LITELLM_ENVIRONMENT")
+        if here and here not in (info.supported_environments or (here,)):
+            return None
         found = Deployment(
-            id=id_,
+            id=self._id(index, entry, info, place),
             model_name=entry.model_name,
             provider=provider,
             upstream_model=upstream_model,
             order=info.order if routing.order is None else routing.order,
             weight=routing.weight,
         )
-        return self._with_params(found, entry, info, place)
+        countable = _may_be_counted(found, info)
+        if not countable and (model or named):
+            return found
+        self._values.take(values)
+        return self._with_params(found, entry, info, params_place) if countable else found
+
+    def _id(self, index: int, entry: _Entry, info: _Info, place: str) -> str:
+        """An entry without an id of its own is named after its model and its place."""
+        id_ = f"{entry.model_name}#{index}" if info.id is None else str(info.id)
+        if id_ in self._ids:
+            self._values.problems.append(f"{place}: model_info.id: {self._ids[id_]} has it too")
+        self._ids[id_] = place
+        return id_
 
     def _with_params(self, found: Deployment, entry: _Entry, info: _Info, place: str) -> Deployment:
-        countable = any(
-            may_count(found.provider, name)
-            for name in (found.upstream_model, provider_of(info.base_model or "")[1])
-            if name
-        )
-        # Entries of other providers may refer to variables that only their proxy has.
-        if not countable and found.provider != ANY_PROVIDER:
-            return found
-        given, origins = self._given(entry.litellm_params, place)
-        if info.base_model is not None:
-            given["base_model"] = info.base_model
+        given = self._given(entry.litellm_params, place)
+        credential = given.own.get("litellm_credential_name")
+        if str(credential) in self._broken_credentials:  # which is told once, at its own place
+            words = f"credential_list ({credential}): a problem of it"
+            return found.model_copy(update={"problem": words})
+        more: dict[str, object] = {} if info.base_model is None else {"base_model": info.base_model}
         if info.token_count_model and info.token_count_model.region and found.provider in _REGION:
-            given[_REGION[found.provider]] = info.token_count_model.region
+            more[_REGION[found.provider]] = info.token_count_model.region
+        given = replace(given, own={**given.own, **more})
         if found.provider != ANY_PROVIDER:
-            return self._at(found, given, origins, place, self._values) or found
-        by_provider = {name: self._at_any(found, name, given, origins) for name in _PARAMS}
+            return self._at(found, given, place, self._values) or found
+        by_provider = {name: self._at_any(found, name, given) for name in _PARAMS}
         return found.model_copy(update={"by_provider": by_provider})
 
     def _at(
-        self,
-        found: Deployment,
-        given: Mapping[str, object],
-        origins: Mapping[str, str],
-        place: str,
-        values: ConfigValues,
+        self, found: Deployment, given: _Given, place: str, values: ConfigValues
     ) -> Deployment | None:
         kind = _PARAMS[found.provider]
-        variables = kind.from_environment(given, values.environ)
+        # By the fields' own names, or an `api_base` that is shared would win over a `base_url`.
+        merged = {**kind.canonical(given.shared), **kind.canonical(given.own)}
+        variables = kind.from_environment(merged, values.environ)
         filled = {field: values.environ[name] for field, name in variables.items()}
-        params = values.validated(kind, {**given, **filled}, place)
+        params = values.validated(kind, {**merged, **filled}, place)
         if params is None:
             return None
+        origins = {**kind.canonical(given.shared_origins), **kind.canonical(given.own_origins)}
         source = _source_of_credential(params, {**origins, **variables})
         return found.model_copy(update={"params": params, "credential_source": source})
 
-    def _at_any(
-        self,
-        found: Deployment,
-        provider: str,
-        given: Mapping[str, object],
-        origins: Mapping[str, str],
-    ) -> Deployment:
+    def _at_any(self, found: Deployment, provider: str, given: _Given) -> Deployment:
         """What an entry for any provider is at one of them: no problem until it is asked for."""
         values = ConfigValues(self._values.environ)
         there = found.model_copy(update={"provider": provider})
-        problem = f"{provider}: this gateway is not configured for it"
-        return self._at(there, given, origins, provider, values) or there.model_copy(
-            update={"problem": ": ".join(values.problems[:1]) or problem}
+        return self._at(there, given, provider, values) or there.model_copy(
+            update={"problem": "; ".join(values.problems)}
         )
 
-    def _given(
-        self, litellm_params: Mapping[str, object], place: str
-    ) -> tuple[dict[str, object], dict[str, str]]:
-        """The entry's own parameters over those of its named credential, and where each is from."""
-        own = _not_empty(litellm_params)
-        self._note_unknown(own, place)
+    def _given(self, litellm_params: Mapping[str, object], place: str) -> _Given:
+        own = self._of_ours(litellm_params, place)
         origins = {key: _origin(value, f"litellm_params.{key}") for key, value in own.items()}
         resolved = self._values.resolved_items(own, place)
         if "litellm_credential_name" not in resolved:
-            return resolved, origins
+            return _Given(resolved, {}, origins, {})
         name = str(resolved["litellm_credential_name"])
         if name not in self._credentials:
             near = nearest(name, self._credentials)
@@ -210,34 +216,53 @@ class EntryReader:
                 f"{place}.litellm_credential_name: no entry of credential_list has this name"
                 + (f"; did you mean {near}?" if near else "")
             )
-            return resolved, origins
+            return _Given(resolved, {}, origins, {})
         shared = self._credential(name)
         words = f"credential_list ({name})"
-        return {**shared, **resolved}, {**dict.fromkeys(shared, words), **origins}
+        return _Given(resolved, shared, origins, dict.fromkeys(shared, words))
 
     def _credential(self, name: str) -> dict[str, object]:
         """A credential's values, resolved when an entry that can be counted first needs them."""
         if name not in self._resolved_credentials:
             place, credential = self._credentials[name]
             place = f"{place}.credential_values"
-            given = _not_empty(credential.credential_values)
-            self._note_unknown(given, place)
+            given = self._of_ours(credential.credential_values, place)
+            known_problems = len(self._values.problems)
             self._resolved_credentials[name] = self._values.resolved_items(given, place)
+            if len(self._values.problems) > known_problems:
+                self._broken_credentials.add(name)
         return self._resolved_credentials[name]
 
-    def _note_unknown(self, given: Mapping[str, object], place: str) -> None:
-        for key in given.keys() - _OURS:
+    def _of_ours(self, given: Mapping[str, object], place: str) -> dict[str, object]:
+        """What concerns a count; a key that is left empty is a key that is not there."""
+        not_empty = {key: value for key, value in given.items() if value is not None}
+        for key in sorted(not_empty.keys() - _OURS):
             if not is_ignored(key):
                 self._unknown.setdefault(key, []).append(place)
+        return {key: not_empty[key] for key in not_empty.keys() & _OURS}
+
+
+def _model(entry: _Entry, place: str, values: ConfigValues) -> str:
+    """The entry's model; empty where there is none, which is a problem."""
+    model = values.resolved(entry.litellm_params.get("model"), place)
+    if place in values.unset:
+        return ""
+    if not isinstance(model, str) or not model:
+        values.problems.append(f"{place}: a string is required")
+        return ""
+    return model
+
+
+def _may_be_counted(found: Deployment, info: _Info) -> bool:
+    base_model = provider_of(info.base_model or "")[1]
+    names = (found.upstream_model, base_model)
+    return found.provider == ANY_PROVIDER or any(
+        may_count(found.provider, name) for name in names if name
+    )
 
 
 def _only(model: type[BaseModel], data: Mapping[str, object]) -> dict[str, object]:
     return {key: data[key] for key in model.model_fields if key in data}
-
-
-def _not_empty(data: Mapping[str, object]) -> dict[str, object]:
-    """A key that is left empty is a key that is not there."""
-    return {key: value for key, value in data.items() if value is not None}
 
 
 def _origin(value: object, place: str) -> str:
@@ -245,12 +270,6 @@ def _origin(value: object, place: str) -> str:
 
 
 def _source_of_credential(params: Params, origins: Mapping[str, str]) -> str:
-    field = params.credential_field
-    names = params.names(field) if field else ()
-    source = next((origins[name] for name in names if name in origins), params.without_credentials)
+    source = origins.get(params.credential_field or "", params.without_credentials)
     assumes_role = isinstance(params, BedrockParams) and params.aws_role_name
     return f"{source}, assuming aws_role_name" if assumes_role else source
-
-
-def _meant(key: str) -> str | None:
-    return nearest(key, sorted(_OURS | ignored_params()))

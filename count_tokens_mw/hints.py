@@ -58,7 +58,7 @@ def hint_for(provider: str, error: CountError) -> str | None:
         case CannotCount():
             return "set model_info.token_count_model to a model that can be counted"
         case DeadlineExceeded():
-            return "is the endpoint right, and reachable from here? raise count_tokens.timeout"
+            return "is the endpoint right, and reachable from here? or is its timeout too short?"
         case UpstreamUnusable():
             return "is the endpoint right, and reachable from here? (proxies are not used)"
     for where, status, words, hint in _HINTS:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-__all__ = ["ignored_params", "is_ignored", "nearest"]
+__all__ = ["ignored_params", "is_ignored", "nearest", "unknown_key"]
 
 # Keys by which LiteLLM infers, routes, limits, logs and bills.
 _IGNORED: Final = frozenset(
@@ -29,7 +29,7 @@ _IGNORED: Final = frozenset(
     litellm_system_prompt litellm_trace_id logger_fn logit_bias logprobs max_agentic_loops
     max_budget max_completion_tokens max_fallbacks max_file_size_mb max_parallel_requests
     max_retries max_tokens merge_reasoning_content_in_choices messages metadata mock_response
-    mock_timeout modalities model_alias_map model_config model_info model_list n no-log
+    mock_timeout modalities model_alias_map model_config model_id model_info model_list n no-log
     num_retries organization otpm output_config output_format output_vector_size
     parallel_tool_calls performanceConfig prediction presence_penalty preset_cache_key project
     prompt_cache_key prompt_cache_retention prompt_environment prompt_id prompt_label
@@ -69,6 +69,12 @@ def ignored_params() -> frozenset[str]:
     return _IGNORED
 
 
-def nearest(key: str, known: Iterable[str]) -> str | None:
-    """The known key that a misspelt one is most like, if any is."""
-    return next(iter(get_close_matches(key, known, n=1)), None)
+def nearest(key: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The known key that a misspelt one is most like, if any is as like as that (1 is the same)."""
+    return next(iter(get_close_matches(key, sorted(known), n=1, cutoff=likeness)), None)
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """What is said of a key that is none of those that are known."""
+    meant = nearest(key, known)
+    return "nobody knows this key" + (f"; did you mean {meant}?" if meant else "")

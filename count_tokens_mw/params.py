@@ -7,17 +7,27 @@ The names are LiteLLM's: https://docs.litellm.ai/docs/providers. Those of the cl
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping
 from functools import cached_property
-from typing import ClassVar, Final, Self, TypeAlias
+from typing import ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from count_tokens_mw.value_types import Credential, ExtraHeaders, MessagesUrl, Seconds
 
-__all__ = ["ANTHROPIC_API", "AnthropicParams", "AzureParams", "Params", "PassthroughParams"]
+__all__ = [
+    "ANTHROPIC_API",
+    "FILE_VARIABLE",
+    "AnthropicParams",
+    "AzureParams",
+    "Params",
+    "PassthroughParams",
+]
 
 ANTHROPIC_API: Final = "https://api.anthropic.com"
+FILE_VARIABLE: Final = "environment_variables."
+"""How the file's own variables are called, to be told from those of the process."""
 
 Raw: TypeAlias = Mapping[str, object]
+V = TypeVar("V")
 
 
 class Params(BaseModel):
@@ -35,11 +45,33 @@ class Params(BaseModel):
 
     @classmethod
     def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
-        """The fields that the environment fills beside those that are given.
+        """The fields that the environment fills beside those that are given, by their own names.
 
         Each with the name of its variable, which is set.
         """
         return {}
+
+    @classmethod
+    def first_set(
+        cls, variables: Mapping[str, tuple[str, ...]], given: Raw, environ: Mapping[str, str]
+    ) -> dict[str, str]:
+        """For each field that is not given, the first of its variables that is set."""
+        found = {
+            field: next((name for name in names if environ.get(name)), None)
+            for field, names in variables.items()
+            if not given.get(field)
+        }
+        return {field: name for field, name in found.items() if name is not None}
+
+    @classmethod
+    def canonical(cls, given: Mapping[str, V]) -> dict[str, V]:
+        """The same with every field under its own name; of several names the first one counts."""
+        renamed = dict(given)
+        for field in cls.model_fields:
+            values = [renamed.pop(name) for name in cls.names(field) if name in renamed]
+            if values:
+                renamed[field] = values[0]
+        return renamed
 
     @classmethod
     def names(cls, field: str) -> tuple[str, ...]:
@@ -66,10 +98,13 @@ class Params(BaseModel):
 
 def _hashable(value: object) -> Hashable:
     if isinstance(value, Mapping):
-        return tuple((key, _hashable(item)) for key, item in sorted(value.items()))
+        return frozenset((key, _hashable(item)) for key, item in value.items())
     if isinstance(value, list):
         return tuple(map(_hashable, value))
-    assert isinstance(value, Hashable)  # noqa: S101 - what else a file can hold
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
     return value
 
 
@@ -88,16 +123,21 @@ class AnthropicParams(Params):
     api_key: Credential | None = None
     auth_token: Credential | None = None
     api_base: MessagesUrl = Field(
-        default=ANTHROPIC_API, validation_alias=AliasChoices("api_base", "base_url")
+        default=ANTHROPIC_API, validation_alias=AliasChoices("base_url", "api_base")
     )
     extra_headers: ExtraHeaders = Field({}, repr=False)
 
     @classmethod
     def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
         own = ("api_key", "auth_token", "forward_client_credentials")
-        if any(given.get(name) is not None for name in own):
-            return {}
-        return {"api_key": "ANTHROPIC_API_KEY"} if environ.get("ANTHROPIC_API_KEY") else {}
+        variables: dict[str, tuple[str, ...]] = {}
+        if not any(given.get(name) is not None for name in own):
+            variables["api_key"] = ("ANTHROPIC_API_KEY",)
+        # Only the file's own: in the process's, ANTHROPIC_BASE_URL may well lead to this gateway.
+        variables["api_base"] = tuple(
+            f"{FILE_VARIABLE}{name}" for name in ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")
+        )
+        return cls.first_set(variables, given, environ)
 
     @property
     def endpoint(self) -> str:
@@ -158,22 +198,18 @@ class AzureParams(AnthropicParams):
     @classmethod
     def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
         # Never ANTHROPIC_API_KEY: it is not for Microsoft's hosts.
-        fields = {"api_base": "AZURE_AI_API_BASE", "api_key": "AZURE_AI_API_KEY"}
-        if given.get("base_url"):
-            del fields["api_base"]
-        if any(given.get(name) for name in cls.names("auth_token")):
-            del fields["api_key"]
-        return {
-            field: name
-            for field, name in fields.items()
-            if environ.get(name) and not given.get(field)
-        }
+        variables = {"api_base": ("AZURE_AI_API_BASE",)}
+        if not given.get("auth_token"):
+            variables["api_key"] = ("AZURE_AI_API_KEY",)
+        return cls.first_set(variables, given, environ)
 
     @property
     def endpoint(self) -> str:
         return self.api_base.removesuffix("/anthropic") + "/anthropic"
 
     def _missing(self) -> str | None:
-        if self._has_credential() and self.api_base != ANTHROPIC_API:
-            return None
-        return "api_base, and api_key or auth_token, are required"
+        if self.api_base == ANTHROPIC_API:
+            return "api_base is missing, and AZURE_AI_API_BASE is not set"
+        if not self._has_credential():
+            return "api_key or auth_token is missing, and AZURE_AI_API_KEY is not set"
+        return None

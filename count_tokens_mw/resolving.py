@@ -38,7 +38,11 @@ async def resolved_deployments(
             found = await found
     if found is None:
         return None
-    deployments: list[object] = list(found)
-    if not all(isinstance(each, Deployment) for each in deployments):
+    deployments = list(found)
+    if not all(_is_deployment(each) for each in deployments):
         raise TypeError("resolve has to return deployments, or None")
-    return found
+    return deployments
+
+
+def _is_deployment(value: object) -> bool:
+    return isinstance(value, Deployment)

@@ -42,7 +42,7 @@ class Router:
         self._aliases = aliases or {}
         # The more of a name is spelt out, the more specific it is.
         by_specificity = sorted(starred, key=lambda name: len(name.replace("*", "")), reverse=True)
-        self._starred = [(_pattern(name), starred[name]) for name in by_specificity]
+        self._starred = [(name.split("*"), starred[name]) for name in by_specificity]
         self._chance = chance or random.Random()  # noqa: S311 - it balances load
 
     def name_of(self, model: str) -> str:
@@ -79,8 +79,8 @@ class Router:
             raise _unknown(model)
         found = []
         for deployment in deployments:
-            match = _pattern(deployment.model_name).fullmatch(model)
-            found.append(_with_stars(deployment, match) if match else deployment)
+            stars = _stars(deployment.model_name.split("*"), model)
+            found.append(_with_stars(deployment, model, stars) if stars else deployment)
         return in_order(found, self._chance)
 
     def _named(self, name: str) -> Sequence[Deployment]:
@@ -88,17 +88,17 @@ class Router:
 
     def _like(self, name: str) -> Sequence[Deployment]:
         """By an alias that leads to a star, by the name, or by the name behind its provider."""
-        name = self._aliases.get(name, name)
-        if len(name) > _LONGEST_NAME:
+        name = without_context_suffix(self._aliases.get(name, name))
+        if len(name) > _LONGEST_NAME or "*" in name:
             return ()
         provider, model = provider_of(name)
         return self._matching(name) or self._matching(f"{provider}/{model}")
 
     def _matching(self, name: str) -> Sequence[Deployment]:
-        for pattern, deployments in self._starred:
-            match = pattern.fullmatch(name)
-            if match:
-                return [_with_stars(deployment, match) for deployment in deployments]
+        for pieces, deployments in self._starred:
+            stars = _stars(pieces, name)
+            if stars:
+                return [_with_stars(deployment, name, stars) for deployment in deployments]
         return ()
 
 
@@ -120,15 +120,31 @@ def _unknown(model: str) -> NotFound:
     return NotFound(f"model: {model[:_LONGEST_NAME]}")
 
 
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile("(.*)".join(map(re.escape, name.split("*"))), re.DOTALL)
+def _stars(pieces: Sequence[str], name: str) -> list[str]:
+    """What the stars between the pieces of a pattern stand for in a name; empty if it is no match.
+
+    An earlier star takes as much as it can. In linear time, unlike a regular expression: the names
+    are anybody's.
+    """
+    first, *middle, last = pieces if len(pieces) > 1 else (*pieces, "")
+    end = len(name) - len(last)
+    if len(pieces) == 1 or end < len(first) or not name.startswith(first) or name[end:] != last:
+        return []
+    stars: list[str] = []
+    for piece in reversed(middle):
+        at = name.rfind(piece, len(first), end)
+        if at < 0:
+            return []
+        stars.append(name[at + len(piece) : end])
+        end = at
+    return [name[len(first) : end], *reversed(stars)]
 
 
-def _with_stars(deployment: Deployment, match: re.Match[str]) -> Deployment:
+def _with_stars(deployment: Deployment, name: str, stars: Sequence[str]) -> Deployment:
     model = deployment.upstream_model
-    if 0 < model.count("*") < len(match.groups()):
-        model = match.string  # as in LiteLLM: nothing says which of the stars is meant
-    left = iter(match.groups())
+    if 0 < model.count("*") < len(stars):
+        model = name  # as in LiteLLM: nothing says which of the stars is meant
+    left = iter(stars)
     model = re.sub(r"\*", lambda _: next(left, "*"), model)
     there, provider = deployment, deployment.provider
     if provider == ANY_PROVIDER:

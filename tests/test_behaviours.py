@@ -867,12 +867,10 @@ async def test_a_deadline_that_passed_is_not_spent_on_another_deployment(
     upstream: FakeUpstream,
 ) -> None:
     hook = Recorder()
-    config = two_deployments()
-    config["model_list"][0]["litellm_params"]["timeout"] = 1
     count_tokens = count_tokens_with(
         upstream,
-        config,
-        settings={"timeout": 0.05},
+        two_deployments(),
+        settings={"timeout": 1e-6},
         http_client=httpx.AsyncClient(transport=StalledTransport()),
         hooks=[hook],
     )

@@ -47,10 +47,10 @@ SECOND = "model_list[1] (claude-bedrock): litellm_params"
 PROBLEMS = [
     "nowhere.yaml: cannot be read: No such file or directory",
     "more.yaml: a mapping with model_list is required",
-    "count_tokens.tiemout: Extra inputs are not permitted",
+    "count_tokens.tiemout: nobody knows this key; did you mean timeout?",
     f"{FIRST}.api_key: the environment variable NOT_SET is not set",
     f"{FIRST}.timeout: Input should be greater than 0",
-    f"{SECOND}.aws_region_name: Field required",
+    f"{SECOND}: aws_region_name is missing, and AWS_REGION is not set",
     "model_list[4].model_name: Field required",
 ]
 WARNINGS = [
@@ -113,7 +113,7 @@ def test_the_table_has_the_same_rows_problems_and_warnings(
         "litellm_params.api_key",
         "weight 2",
         "order 1",
-        "ready",
+        "configured",
         "cannot be counted: answers 501",
         "leads to claude-sonnet",
     ):
@@ -209,7 +209,7 @@ def test_an_entry_for_any_provider_says_which_it_is_configured_for(
     status, said = said_by(capsys, str(path))
     (row,) = said["deployments"]
     assert (status, row["state"]) == (0, "pattern")
-    assert row["words"] == "any model; configured for anthropic, gemini"
+    assert row["words"] == "any model of anthropic, gemini"
     _, said = said_by(capsys, str(path), "--model", "claude-opus-4-8")
     (row,) = said["deployments"]
     assert (row["provider"], row["state"]) == ("anthropic", "configured")
@@ -272,16 +272,23 @@ def test_it_runs_as_a_program_and_draws_green_rows_on_a_terminal(
     assert len(green) == 5
 
 
-def probed_at(
-    upstream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, dict[str, Any]]:
-    params = {"model": "anthropic/claude-x", "api_key": SECRET, "api_base": upstream}
-    data = {"model_list": [{"model_name": "m", "litellm_params": params}]}
-    data["router_settings"] = {"num_retries": 0}  # type: ignore[assignment]
+def configured_at(upstream: str, tmp_path: Path, key: str = SECRET, **more: Any) -> Path:
+    params = {"model": "anthropic/claude-x", "api_key": key, "api_base": upstream, **more}
+    data = {
+        "model_list": [{"model_name": "m", "litellm_params": params}],
+        "router_settings": {"num_retries": 0},
+    }
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(data))
-    status, said = said_by(capsys, str(path), "--probe")
-    (row,) = said["deployments"]
+    return path
+
+
+def probed_at(
+    upstream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], **more: Any
+) -> tuple[int, dict[str, Any]]:
+    path = configured_at(upstream, tmp_path, **more)
+    status = main(["check", "--json", "--probe", str(path)])
+    (row,) = json.loads(capsys.readouterr().out)["deployments"]
     return status, row
 
 
@@ -296,9 +303,72 @@ def test_a_probe_that_fails_shows_the_upstreams_words_without_the_key_and_a_hint
 
     with serving(refusing) as url:
         status, row = probed_at(url, tmp_path, capsys)
+        _, other = probed_at(url, tmp_path, capsys, extra_headers={"x-key": f"Bearer {SECRET}"})
+        _, dummy = probed_at(url, tmp_path, capsys, key="k")
     assert (status, row["state"]) == (1, "failed")
     assert row["words"] == "401 authentication_error: invalid x-api-key: …"
     assert row["hint"] == "the credential is refused: check where it comes from"
+    assert other["words"] == row["words"]
+    assert dummy["words"].startswith("401 authentication_error: invalid x-api-key: ")
+
+
+def test_control_characters_and_markup_of_an_upstream_are_shown_as_what_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def painting(scope: Any, receive: Any, send: Any) -> None:
+        body = json.dumps({"message": "\x1b[31m[bold]red[/bold]\x07 …"}).encode()
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    with serving(painting) as url:
+        path = configured_at(url, tmp_path)
+        assert main(["check", str(path), "--probe"]) == 1
+    said = capsys.readouterr().out
+    assert "?[31m[bold]red[/bold]?" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_knows_few_letters_gets_the_others_as_question_marks(
+    broken: Path, encoding: str
+) -> None:
+    command = [sys.executable, "-m", "count_tokens_mw", "check", str(broken)]
+    environ = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, check=False, env=environ, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"claude-sonnet" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["modle_list: []", "general_settings: {}", "model_list: []"])
+def test_a_file_without_anything_to_count_is_not_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert said_by(capsys, str(path))[0] == 1
+    assert main(["check", str(path)]) == 1
+    assert "There is nothing in it that could be counted." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"model": "*"}, "it is for any model, and no provider has credentials"),
+        (
+            {"model": "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/a"},
+            "bedrock: this ARN does not say which model it stands for; set model_info.base_model.",
+        ),
+    ],
+)
+def test_an_entry_that_can_never_count_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], params: dict[str, str], words: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    entry = {"model_name": "m*" if "*" in params["model"] else "m", "litellm_params": params}
+    path.write_text(yaml.safe_dump({"model_list": [entry]}))
+    status, said = said_by(capsys, str(path))
+    (row,) = said["deployments"]
+    assert (status, row["state"], row["words"]) == (1, "problem", words)
 
 
 def test_an_upstream_that_cannot_be_reached_is_a_failed_probe(
@@ -333,6 +403,7 @@ def test_what_has_no_model_of_its_own_is_not_probed(
     assert status == 0
     states = [row["state"] for row in said["deployments"]]
     assert states == ["pattern", "cannot_count", "alias"]
+    assert said["deployments"][0]["words"].endswith("to probe it, name one by --model")
     assert upstream.requests == []
 
 
@@ -344,7 +415,7 @@ def test_without_rich_it_says_what_to_install_and_json_works(
 ) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert main(["check", str(broken)]) == 2
-    assert "pip install 'count-tokens-mw[cli]'" in capsys.readouterr().err
+    assert "the extra 'cli' installs" in capsys.readouterr().err
     status, _ = said_by(capsys, str(broken))
     assert status == 1
 

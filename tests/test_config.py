@@ -200,7 +200,7 @@ ENTRY = "model_list[0] (claude): litellm_params"
         (entry(litellm_credential_name="team"), f"{ENTRY}.litellm_credential_name: no entry of"),
         (
             {**entry(), "model_info": {"id": "passthrough/anthropic"}},
-            "model_list[0] (claude): model_info.id: another deployment has it too",
+            "model_list[0] (claude): model_info.id: the pass-through has it too",
         ),
         (entry(api_base="https://h.example/?a=b"), f"{ENTRY}.api_base: the URL may have a host"),
         (entry(api_base=f"https://u:{SECRET}@h/"), f"{ENTRY}.api_base: the URL may have a host"),
@@ -222,7 +222,7 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
-        ({"tiemout": 5}, "count_tokens.tiemout: Extra inputs are not permitted"),
+        ({"tiemout": 5}, "count_tokens.tiemout: nobody knows this key; did you mean timeout?"),
         ({"timeout": "os.environ/NOPE"}, "count_tokens.timeout: the environment variable NOPE"),
         ({"timeout": -1}, "count_tokens.timeout: Input should be greater than 0"),
         ({"max_body_bytes": 0}, "count_tokens.max_body_bytes: Input should be greater than 0"),
@@ -233,11 +233,11 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
         ({"passthrough": "on"}, "count_tokens.passthrough: Input should be a valid dictionary"),
         (
             {"passthrough": {"openai": {}}},
-            "count_tokens.passthrough.openai: Extra inputs are not permitted",
+            "count_tokens.passthrough.openai: nobody knows this key",
         ),
         (
             {"passthrough": {"anthropic": {"api_bse": "https://h"}}},
-            "count_tokens.passthrough.anthropic.api_bse: Extra inputs are not permitted",
+            "count_tokens.passthrough.anthropic.api_bse: nobody knows this key",
         ),
         (
             {"passthrough": {"anthropic": {"api_key": SECRET, "forward_client_credentials": True}}},
@@ -291,11 +291,11 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
         CountTokens.from_yaml(path, environ=KEY)
     assert str(raised.value).splitlines() == [
         f"{path}: count_tokens.timeout: the environment variable T is not set",
-        f"{path}: count_tokens.retries: Extra inputs are not permitted",
+        f"{path}: count_tokens.retries: nobody knows this key",
         f"{path}: model_list[0] (a): litellm_params.api_key: the environment variable A is not set",
         f"{path}: model_list[0] (a): litellm_params.timeout: Input should be greater than 0",
         f"{path}: model_list[1] (b): litellm_params.timeout: {NO_NUMBER}",
-        f"{path}: model_list[3] (c): model_info.id: another deployment has it too",
+        f"{path}: model_list[3] (c): model_info.id: model_list[2] (b) has it too",
     ]
 
 

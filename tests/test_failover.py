@@ -1,5 +1,6 @@
 """Several deployments of one model: who is asked, in what order, and what the caller gets."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
 
@@ -18,6 +19,8 @@ from count_tokens_mw import (
 )
 from count_tokens_mw.counting import Counter
 from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.params import Params
+from count_tokens_mw.providers import Provider, Providers
 from count_tokens_mw.trace import Trace
 from tests.fakes import HELLO
 
@@ -297,6 +300,34 @@ async def test_an_attempt_may_have_a_timeout_of_its_own(whose: str) -> None:
     took = await durations(fleet, "first")
     assert took["first"][0] == 504
     assert 0.05 <= took["first"][1] < 5, "half of the twenty seconds would be more"
+
+
+@pytest.mark.parametrize("whose", ["router_settings", "litellm_params"])
+async def test_a_timeout_that_is_made_for_generation_leaves_time_for_others_too(whose: str) -> None:
+    more: dict[str, Any] = {"router_settings": {"timeout": 600}} if whose.startswith("r") else {}
+    more["count_tokens"] = {"timeout": 0.4}
+    fleet = Fleet(
+        "first", "second", own={} if "router_settings" in more else {"timeout": 600}, **more
+    )
+    took = await durations(fleet, "first")
+    assert [status for status, _ in took.values()] == [504, 200]
+
+
+async def test_opening_a_provider_is_within_the_deadline() -> None:
+    opening = threading.Event()
+
+    class Slow(Providers):
+        def _opened(self, params: Params) -> Provider:
+            opening.wait(5)
+            return super()._opened(params)
+
+    fleet = Fleet("first", count_tokens={"timeout": 0.05})
+    fleet.counter._providers = Slow(fleet.client)
+    try:
+        assert await fleet.status() == 504
+    finally:
+        opening.set()
+    assert fleet.attempts == [("first", 504)]
 
 
 # Cooldown

@@ -38,7 +38,7 @@ def said(status: int, message: str = "no") -> UpstreamError:
         ("anthropic", said(429), "rate limit"),
         ("bedrock", CannotCount("no"), "token_count_model"),
         ("bedrock", CredentialsUnavailable("no"), "where the credential comes from"),
-        ("vertex_ai", DeadlineExceeded("no"), "count_tokens.timeout"),
+        ("vertex_ai", DeadlineExceeded("no"), "timeout too short"),
         ("gemini", UpstreamUnreachable("no"), "reachable from here"),
         ("gemini", UpstreamUnusable("no"), "reachable from here"),
     ],

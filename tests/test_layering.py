@@ -13,14 +13,13 @@ PACKAGE = Path(count_tokens_mw.__file__).parent
 FLOORS = [
     [
         "config_files",
-        "config_values",
         "errors",
         "json_object",
         "known_params",
         "model_names",
         "value_types",
     ],
-    ["types", "params"],
+    ["config_values", "params", "types"],
     ["boundary", "messages", "cloud_params", "config_models"],
     ["auth", "hooks", "cooldown", "entry_reader", "routing"],
     ["config_reader", "resolving"],

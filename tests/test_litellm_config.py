@@ -100,6 +100,52 @@ def test_a_credential_that_is_not_there_is_a_problem_with_the_nearest_name(
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "shared", "own", "field", "value"),
+    [
+        ("anthropic/c", {"api_base": "http://a"}, {"base_url": "http://b"}, "api_base", "http://b"),
+        ("anthropic/c", {"base_url": "http://a"}, {"api_base": "http://b"}, "api_base", "http://b"),
+        (
+            "bedrock/anthropic.c",
+            {"api_base": "http://a", "aws_region_name": "us-east-1"},
+            {"aws_bedrock_runtime_endpoint": "http://b"},
+            "endpoint",
+            "http://b",
+        ),
+        (
+            "vertex_ai/claude",
+            {"vertex_location": "eu"},
+            {"vertex_ai_location": "us"},
+            "location",
+            "us",
+        ),
+        (
+            "anthropic/c",
+            {},
+            {"api_base": "http://a", "base_url": "http://b"},
+            "api_base",
+            "http://b",
+        ),
+    ],
+)
+def test_an_entrys_own_value_wins_by_whatever_name_it_is_called(
+    model: str, shared: dict[str, str], own: dict[str, str], field: str, value: str
+) -> None:
+    credential = {"credential_name": "c", "credential_values": {"api_key": "k", **shared}}
+    named = entry("m", model, litellm_credential_name="c", **own)
+    assert getattr(only(config_of(named, credential_list=[credential])).params, field) == value
+
+
+def test_all_entries_of_a_credential_that_is_broken_have_a_problem() -> None:
+    """Else a check would send what the file says in place of the key."""
+    named = [entry(litellm_credential_name="gpt"), entry(litellm_credential_name="gpt")]
+    documents = [Document("", {"model_list": named, "credential_list": CREDENTIALS})]
+    first, second = read(documents, {}).deployments
+    assert first.problem is not None
+    assert second.problem == "credential_list (gpt): a problem of it"
+    assert (first.params, second.params) == (None, None)
+
+
 def test_a_key_that_a_credential_leaves_empty_is_not_there() -> None:
     credential = {"credential_name": "a", "credential_values": {"api_key": "k", "api_base": None}}
     named = entry(litellm_credential_name="a", timeout=None)
@@ -172,6 +218,7 @@ def test_router_settings_that_cannot_be_used_are_a_problem(settings: Any, proble
         ({"claude": "other"}, "claude: an entry has this name, and is what callers get"),
         ({"a": "claud"}, "a: no entry is named claud; did you mean claude?"),
         ({"a": "nobody at all"}, "a: no entry is named nobody at all"),
+        ({"a": "b", "b": "claude"}, "a: b is an alias too, and an alias cannot lead to one"),
     ],
 )
 def test_an_alias_that_leads_nowhere_is_a_warning(alias: dict[str, str], warning: str) -> None:
@@ -194,6 +241,66 @@ def test_the_files_own_variables_come_before_the_environments() -> None:
     assert params.api_key is not None
     assert params.api_key.get_secret_value() == SECRET
     assert (params.api_base, params.timeout) == ("https://h.example", 7)
+
+
+def test_the_files_own_aws_keys_are_used_and_not_those_of_the_process() -> None:
+    bedrock = entry("m", "bedrock/anthropic.claude-x")
+    variables = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
+    found = only(config_of(bedrock, environment_variables=variables))
+    assert isinstance(found.params, BedrockParams)
+    assert found.params.aws_access_key_id is not None
+    assert found.params.aws_access_key_id.get_secret_value() == "a"
+    assert found.credential_source == "AWS_ACCESS_KEY_ID"
+
+
+@pytest.mark.parametrize("name", ["VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"])
+def test_the_files_own_google_credentials_are_used(name: str) -> None:
+    config = config_of(
+        entry("m", "vertex_ai/claude-x", vertex_location="eu"),
+        environment_variables={name: '{"project_id": "p"}'},
+    )
+    params = only(config).params
+    assert isinstance(params, VertexParams)
+    assert params.vertex_credentials == {"project_id": "p"}
+    assert config.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"])
+def test_a_server_that_the_files_own_variables_name_is_the_one_that_is_asked(name: str) -> None:
+    variables = {name: "https://private.example", "ANTHROPIC_API_KEY": "k"}
+    config = config_of(entry(), environment_variables=variables)
+    params = only(config).params
+    assert isinstance(params, AnthropicParams)
+    assert params.api_base == "https://private.example"
+    passthrough = config.settings.passthrough.anthropic
+    assert passthrough is not None
+    assert passthrough.api_base == "https://private.example"
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [("gemini/g", "GEMINI_API_BASE"), ("vertex_ai/gemini", "VERTEXAI_API_BASE")]
+)
+def test_a_server_of_googles_that_litellms_variables_name_is_asked(model: str, name: str) -> None:
+    environ = {name: "https://private.example", "VERTEXAI_LOCATION": "eu", "GEMINI_API_KEY": "k"}
+    params = only(config_of(entry("m", model), environ=environ)).params
+    assert params is not None
+    assert params.endpoint == "https://private.example"
+
+
+def test_a_variable_that_litellm_would_have_used_and_we_do_not_is_a_warning() -> None:
+    environ = {"ANTHROPIC_API_BASE": "https://private.example"}
+    variables = {"AWS_PROFILE": "dev", "GOOGLE_CLOUD_PROJECT": "p", "AWS_REGION": "r", "OTHER": 1}
+    config = config_of(entry(api_key="k"), environ=environ, environment_variables=variables)
+    no_effect = "has no effect here"
+    instead = "set it in the environment of the process"
+    rather = "write api_base: os.environ/ANTHROPIC_API_BASE"
+    assert config.warnings == (
+        f"environment_variables.AWS_PROFILE: {no_effect}; {instead}",
+        f"environment_variables.GOOGLE_CLOUD_PROJECT: {no_effect}; {instead}",
+        f"ANTHROPIC_API_BASE: is set, and {no_effect}; {rather}",
+    )
+    own = entry(api_key="k", api_base="https://own.example")
+    assert config_of(own, environ=environ).warnings == ()
 
 
 def test_a_variable_that_refers_to_none_is_none() -> None:
@@ -293,6 +400,91 @@ def test_a_path_that_is_none_is_a_problem_like_any_other(tmp_path: Path) -> None
         "cannot be read as YAML",
         "cannot be read: Is a directory",
     ]
+
+
+@pytest.mark.parametrize("tag", ['!!int ""', '!!float ""', "!!bool maybe", "!!int 1e999"])
+def test_a_value_that_is_not_what_its_tag_says_is_no_yaml(tmp_path: Path, tag: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"model_list: []\nx: {tag}")
+    with pytest.raises(ConfigError, match="cannot be read as YAML"):
+        Config.from_yaml(path, {})
+
+
+def test_a_name_that_no_file_can_have_is_a_problem(tmp_path: Path) -> None:
+    path = write(tmp_path, config={"include": ["x" * 300]})
+    with pytest.raises(ConfigError, match="cannot be read: File name too long"):
+        Config.from_yaml(path, {})
+
+
+def test_an_entry_that_refers_to_itself_does_not_hide_the_problems_of_others() -> None:
+    ring: dict[str, Any] = entry("ring", api_key="k")
+    ring["litellm_params"]["extra_headers"] = ring["litellm_params"]
+    assert problems_of({"model_list": [ring, entry("next", api_key="k", timeout=0)]}) == (
+        "model_list[0] (ring): an alias refers to itself",
+        "model_list[1] (next): litellm_params.timeout: Input should be greater than 0",
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"model_info": {"base_model": "os.environ/NOT_SET"}},
+        {"model_info": {"supported_environments": "production"}},
+        {"order": "first"},
+        {"weight": -1},
+        {"order": "os.environ/NOT_SET"},
+    ],
+)
+def test_an_entry_that_cannot_be_counted_stops_no_file(given: dict[str, Any]) -> None:
+    assert only(config_of(entry("gpt", "openai/gpt-4o", **given))).params is None
+    named = entry("gpt", "os.environ/NOT_SET", custom_llm_provider="openai", **given)
+    assert only(config_of(named)).params is None
+
+
+def test_what_litellm_alone_uses_is_not_read() -> None:
+    ring: list[Any] = []
+    ring.append(ring)
+    mine = entry(api_key="k", langfuse_secret="os.environ/NOT_SET", extra_body=ring)
+    assert only(config_of(mine)).params is not None
+
+
+@pytest.mark.parametrize(
+    ("section", "warning"),
+    [
+        ({"modle_list": []}, "modle_list: nobody knows this section; did you mean model_list?"),
+        (
+            {"count_token": {}},
+            "count_token: nobody knows this section; did you mean count_tokens?",
+        ),
+        (
+            {"router_settings": {"timout": 5}},
+            "router_settings.timout: nobody knows this key; did you mean timeout?",
+        ),
+        (
+            {"router_settings": {"num_retrie": 1}},
+            "router_settings.num_retrie: nobody knows this key; did you mean num_retries?",
+        ),
+    ],
+)
+def test_a_section_that_is_called_almost_like_ours_is_a_warning(
+    section: dict[str, Any], warning: str
+) -> None:
+    assert config_of(**section).warnings == (warning,)
+
+
+LITELLMS_OWN = {
+    "sections": "general_settings litellm_settings callback_settings files_settings guardrails",
+    "others": "mcp_servers mcp_aliases vector_store_registry search_tools prompts policies",
+    "settings": "allowed_fails cooldown_time routing_strategy routing_strategy_args retry_after",
+    "further": "stream_timeout max_retries default_fallbacks enable_pre_call_checks fallbacks",
+    "more": "model_group_retry_policy allowed_fails_policy max_fallbacks redis_host debug_level",
+}
+
+
+def test_litellms_own_sections_and_settings_make_no_noise() -> None:
+    words = " ".join(LITELLMS_OWN.values()).split()
+    settings: dict[str, Any] = {name: {} for name in words}
+    assert config_of(router_settings=settings, **settings).warnings == ()
 
 
 def test_a_mapping_has_no_folder_to_include_from() -> None:

@@ -32,6 +32,7 @@ def problem_of(model: str, environ: dict[str, str] | None = None, **params: Any)
 # Bedrock
 
 CLAUDE = "bedrock/anthropic.claude-sonnet-4-6"
+PROFILE_ARN = "arn:aws:bedrock:eu-north-1:123456789012:application-inference-profile/a"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ CLAUDE = "bedrock/anthropic.claude-sonnet-4-6"
         (CLAUDE, {"aws_region_name": "eu-west-1"}, {"AWS_REGION": "us-east-1"}, "eu-west-1"),
         ("bedrock/us-east-2/anthropic.claude", {}, {"AWS_REGION": "us-east-1"}, "us-east-2"),
         ("bedrock/us-gov-west-1/anthropic.claude", {}, {}, "us-gov-west-1"),
+        (f"bedrock/{PROFILE_ARN}", {}, {"AWS_REGION": "us-east-1"}, "eu-north-1"),
+        (f"bedrock/{PROFILE_ARN}", {"aws_region_name": "us-west-2"}, {}, "us-west-2"),
         (CLAUDE, {}, {"AWS_REGION_NAME": "a-b-1", "AWS_REGION": "us-east-1"}, "a-b-1"),
         (CLAUDE, {}, {"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-east-1"}, "us-east-1"),
     ],
@@ -53,7 +56,7 @@ def test_bedrocks_region_is_named_by_the_operator(
 
 
 def test_without_any_region_the_configuration_is_refused() -> None:
-    assert problem_of(CLAUDE) == ".aws_region_name: Field required"
+    assert problem_of(CLAUDE) == ": aws_region_name is missing, and AWS_REGION is not set"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,10 @@ def test_geminis_key_of_its_entry_wins() -> None:
 
 
 def test_without_any_key_for_gemini_the_configuration_is_refused() -> None:
-    assert problem_of("gemini/gemini-x", {"ANTHROPIC_API_KEY": "a"}) == ".api_key: Field required"
+    assert (
+        problem_of("gemini/gemini-x", {"ANTHROPIC_API_KEY": "a"})
+        == ": api_key is missing, and GEMINI_API_KEY is not set"
+    )
 
 
 # Azure AI Foundry
@@ -190,10 +196,17 @@ def test_foundry_is_a_host_and_a_credential_of_its_own(credential: dict[str, Any
     assert params.api_base == FOUNDRY
 
 
-@pytest.mark.parametrize("given", [{}, {"api_base": FOUNDRY}, {"api_key": SECRET}])
-def test_anthropics_key_and_host_are_not_foundrys(given: dict[str, str]) -> None:
+NO_BASE = ": api_base is missing, and AZURE_AI_API_BASE is not set"
+NO_KEY = ": api_key or auth_token is missing, and AZURE_AI_API_KEY is not set"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [({}, NO_BASE), ({"api_base": FOUNDRY}, NO_KEY), ({"api_key": SECRET}, NO_BASE)],
+)
+def test_anthropics_key_and_host_are_not_foundrys(given: dict[str, str], problem: str) -> None:
     said = problem_of("azure_ai/claude-sonnet-4-5", {"ANTHROPIC_API_KEY": "a"}, **given)
-    assert said == ": api_base, and api_key or auth_token, are required"
+    assert said == problem
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,40 @@ async def test_one_in_use_is_not_closed_for_others_sake() -> None:
     await providers.aclose()
 
 
+class Closed:
+    """A provider that counts how often it was closed."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    async def aclose(self) -> None:
+        self.times += 1
+
+
+async def test_one_that_leaves_as_it_is_let_go_is_closed_once() -> None:
+    providers = Providers(most_open=1)
+    a, b = deployments("a", "b")
+    watched = Closed()
+    async with providers.use(b), providers.use(a):
+        assert a.params is not None
+        providers._open[a.params.identity].provider = watched  # type: ignore[assignment]
+    await providers.aclose()
+    assert watched.times == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"a": {1: "x", "b": "y"}}, {"a": {"x", "y"}}, {"a": [{"b": [1]}]}, {"a": bytearray(b"x")}],
+)
+async def test_parameters_of_any_shape_have_an_identity(odd: dict[Any, Any]) -> None:
+    def params() -> Any:
+        given = {"model": "vertex_ai/claude", "vertex_location": "eu", "vertex_credentials": odd}
+        entry = {"model_name": "m", "litellm_params": given}
+        return Config.from_mapping({"model_list": [entry]}, {}).deployments[0].params
+
+    assert params().identity == params().identity
+
+
 async def test_what_fails_in_closing_fails_no_count(caplog: pytest.LogCaptureFixture) -> None:
     class Stuck:
         async def aclose(self) -> None:

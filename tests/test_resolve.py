@@ -108,6 +108,12 @@ async def test_stars_order_and_take_over_are_as_in_a_file(upstream: FakeUpstream
     ]
 
 
+async def test_any_iterable_of_deployments_will_do(upstream: FakeUpstream) -> None:
+    found: Any = iter(rows("anthropic/claude-of-the-row"))
+    await counted_by(upstream, lambda model, caller: found)
+    assert upstream.body["model"] == "claude-of-the-row"
+
+
 @pytest.mark.parametrize("found", [[], ()])
 async def test_no_deployments_are_an_unknown_model(
     upstream: FakeUpstream, found: Sequence[Deployment]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Collection, Hashable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
@@ -30,10 +31,14 @@ _MOST_OPEN: Final = 1000
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """An open provider, and how many use it. One that is `left` closes after its last use."""
+    """An open provider, and how many use it. One that is `left` closes after its last use.
+
+    `used` orders them by when they were last used.
+    """
 
     provider: Provider
     users: int = 0
+    used: int = 0
     left: bool = False
 
 
@@ -53,6 +58,7 @@ class Providers:
         self._open: dict[Hashable, _Open] = {}
         self._done_with: list[Provider] = []
         self._opening = threading.Lock()
+        self._uses = count()
 
     @asynccontextmanager
     async def use(self, deployment: Deployment) -> AsyncIterator[Provider]:
@@ -65,19 +71,18 @@ class Providers:
         params = deployment.params
         if params is None:
             raise _unusable(deployment)
-        if params.identity not in self._open:
+        while (opened := self._open.get(params.identity)) is None:
             # In a thread: a vendor's library is a third of a second to import.
             await asyncio.to_thread(self._open_once, params)
-        opened = self._open.pop(params.identity, None) or _Open(self._opened(params))
-        self._open[params.identity] = opened  # now the one that was used last
         opened.users += 1
+        opened.used = next(self._uses)
         try:
             yield opened.provider
         finally:
             opened.users -= 1
-            self._leave_surplus()
             if opened.left and not opened.users:
                 self._done_with.append(opened.provider)
+            self._leave_surplus()
             await self.close_unneeded()
 
     def keep(self, needed: Collection[Hashable]) -> None:
@@ -106,8 +111,9 @@ class Providers:
     def _leave_surplus(self) -> None:
         surplus = len(self._open) - self._most_open
         if surplus > 0:
-            idle = [identity for identity, each in list(self._open.items()) if not each.users]
-            self._leave(idle[:surplus])
+            idle = [item for item in list(self._open.items()) if not item[1].users]
+            idle.sort(key=lambda item: item[1].used)
+            self._leave([identity for identity, _ in idle[:surplus]])
 
     def _leave(self, identities: list[Hashable]) -> None:
         for identity in identities:
@@ -161,7 +167,9 @@ class Providers:
 def _unusable(deployment: Deployment) -> CannotCount | CredentialsUnavailable:
     if deployment.problem:  # which is for the operator to read
         return CredentialsUnavailable(f"This gateway is not configured for {deployment.provider}.")
+    star = "*" in deployment.model_name
+    model = deployment.upstream_model if star else deployment.model_name
     return CannotCount(
-        f"{deployment.model_name}: this gateway knows no token counting API for such "
-        f"a model of the provider {deployment.provider}, so it cannot be counted."
+        f"{model[:256]} cannot be counted: this gateway knows no token counting API for it at the "
+        f"provider {deployment.provider}."
     )
