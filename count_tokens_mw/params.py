@@ -5,8 +5,8 @@ The names are LiteLLM's: https://docs.litellm.ai/docs/providers. Those of the cl
 """
 
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping
-from functools import cached_property
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache, cached_property
 from typing import ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
@@ -67,8 +67,8 @@ class Params(BaseModel):
     def canonical(cls, given: Mapping[str, V]) -> dict[str, V]:
         """The same with every field under its own name; of several names the first one counts."""
         renamed = dict(given)
-        for field in cls.model_fields:
-            values = [renamed.pop(name) for name in cls.names(field) if name in renamed]
+        for field, names in _of_several_names(cls):
+            values = [renamed.pop(name) for name in names if name in renamed]
             if values:
                 renamed[field] = values[0]
         return renamed
@@ -94,6 +94,12 @@ class Params(BaseModel):
         """Equal for equal parameters, which lead to one place under one account."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return (type(self), *map(_hashable, values))
+
+
+@cache
+def _of_several_names(params: type[Params]) -> Sequence[tuple[str, tuple[str, ...]]]:
+    named = ((field, params.names(field)) for field in params.model_fields)
+    return [(field, names) for field, names in named if len(names) > 1]
 
 
 def _hashable(value: object) -> Hashable:
