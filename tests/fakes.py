@@ -27,6 +27,28 @@ CONFIG: dict[str, Any] = {
     ]
 }
 
+# The user's own description of the gateway, word for word.
+USERS_CONFIG = """\
+model_list:
+  - model_name: claude-3-5-sonnet
+    litellm_params:
+      model: anthropic/claude-3-5-sonnet-20241022
+      api_key: os.environ/ANTHROPIC_API_KEY
+
+  - model_name: claude-vertex
+    litellm_params:
+      model: vertex_ai/claude-3-5-sonnet-v2@20241022
+      vertex_project: my-project
+      vertex_location: us-east5
+      vertex_count_tokens_location: us-east5 # Optional: Override location for token counting \
+(count_tokens not available on global location)
+
+  - model_name: claude-bedrock
+    litellm_params:
+      model: bedrock/anthropic.claude-3-5-sonnet-20241022-v2:0
+      aws_region_name: us-west-2
+"""
+
 Handler: TypeAlias = Callable[[httpx.Request], httpx.Response]
 
 

@@ -8,6 +8,7 @@ import yaml
 
 from count_tokens_mw import Config, Deployment, NotFound
 from count_tokens_mw.plan import Plan
+from tests.fakes import USERS_CONFIG
 
 
 @dataclass(frozen=True)
@@ -25,25 +26,7 @@ GEMINI = "generativelanguage.googleapis.com"
 
 SHAPES = {
     "the users own": Shape(
-        """
-        model_list:
-          - model_name: claude-3-5-sonnet
-            litellm_params:
-              model: anthropic/claude-3-5-sonnet-20241022
-              api_key: os.environ/ANTHROPIC_API_KEY
-
-          - model_name: claude-vertex
-            litellm_params:
-              model: vertex_ai/claude-3-5-sonnet-v2@20241022
-              vertex_project: my-project
-              vertex_location: us-east5
-              vertex_count_tokens_location: us-east5 # Optional
-
-          - model_name: claude-bedrock
-            litellm_params:
-              model: bedrock/anthropic.claude-3-5-sonnet-20241022-v2:0
-              aws_region_name: us-west-2
-        """,
+        USERS_CONFIG,
         {
             "claude-3-5-sonnet": [("anthropic", "claude-3-5-sonnet-20241022", ANTHROPIC)],
             "claude-vertex": [

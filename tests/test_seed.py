@@ -18,29 +18,7 @@ from demo_app.emulators import (
     emulated_bedrock,
 )
 from demo_app.loopback import serving
-from tests.fakes import Recorder, known_caller
-
-CONFIG = """\
-model_list:
-  - model_name: claude-3-5-sonnet
-    litellm_params:
-      model: anthropic/claude-3-5-sonnet-20241022
-      api_key: os.environ/ANTHROPIC_API_KEY
-
-  - model_name: claude-vertex
-    litellm_params:
-      model: vertex_ai/claude-3-5-sonnet-v2@20241022
-      vertex_project: my-project
-      vertex_location: us-east5
-      vertex_count_tokens_location: us-east5 # Optional: Override location for token counting \
-(count_tokens not available on global location)
-
-  - model_name: claude-bedrock
-    litellm_params:
-      model: bedrock/anthropic.claude-3-5-sonnet-20241022-v2:0
-      aws_region_name: us-west-2
-"""
-HOSTS = {"api.anthropic.com", "us-east5-aiplatform.googleapis.com"}
+from tests.fakes import USERS_CONFIG, Recorder, known_caller
 
 
 @contextmanager
@@ -56,7 +34,7 @@ def gateway(
     mounts = {host: httpx.ASGITransport(app) for host, app in apps.items()}
     nowhere = httpx.MockTransport(lambda request: pytest.fail(f"asked {request.url.host}"))
     path, key_file = tmp_path / "config.yaml", tmp_path / "google.json"
-    path.write_text(CONFIG)
+    path.write_text(USERS_CONFIG)
     with serving(emulated_bedrock()) as bedrock, serving(google.app) as token_server:
         key_file.write_text(json.dumps(google.service_account(f"{token_server}/token")))
         for name, value in {
