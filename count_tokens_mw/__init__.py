@@ -1,6 +1,6 @@
 """POST /v1/messages/count_tokens for the Starlette or FastAPI gateway that you already run."""
 
-from count_tokens_mw.auth import Authenticator, Authorizer, anyone, host_user
+from count_tokens_mw.auth import Authenticator, Authorizer, KeyLookup, anyone, api_key, host_user
 from count_tokens_mw.config import Config
 from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
 from count_tokens_mw.errors import (
@@ -20,8 +20,10 @@ from count_tokens_mw.errors import (
     UpstreamUnusable,
 )
 from count_tokens_mw.hooks import Attempt, CountEvent, Hook
+from count_tokens_mw.middleware import CountTokensMiddleware
 from count_tokens_mw.plugin import CountTokens
 from count_tokens_mw.resolving import Resolver
+from count_tokens_mw.transforming import Transform
 from count_tokens_mw.types import Caller, TokenCount
 
 __all__ = [
@@ -36,11 +38,13 @@ __all__ = [
     "CountEvent",
     "CountTokens",
     "CountTokensError",
+    "CountTokensMiddleware",
     "CredentialsUnavailable",
     "DeadlineExceeded",
     "Deployment",
     "Hook",
     "InvalidRequest",
+    "KeyLookup",
     "NotFound",
     "PermissionDenied",
     "Resolver",
@@ -48,11 +52,13 @@ __all__ = [
     "Settings",
     "TokenCount",
     "TooManyRequests",
+    "Transform",
     "Unauthenticated",
     "UpstreamError",
     "UpstreamUnreachable",
     "UpstreamUnusable",
     "anyone",
+    "api_key",
     "host_user",
 ]
 

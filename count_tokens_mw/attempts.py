@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
+from count_tokens_mw.cache import CountCache, fingerprint
 from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import (
     ClientClosedRequest,
@@ -36,6 +37,7 @@ class Attempts:
 
     plan: Plan
     providers: Providers
+    cache: CountCache | None
     request: CountRequest
     trace: Trace
     deadline: float
@@ -105,7 +107,10 @@ class Attempts:
     ) -> TokenCount:
         try:
             async with asyncio.timeout_at(self._until(deployment, others=others)):
-                return await provider.send(call)
+                if self.cache is None or deployment.params is None:
+                    return await provider.send(call)
+                key = await fingerprint(call, deployment.params.account)
+                return await self.cache.count(key, lambda: provider.send(call))
         except TimeoutError:
             self.plan.cooldown.failed(deployment, {})
             raise DeadlineExceeded(f"{call.provider} did not answer in time.") from None

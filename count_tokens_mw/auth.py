@@ -1,7 +1,9 @@
 """Who may count: the host's own authentication and authorisation, called from here."""
 
-from collections.abc import Awaitable, Callable, Iterator
+import hmac
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
@@ -14,7 +16,9 @@ from count_tokens_mw.types import Caller
 __all__ = [
     "Authenticator",
     "Authorizer",
+    "KeyLookup",
     "anyone",
+    "api_key",
     "authenticate_caller",
     "authorize_caller",
     "host_refusals",
@@ -61,6 +65,49 @@ def host_user(request: Request) -> Caller:
 def anyone(request: Request) -> Caller:
     """Let everybody count. To be chosen on purpose: the counts go out under your credentials."""
     return Caller("anyone")
+
+
+KeyLookup: TypeAlias = (
+    Mapping[str, Caller | str]
+    | Callable[[str], Caller | str | Awaitable[Caller | str | None] | None]
+)
+"""Whose an API key is: a table of keys, or a callable, sync or async, that is given one.
+
+An owner is a `Caller` or its id; None, or an empty id, is an unknown key. A table's keys are
+compared in constant time; a callable that compares keys has to see to that itself, best by looking
+up their hash.
+"""
+
+
+def api_key(lookup: KeyLookup) -> Authenticator:
+    """Know callers by an API key in `x-api-key` or `Authorization: Bearer`, as SDKs send it.
+
+    Of a request with both, either may be the one that is known.
+    """
+    owner_of = partial(_owner_in, lookup) if isinstance(lookup, Mapping) else lookup
+
+    async def authenticate(request: Request) -> Caller:
+        for key in _keys(request):
+            owner = await _result(owner_of(key))
+            if owner:
+                return Caller(owner) if isinstance(owner, str) else owner
+        raise Unauthenticated("Unknown API key.", headers={"www-authenticate": "Bearer"})
+
+    return authenticate
+
+
+def _keys(request: Request) -> Iterator[str]:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    yield from filter(None, (request.headers.get("x-api-key"), bearer))
+
+
+def _owner_in(table: Mapping[str, Caller | str], key: str) -> Caller | str | None:
+    owner = None
+    for known, whose in table.items():  # to its end, whichever it is
+        if hmac.compare_digest(known.encode(), key.encode()):
+            owner = whose
+    return owner
 
 
 async def authenticate_caller(authenticate: Authenticator, request: Request) -> Caller:

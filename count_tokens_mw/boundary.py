@@ -13,8 +13,10 @@ _logger = logging.getLogger("count_tokens_mw")
 
 
 @contextmanager
-def boundary(doing: str) -> Iterator[None]:
+def boundary(doing: object) -> Iterator[None]:
     """Let our own errors pass, and turn any other into an `InternalError`.
+
+    `doing` says, as text, what failed.
 
     The log gets the type of the exception and where it was raised, not its text: a host's
     `KEYS[token]` would write the token there.

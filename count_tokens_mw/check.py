@@ -100,7 +100,7 @@ async def _probed(row: Row, deployment: Deployment, plan: Plan, providers: Provi
     body = {"model": deployment.upstream_model, "messages": _MESSAGES}
     request = request_from_mapping(body, ())
     deadline = asyncio.get_running_loop().time() + plan.settings.timeout
-    attempts = Attempts(plan, providers, request, trace, deadline)
+    attempts = Attempts(plan, providers, None, request, trace, deadline)
     try:
         count = await attempts.first_count([deployment])
     except CountError as error:

@@ -10,6 +10,7 @@ from count_tokens_mw.value_types import Amount, Duration, HeaderName, Seconds
 
 __all__ = [
     "PASSTHROUGH_ID",
+    "CacheSettings",
     "Deployment",
     "PassthroughSettings",
     "RouterSettings",
@@ -52,6 +53,15 @@ class PassthroughSettings(BaseModel):
     anthropic: PassthroughParams | None = None
 
 
+class CacheSettings(BaseModel):
+    """How long a count is remembered, in seconds, and how many are; a `ttl` of 0 turns it off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ttl: Duration = 300
+    max_entries: Amount = 10_000
+
+
 class Settings(BaseModel):
     """The section `count_tokens`.
 
@@ -64,6 +74,7 @@ class Settings(BaseModel):
 
     timeout: Seconds = 20
     cooldown: Duration = 30
+    cache: CacheSettings = CacheSettings()
     # Anthropic's own limit: https://docs.claude.com/en/api/errors#request-size-limits
     max_body_bytes: Amount = 32 * 1024 * 1024
     max_concurrency: Amount = 256

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.attempts import Attempts
+from count_tokens_mw.cache import CountCache
 from count_tokens_mw.config import Config
 from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
@@ -52,7 +53,18 @@ class Counter:
         self._providers = Providers(http_client)
         self._under_way = 0
         self._closing: set[asyncio.Task[None]] = set()
+        self._cache = self._cache_of(config)
         self.plan = Plan(config, clock)
+
+    @property
+    def under_way(self) -> int:
+        """How many of the places of `slot` are taken."""
+        return self._under_way
+
+    @property
+    def remembered(self) -> int:
+        """How many counts are in the cache."""
+        return 0 if self._cache is None else len(self._cache)
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -101,12 +113,18 @@ class Counter:
         """
         plan = Plan(config, self._clock)
         self._providers.keep(plan.identities)
+        if config.settings.cache != self.plan.settings.cache:
+            self._cache = self._cache_of(config)
         self.plan = plan
         self._close_unneeded()
 
     async def aclose(self) -> None:
         """Close what was opened for counting."""
         await self._providers.aclose()
+
+    def _cache_of(self, config: Config) -> CountCache | None:
+        settings = config.settings.cache
+        return CountCache(settings, self._clock) if settings.ttl else None
 
     async def _deployments(
         self, model: str, plan: Plan, trace: Trace, deadline: float
@@ -128,7 +146,9 @@ class Counter:
         trace: Trace,
         deadline: float,
     ) -> TokenCount:
-        attempts = Attempts(plan, self._providers, request, trace, deadline, self._pause)
+        attempts = Attempts(
+            plan, self._providers, self._cache, request, trace, deadline, self._pause
+        )
         try:
             return await attempts.first_count(deployments)
         finally:

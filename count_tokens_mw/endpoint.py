@@ -1,13 +1,14 @@
 """One HTTP request: authenticate, read within bounds, parse, authorise, count, answer, report."""
 
 import asyncio
+from dataclasses import replace
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from count_tokens_mw.auth import authenticate_caller, host_refusals
+from count_tokens_mw.auth import Authenticator, authenticate_caller, host_refusals
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.config_models import Settings
 from count_tokens_mw.errors import (
@@ -44,17 +45,25 @@ class Endpoint:
 
     def __init__(self, service: Service, way: Way) -> None:
         self._service = service
-        self._way = way
+        self.way = way
+
+    def authenticated_by(self, authenticate: Authenticator) -> "Endpoint":
+        """The same path with another way to know the caller."""
+        return Endpoint(replace(self._service, authenticate=authenticate), self.way)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        trace = Trace(self._way)
+        await self.respond(Request(scope, receive), send)
+
+    async def respond(self, request: Request, send: Send) -> None:
+        """Answer a request, whose body may have been read already by `request.body()`."""
+        trace = Trace(self.way)
         event = None
         try:
-            answer = await self._answer(Request(scope, receive), trace)
+            answer = await self._answer(request, trace)
             event = trace.event()
-            scope.setdefault("state", {})["count_tokens"] = event
+            request.scope.setdefault("state", {})["count_tokens"] = event
             response = Response(answer.body, answer.status, dict(answer.headers))
-            await response(scope, receive, send)
+            await response(request.scope, request.receive, send)
         finally:
             # Without an event yet, the request was cancelled.
             await run_hooks(self._service.hooks, event or trace.event())
@@ -73,14 +82,14 @@ class Endpoint:
         service = self._service
         plan = service.counter.plan
         trace.read_headers(request.headers, plan.settings.end_user_headers)
-        if self._way == "other":
+        if self.way == "other":
             raise NotFound("There is nothing at this path.")
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
         trace.caller = await authenticate_caller(service.authenticate, request)
         with service.counter.slot():
             raw = await _body(request, plan.settings)
-            if self._way == "passthrough":
+            if self.way == "passthrough":
                 native = _native_request(request, raw, plan.settings)
                 return await service.pass_through(native, plan, trace)
             parsed = parse_request(raw, native_headers(request.headers.items()))

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from inspect import isawaitable
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import anyio
 
@@ -23,11 +23,13 @@ of ours under a prefix that is."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One deployment that was tried. `duration` is in seconds.
+    """One deployment that was tried. `started_at` is in seconds since the epoch, as `time.time()`,
+    and `duration` in seconds.
 
     `status` is the upstream's HTTP status, or ours where it did not answer (502, 504) or was not
     asked (501); `error_type` is None for a count. `upstream_code` is the upstream's own name for
-    its error: Anthropic's `error.type`, Google's `status` or `reason`, AWS's exception.
+    its error: Anthropic's `error.type`, Google's `status` or `reason`, AWS's exception. `source` is
+    None unless there was a count; from the cache, nobody was asked.
     """
 
     deployment: str
@@ -37,6 +39,8 @@ class Attempt:
     error_type: str | None
     upstream_code: str | None
     upstream_request_id: str | None
+    source: Source | None
+    started_at: float
     duration: float
 
 
@@ -48,7 +52,8 @@ class CountEvent:
     characters. `status` is 499 where the client left before its body was read, or where the server
     cancelled the request; a count that is under way is finished all the same. `deployment`,
     `provider`, `upstream_model` and `upstream_request_id` are those of the attempt whose answer was
-    given. `duration` is in seconds, from the request's arrival until its answer was ready.
+    given. `started_at` is when the request arrived, in seconds since the epoch, and `duration` the
+    seconds until its answer was ready.
     """
 
     request_id: str
@@ -68,7 +73,15 @@ class CountEvent:
     upstream_model: str | None
     upstream_request_id: str | None
     attempts: tuple[Attempt, ...]
+    started_at: float
     duration: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON could hold it: of the caller its `id`, and the attempts as dicts."""
+        caller = self.caller.id if self.caller else None
+        attempts = [asdict(attempt) for attempt in self.attempts]
+        facts = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**facts, "caller": caller, "attempts": attempts}
 
 
 Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]
@@ -83,12 +96,27 @@ async def run_hooks(
     Also where the request was cancelled. An async hook has its `seconds`, so that one which hangs
     does not hold its request for ever.
     """
-    for hook in hooks:
-        name = getattr(hook, "__qualname__", type(hook).__qualname__)
-        with suppress(CountTokensError), boundary(f"hook {name}"):
-            result = hook(event)
-            if isawaitable(result):
-                with anyio.move_on_after(seconds, shield=True) as time_limit:
-                    await result
-                if time_limit.cancelled_caught:
-                    raise TimeoutError
+    running = _Running()
+    left = iter(hooks)
+    finished = False
+    while not finished:
+        # One boundary for as many as go well: each costs as much as several hooks.
+        with suppress(CountTokensError), boundary(running):
+            for running.hook in left:
+                result = running.hook(event)
+                if result is not None and isawaitable(result):
+                    with anyio.move_on_after(seconds, shield=True) as time_limit:
+                        await result
+                    if time_limit.cancelled_caught:
+                        raise TimeoutError
+            finished = True
+
+
+class _Running:
+    """Says which hook is running, if that has to be said."""
+
+    hook: Hook
+
+    def __str__(self) -> str:
+        name = getattr(self.hook, "__qualname__", type(self.hook).__qualname__)
+        return f"hook {name}"

@@ -4,12 +4,14 @@ The names are LiteLLM's: https://docs.litellm.ai/docs/providers. Those of the cl
 `cloud_params`.
 """
 
+import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import ClassVar, Final, Self, TypeAlias, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from count_tokens_mw.value_types import Credential, ExtraHeaders, MessagesUrl, Seconds
 
@@ -90,6 +92,13 @@ class Params(BaseModel):
         return next((name for name in self.credentials if getattr(self, name)), None)
 
     @cached_property
+    def account(self) -> str:
+        """A hash that is the same in every process for equal parameters, and tells none of them."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        text = json.dumps([type(self).__name__, values], sort_keys=True, default=_revealed)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
     def identity(self) -> Hashable:
         """Equal for equal parameters, which lead to one place under one account."""
         values = (getattr(self, name) for name in type(self).model_fields)
@@ -100,6 +109,10 @@ class Params(BaseModel):
 def _of_several_names(params: type[Params]) -> Sequence[tuple[str, tuple[str, ...]]]:
     named = ((field, params.names(field)) for field in params.model_fields)
     return [(field, names) for field, names in named if len(names) > 1]
+
+
+def _revealed(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else repr(value)
 
 
 def _hashable(value: object) -> Hashable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
@@ -17,23 +17,19 @@ from count_tokens_mw.config import Config
 from count_tokens_mw.counting import Counter
 from count_tokens_mw.endpoint import Endpoint
 from count_tokens_mw.errors import CountError
-from count_tokens_mw.hooks import Hook, Way, run_hooks
+from count_tokens_mw.hooks import Hook, run_hooks
 from count_tokens_mw.messages import native_headers, request_from_mapping
+from count_tokens_mw.paths import PATHS, path_below_mount
 from count_tokens_mw.resolving import Resolver
 from count_tokens_mw.service import Service
 from count_tokens_mw.trace import Trace
+from count_tokens_mw.transforming import Transform
 from count_tokens_mw.types import Caller, TokenCount
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["CountTokens", "Options"]
-
-# The longer one first: it ends like the other.
-PATHS: Final[Mapping[str, Way]] = {
-    "/anthropic/v1/messages/count_tokens": "passthrough",
-    "/v1/messages/count_tokens": "count_tokens",
-}
 
 
 class Options(TypedDict, total=False):
@@ -42,6 +38,7 @@ class Options(TypedDict, total=False):
     authenticate: Authenticator
     authorize: Authorizer | None
     hooks: Iterable[Hook]
+    transform: Transform | None
     resolve: Resolver | None
     http_client: httpx.AsyncClient | None
 
@@ -55,10 +52,14 @@ class CountTokens:
             `AuthenticationMiddleware` and refuses where there is none.
         authorize: says whether a caller may count for a model.
         hooks: receive one `CountEvent` for each request, whatever its end.
+        transform: changes a body before it is counted, as the host does before it sends it.
         resolve: says which deployments a model has, before the configuration is asked.
         http_client: the host's own client for upstream calls; never closed by us. Without it, one
             is opened on first use, and closed by `lifespan` or `aclose`.
     """
+
+    endpoints: Mapping[str, Endpoint]
+    """The two paths, each with the ASGI app that answers it."""
 
     def __init__(
         self,
@@ -67,12 +68,13 @@ class CountTokens:
         authenticate: Authenticator = host_user,
         authorize: Authorizer | None = None,
         hooks: Iterable[Hook] = (),
+        transform: Transform | None = None,
         resolve: Resolver | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         counter = Counter(config, http_client, resolve)
-        self._service = Service(counter, authenticate, authorize, tuple(hooks))
-        self._endpoints = {path: Endpoint(self._service, way) for path, way in PATHS.items()}
+        self._service = Service(counter, authenticate, authorize, transform, tuple(hooks))
+        self.endpoints = {path: Endpoint(self._service, way) for path, way in PATHS.items()}
         self._elsewhere = Endpoint(self._service, "other")
 
     @classmethod
@@ -96,9 +98,23 @@ class CountTokens:
         # With the slash too, or the host's router would redirect to the path without it.
         return [
             Route(path + slash, endpoint, name=PATHS[path], include_in_schema=False)
-            for path, endpoint in self._endpoints.items()
+            for path, endpoint in self.endpoints.items()
             for slash in ("", "/")
         ]
+
+    def knows(self, model: str) -> bool:
+        """Whether a model is configured by this name, or by an alias; stars do not count."""
+        return self._service.counter.plan.router.knows(model)
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are being read or counted at the moment."""
+        return self._service.counter.under_way
+
+    @property
+    def remembered(self) -> int:
+        """How many counts the cache holds at the moment."""
+        return self._service.counter.remembered
 
     async def count(
         self,
@@ -170,25 +186,13 @@ class CountTokens:
 
         A mount further in, as on `/v1` or on the whole path, serves what ends like one of ours.
         """
-        below = _path_below_mount(scope)
-        if below in self._endpoints:
-            return self._endpoints[below]
+        below = path_below_mount(scope)
+        if below in self.endpoints:
+            return self.endpoints[below]
         whole = scope.get("root_path", "").rstrip("/") + below
         inside = (
             endpoint
-            for ours, endpoint in self._endpoints.items()
+            for ours, endpoint in self.endpoints.items()
             if len(below) < len(ours) and whole.endswith(ours)
         )
         return next(inside, self._elsewhere)
-
-
-def _path_below_mount(scope: Scope) -> str:
-    path: str = scope["path"].rstrip("/")
-    root: str = scope.get("root_path", "").rstrip("/")
-    # FastAPI(root_path=...) sets a root that a proxy has already taken off the path; what Starlette
-    # mounts added to it is still there.
-    mounts = root.removeprefix(scope.get("app_root_path", ""))
-    for prefix in (root, mounts):
-        if path == prefix or path.startswith(f"{prefix}/"):
-            return path.removeprefix(prefix)
-    return path

@@ -45,12 +45,16 @@ class Router:
         self._starred = [(name.split("*"), starred[name]) for name in by_specificity]
         self._chance = chance or random.Random()  # noqa: S311 - it balances load
 
+    def knows(self, model: str) -> bool:
+        """Whether a model is configured by this name, or by an alias."""
+        return model in self._exact or model in self._aliases
+
     def name_of(self, model: str) -> str:
         """The name by which a model is looked up.
 
         Without Claude Code's `[1m]`, unless it is configured with it.
         """
-        if model in self._exact or model in self._aliases:
+        if self.knows(model):
             return model
         return without_context_suffix(model)
 

@@ -34,6 +34,7 @@ class Trace:
     answer_from: int = -1
     """Which of the attempts gave the answer: the last one, unless told otherwise."""
     outcome: TokenCount | CountError = field(default_factory=lambda: ClientClosedRequest(""))
+    _started_at: float = field(default_factory=time.time)
     _started: float = field(default_factory=time.perf_counter)
     _duration: float | None = None
 
@@ -73,6 +74,8 @@ class Trace:
                 error_type=error_type,
                 upstream_code=_label(code),
                 upstream_request_id=outcome.headers.get("request-id"),
+                source=outcome.source if isinstance(outcome, TokenCount) else None,
+                started_at=self._started_at + started - self._started,
                 duration=time.perf_counter() - started,
             )
         )
@@ -106,6 +109,7 @@ class Trace:
             upstream_model=answered.upstream_model if answered else None,
             upstream_request_id=answered.upstream_request_id if answered else None,
             attempts=tuple(self.attempts),
+            started_at=self._started_at,
             duration=elapsed if self._duration is None else self._duration,
         )
 

@@ -19,8 +19,8 @@ __all__ = [
 Headers: TypeAlias = Sequence[tuple[str, str]]
 """Header lines in their order; names in lower case, values printable ASCII."""
 
-Source: TypeAlias = Literal["provider"]
-"""Where a count comes from."""
+Source: TypeAlias = Literal["cache", "provider"]
+"""Where a count comes from; one that another request is being asked for is from the cache too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,8 @@ def count_tokens_with(
     **options: Unpack[Options],
 ) -> CountTokens:
     """Us, with a configuration, in front of the fake upstream."""
-    data = {**config, "count_tokens": settings or {}}
+    # Tests count the upstream's calls; those of the cache turn it on.
+    data = {**config, "count_tokens": {"cache": {"ttl": 0}, **(settings or {})}}
     given: Options = {"authenticate": known_caller, "http_client": upstream.client(), **options}
     return CountTokens(Config.from_mapping(data, environ), **given)
 

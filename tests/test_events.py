@@ -41,9 +41,11 @@ def without_times(event: CountEvent) -> dict[str, Any]:
     """The event as data, its measured and invented parts checked and taken out."""
     facts = dataclasses.asdict(event)
     assert facts.pop("duration") >= 0
+    assert facts.pop("started_at") > 0
     assert facts.pop("request_id").startswith("req_")
     for attempt in facts["attempts"]:
         assert attempt.pop("duration") >= 0
+        assert attempt.pop("started_at") > 0
     return facts
 
 
@@ -76,6 +78,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
                 "error_type": None,
                 "upstream_code": None,
                 "upstream_request_id": "req_upstream",
+                "source": "provider",
             },
         ),
     }

@@ -51,6 +51,7 @@ class Fleet:
         ]
         entries += config.pop("entries", [])
         self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        config["count_tokens"] = {"cache": {"ttl": 0}, **config.get("count_tokens", {})}
         self.config = Config.from_mapping({"model_list": entries, **config}, {})
         self.counter = Counter(
             self.config,

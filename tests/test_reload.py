@@ -26,7 +26,8 @@ def config_of(*models: str, **settings: Any) -> Config:
         {"model_name": model, "litellm_params": {"model": f"anthropic/{model}", "api_key": "k"}}
         for model in models
     ]
-    return Config.from_mapping({"model_list": entries, "count_tokens": settings}, {})
+    section = {"cache": {"ttl": 0}, **settings}
+    return Config.from_mapping({"model_list": entries, "count_tokens": section}, {})
 
 
 async def test_a_reload_changes_models_settings_and_pass_through(upstream: FakeUpstream) -> None:

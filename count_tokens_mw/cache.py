@@ -1,0 +1,134 @@
+"""The same upstream request has the same answer: it is asked once, and remembered for a while.
+
+https://cachetools.readthedocs.io
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from anyio import CancelScope
+
+from count_tokens_mw.config_models import CacheSettings
+from count_tokens_mw.errors import UpstreamUnreachable
+from count_tokens_mw.types import TokenCount, UpstreamCall
+
+if TYPE_CHECKING:
+    from cachetools import TTLCache
+
+__all__ = ["CountCache", "fingerprint"]
+
+_LARGE: Final = 256 * 1024
+
+
+async def fingerprint(call: UpstreamCall, account: str) -> bytes:
+    """What tells a call from every other: provider, place, headers, account, body.
+
+    The account is the lasting identity of the credentials, so that every process comes to the same.
+    A large body is hashed in a thread: it would hold the event loop.
+    """
+    headers = [text for line in call.headers for text in line]
+    parts = [call.provider, call.target, account, str(len(headers)), *headers]
+    digest = hashlib.sha256()
+    for part in parts:
+        # With its length, or two parts could be told otherwise and look the same.
+        digest.update(f"{len(part)}:{part}".encode())
+    if call.instead is not None:
+        digest.update(await fingerprint(call.instead, account))
+    if len(call.body) > _LARGE:
+        await asyncio.to_thread(digest.update, call.body)
+    else:
+        digest.update(call.body)
+    return digest.digest()
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A call that is under way, and how many wait for it."""
+
+    task: asyncio.Task[TokenCount]
+    waiting: int = 0
+
+
+class CountCache:
+    """Joins those who ask the same at the same time, and remembers what they were told.
+
+    A waiter that leaves ends the call only if nobody else waits for it; who comes after that asks
+    anew, for the call may hang. An error goes to all who waited, and is not remembered.
+    """
+
+    def __init__(
+        self, settings: CacheSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        # Not at the top, as everything that only a count needs.
+        from cachetools import TTLCache
+
+        self._stored: TTLCache[bytes, TokenCount] = TTLCache(
+            settings.max_entries, settings.ttl, clock
+        )
+        self._lock = threading.Lock()  # a host's metrics may be read in another thread
+        self._under_way: dict[tuple[asyncio.AbstractEventLoop, bytes], _Flight] = {}
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._stored)
+
+    async def count(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
+        """The count of this key: remembered, or of a call that is under way, or asked for."""
+        with self._lock:
+            stored = self._stored.get(key)
+        if stored is not None:
+            return stored
+        place = (asyncio.get_running_loop(), key)
+        flight = self._under_way.get(place)
+        is_first = flight is None
+        if flight is None:
+            flight = _Flight(asyncio.create_task(self._asked(key, ask)))
+            flight.task.add_done_callback(_retrieve)
+            self._under_way[place] = flight
+        count = await self._landed(flight, place)
+        return count if is_first else _repeated(count)
+
+    async def _landed(
+        self, flight: _Flight, place: tuple[asyncio.AbstractEventLoop, bytes]
+    ) -> TokenCount:
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            # Unless it is we who were cancelled, a host has ended a task that it did not know.
+            task = asyncio.current_task()
+            if flight.task.cancelled() and task is not None and not task.cancelling():
+                raise UpstreamUnreachable("The call to the provider was interrupted.") from None
+            raise
+        finally:
+            flight.waiting -= 1
+            if self._under_way.get(place) is flight:
+                del self._under_way[place]
+            if not flight.waiting and not flight.task.done():
+                flight.task.cancel()
+                with CancelScope(shield=True):  # its provider is open for as long as we are here
+                    await asyncio.wait([flight.task])
+
+    async def _asked(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
+        count = await ask()
+        with self._lock:
+            self._stored[key] = _repeated(count)
+        return count
+
+
+def _repeated(count: TokenCount) -> TokenCount:
+    """Without the headers, which concern only the one who was asked for."""
+    return replace(count, source="cache", headers={})
+
+
+def _retrieve(task: asyncio.Task[TokenCount]) -> None:
+    # All who waited may have left; asyncio would log the exception with its text.
+    if not task.cancelled():
+        task.exception()

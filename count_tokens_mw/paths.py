@@ -1,0 +1,29 @@
+"""Our two paths, and where in a host a request asked for one of them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.types import Scope
+
+from count_tokens_mw.hooks import Way
+
+__all__ = ["PATHS", "path_below_mount"]
+
+# The longer one first: it ends like the other.
+PATHS: Final[Mapping[str, Way]] = {
+    "/anthropic/v1/messages/count_tokens": "passthrough",
+    "/v1/messages/count_tokens": "count_tokens",
+}
+
+
+def path_below_mount(scope: Scope) -> str:
+    """The path without its mount, and without a slash at its end."""
+    path: str = scope["path"].rstrip("/")
+    root: str = scope.get("root_path", "").rstrip("/")
+    # FastAPI(root_path=...) sets a root that a proxy has already taken off the path; what Starlette
+    # mounts added to it is still there.
+    mounts = root.removeprefix(scope.get("app_root_path", ""))
+    for prefix in (root, mounts):
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return path.removeprefix(prefix)
+    return path

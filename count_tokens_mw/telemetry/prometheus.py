@@ -1,0 +1,119 @@
+"""Prometheus metrics, by the extra `prometheus`.
+
+https://prometheus.github.io/client_python and https://prometheus.io/docs/practices/naming
+"""
+
+from typing import Final, get_args
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from count_tokens_mw.errors import ErrorType
+from count_tokens_mw.hooks import CountEvent
+from count_tokens_mw.plugin import CountTokens
+from count_tokens_mw.telemetry.buckets import SECONDS, TOKENS
+
+__all__ = ["OTHER", "PrometheusHook"]
+
+OTHER: Final = "other"
+"""The label of whatever is not known, or is one value too many."""
+
+_ERROR_TYPES: Final = frozenset(get_args(ErrorType))
+
+
+class PrometheusHook:
+    """A hook that measures. Counts cost nothing, so there is no cost among the metrics.
+
+    Labels are bounded: a model, caller or end user has a label of its own once something was
+    counted for it, and a model also if it is configured by this name in what the hook watches; but
+    only the first `most_values` of each do, and all others are `other`.
+
+    Args:
+        registry: where the metrics are registered.
+        callers, end_users: count requests by these too.
+        most_values: how many values a label may have.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry = REGISTRY,
+        *,
+        callers: bool = False,
+        end_users: bool = False,
+        most_values: int = 200,
+    ) -> None:
+        self._watched: list[CountTokens] = []
+        self._models = _Bounded(most_values)
+        self._people = {
+            name: _Bounded(most_values)
+            for name, is_wanted in (("caller", callers), ("end_user", end_users))
+            if is_wanted
+        }
+        of_model = ("provider", "model")
+        labels = (*of_model, "outcome", "source", *self._people)
+        self._requests = Counter(
+            "count_tokens_requests", "Requests to count tokens.", labels, registry=registry
+        )
+        self._duration = Histogram(
+            "count_tokens_duration_seconds",
+            "From a request's arrival until its answer was ready.",
+            ("provider", "outcome"),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._upstream_duration = Histogram(
+            "count_tokens_upstream_duration_seconds",
+            "One attempt of one deployment.",
+            ("provider",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._input_tokens = Histogram(
+            "count_tokens_input_tokens",
+            "Input tokens of what was counted; nothing was billed for it.",
+            of_model,
+            buckets=TOKENS,
+            registry=registry,
+        )
+        in_flight = Gauge("count_tokens_in_flight", "Counts under way.", registry=registry)
+        in_flight.set_function(lambda: sum(each.under_way for each in self._watched))
+        cached = Gauge("count_tokens_cache_entries", "Counts in the cache.", registry=registry)
+        cached.set_function(lambda: sum(each.remembered for each in self._watched))
+
+    def __call__(self, event: CountEvent) -> None:
+        counted = event.status == 200
+        outcome = "counted" if counted else event.error_type
+        outcome = outcome if counted or outcome in _ERROR_TYPES else OTHER
+        # Nobody was asked where the model is unknown or the caller was refused.
+        provider = event.provider or "none"
+        is_known = counted or any(each.knows(event.model or "") for each in self._watched)
+        model = self._models.label(event.model, is_new_allowed=is_known)
+        who = {"caller": event.caller.id if event.caller else None, "end_user": event.end_user}
+        people = [
+            values.label(who[name], is_new_allowed=counted) for name, values in self._people.items()
+        ]
+        self._requests.labels(provider, model, outcome, event.source or "none", *people).inc()
+        self._duration.labels(provider, outcome).observe(event.duration)
+        for attempt in event.attempts:
+            if attempt.source != "cache":
+                self._upstream_duration.labels(attempt.provider).observe(attempt.duration)
+        if event.input_tokens is not None:
+            self._input_tokens.labels(provider, model).observe(event.input_tokens)
+
+    def watch(self, count_tokens: CountTokens) -> None:
+        """Measure also how many counts are under way, and how many the cache holds."""
+        self._watched.append(count_tokens)
+
+
+class _Bounded:
+    """The values that have a label of their own."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def label(self, value: str | None, *, is_new_allowed: bool) -> str:
+        if value is None:
+            return "none"
+        if is_new_allowed and len(self._known) < self._most:
+            self._known.add(value)
+        return value if value in self._known else OTHER

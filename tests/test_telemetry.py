@@ -1,0 +1,433 @@
+"""The ready-made hooks: what a host sees of a count in its log, its metrics and its traces."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import structlog
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+from prometheus_client import CollectorRegistry, generate_latest
+
+from count_tokens_mw import Attempt, Caller, CountError, CountEvent, CountTokens
+from count_tokens_mw.telemetry.logging import log_events
+from count_tokens_mw.telemetry.opentelemetry import OpenTelemetryHook
+from count_tokens_mw.telemetry.prometheus import PrometheusHook
+from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+
+COUNT = "/v1/messages/count_tokens"
+LOGGER = logging.getLogger("tests.gateway")
+
+
+def event(**changes: Any) -> CountEvent:
+    attempt = Attempt(
+        deployment="claude#0",
+        provider="bedrock",
+        upstream_model="anthropic.claude-x",
+        status=200,
+        error_type=None,
+        upstream_code=None,
+        upstream_request_id="aws-1",
+        source="provider",
+        started_at=1000.25,
+        duration=0.5,
+    )
+    facts: dict[str, Any] = {
+        "request_id": "req_1",
+        "way": "count_tokens",
+        "status": 200,
+        "error_type": None,
+        "input_tokens": 14,
+        "source": "provider",
+        "caller": Caller("team-a", frozenset({"count"}), {"password": "canary"}),
+        "end_user": "alice",
+        "session_id": "s-1",
+        "agent_id": None,
+        "parent_agent_id": None,
+        "model": "claude",
+        "deployment": "claude#0",
+        "provider": "bedrock",
+        "upstream_model": "anthropic.claude-x",
+        "upstream_request_id": "aws-1",
+        "attempts": (attempt,),
+        "started_at": 1000.0,
+        "duration": 0.75,
+    }
+    return CountEvent(**{**facts, **changes})
+
+
+REFUSED: dict[str, Any] = {
+    "status": 401,
+    "error_type": "authentication_error",
+    "input_tokens": None,
+    "source": None,
+    "caller": None,
+    "model": None,
+    "deployment": None,
+    "provider": None,
+    "upstream_model": None,
+    "attempts": (),
+}
+
+
+def failed(status: int, error_type: str, **more: Any) -> CountEvent:
+    gone = {"input_tokens": None, "source": None}
+    return event(status=status, error_type=error_type, **gone, **more)
+
+
+# The event itself
+
+
+def test_an_event_is_a_dict_that_json_can_hold_without_the_hosts_attributes() -> None:
+    facts = event().as_dict()
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["caller"] == "team-a"
+    assert facts["attempts"][0]["upstream_request_id"] == "aws-1"
+    assert "canary" not in json.dumps(facts)
+    assert event(caller=None).as_dict()["caller"] is None
+
+
+# The standard library's log
+
+
+@pytest.mark.parametrize(
+    ("told", "level"),
+    [
+        (event(), logging.INFO),
+        (event(**REFUSED), logging.WARNING),
+        (failed(429, "rate_limit_error"), logging.WARNING),
+        (failed(499, "api_error"), logging.WARNING),
+        (failed(501, "api_error"), logging.ERROR),
+        (failed(529, "overloaded_error"), logging.ERROR),
+    ],
+)
+def test_a_request_is_one_line_at_the_level_of_its_outcome(
+    told: CountEvent, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    log_events(LOGGER)(told)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == (LOGGER.name, level)
+    assert record.message.startswith(f"count_tokens {told.status} 750ms ")
+    assert record.__dict__["count_tokens"] == told.as_dict()
+
+
+def test_the_line_names_who_asked_for_whom_and_what_came_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    log_events(LOGGER)(event(end_user='a "b" c=d'))
+    assert caplog.records[0].message == (
+        'count_tokens 200 750ms caller=team-a end_user="a \\"b\\" c=d" model=claude '
+        "provider=bedrock upstream_model=anthropic.claude-x input_tokens=14 source=provider "
+        "request_id=req_1"
+    )
+
+
+def test_a_count_of_nothing_is_in_the_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log_events(LOGGER)(event(input_tokens=0))
+    assert " input_tokens=0 " in caplog.records[0].message
+
+
+def test_no_value_can_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log_events(LOGGER)(event(caller=Caller("a\nERROR forged")))
+    assert "\n" not in caplog.records[0].message
+
+
+def test_structlog_takes_the_same_event() -> None:
+    with structlog.testing.capture_logs() as lines:
+        structlog.get_logger().info("count_tokens", **event().as_dict())
+    (line,) = lines
+    assert (line["event"], line["input_tokens"], line["caller"]) == ("count_tokens", 14, "team-a")
+
+
+# Prometheus
+
+
+def measured(*events: CountEvent, **options: Any) -> dict[str, float]:
+    registry = CollectorRegistry()
+    hook = PrometheusHook(registry, **options)
+    for each in events:
+        hook(each)
+    samples = (sample for metric in registry.collect() for sample in metric.samples)
+    return {
+        f"{sample.name}{json.dumps(sample.labels, sort_keys=True)}": sample.value
+        for sample in samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def sample(name: str, **labels: str) -> str:
+    return f"{name}{json.dumps(labels, sort_keys=True)}"
+
+
+def test_requests_are_counted_by_provider_model_outcome_and_source() -> None:
+    found = measured(event(), event(), failed(429, "rate_limit_error"), event(**REFUSED))
+    name = "count_tokens_requests_total"
+    counted = {"provider": "bedrock", "model": "claude"}
+    assert found[sample(name, **counted, outcome="counted", source="provider")] == 2
+    assert found[sample(name, **counted, outcome="rate_limit_error", source="none")] == 1
+    refused = {"provider": "none", "model": "none", "source": "none"}
+    assert found[sample(name, **refused, outcome="authentication_error")] == 1
+
+
+def test_durations_and_tokens_are_histograms() -> None:
+    found = measured(event(), event(input_tokens=150_000), failed(504, "timeout_error"))
+    by_provider = {"provider": "bedrock"}
+    assert found[sample("count_tokens_upstream_duration_seconds_sum", **by_provider)] == 1.5
+    counted = {**by_provider, "outcome": "counted"}
+    assert found[sample("count_tokens_duration_seconds_sum", **counted)] == 1.5
+    of_model = {**by_provider, "model": "claude"}
+    assert found[sample("count_tokens_input_tokens_sum", **of_model)] == 150_014
+    bucket = sample("count_tokens_input_tokens_bucket", **of_model, le="100000.0")
+    assert found[bucket] == 1
+    assert not [name for name in found if "cost" in name or "usage" in name]
+
+
+def test_names_that_callers_make_up_are_others_however_many() -> None:
+    events = [failed(404, "not_found_error", model=f"made-up-{n}") for n in range(1000)]
+    events += [event(model=f"claude-{n}") for n in range(50)]
+    events += [failed(529, "a new word of the upstream's")]
+    found = measured(*events, most_values=20)
+    requests = [name for name in found if name.startswith("count_tokens_requests_total")]
+    assert len(requests) == 20 + 3
+    labels = {"provider": "bedrock", "model": "other", "source": "provider"}
+    assert found[sample("count_tokens_requests_total", **labels, outcome="counted")] == 30
+    assert not [name for name in found if "made-up" in name or "new word" in name]
+
+
+def test_who_asked_and_for_whom_are_labels_only_if_they_are_asked_for() -> None:
+    plain = measured(event())
+    assert not [name for name in plain if "team-a" in name or "alice" in name]
+    found = measured(event(), event(caller=None), callers=True, end_users=True)
+    labels = {
+        "provider": "bedrock",
+        "model": "claude",
+        "outcome": "counted",
+        "source": "provider",
+        "end_user": "alice",
+    }
+    assert found[sample("count_tokens_requests_total", **labels, caller="team-a")] == 1
+    assert found[sample("count_tokens_requests_total", **labels, caller="none")] == 1
+
+
+async def test_a_configured_model_has_its_label_before_it_was_ever_counted(
+    upstream: FakeUpstream,
+) -> None:
+    registry = CollectorRegistry()
+    hook = PrometheusHook(registry)
+    hook.watch(count_tokens_with(FakeUpstream()))
+    count_tokens = count_tokens_with(upstream, hooks=[hook])
+    hook.watch(count_tokens)
+    upstream.answers(429)
+    for model in (HELLO["model"], "nobody"):
+        with pytest.raises(CountError):
+            await count_tokens.count({**HELLO, "model": model})
+    found = {
+        sample.labels["model"]
+        for each in registry.collect()
+        for sample in each.samples
+        if sample.name == "count_tokens_requests_total"
+    }
+    assert found == {HELLO["model"], "other"}
+
+
+async def test_counts_under_way_are_a_gauge(upstream: FakeUpstream) -> None:
+    registry = CollectorRegistry()
+    hook = PrometheusHook(registry)
+    during: list[float | None] = []
+    count_tokens = count_tokens_with(upstream, hooks=[hook])
+    hook.watch(count_tokens)
+    answer = upstream.answer
+
+    def look(request: Any) -> Any:
+        during.append(registry.get_sample_value("count_tokens_in_flight"))
+        return answer(request)
+
+    upstream.answer = look
+    await count_tokens.count(HELLO)
+    assert during == [1]
+    assert registry.get_sample_value("count_tokens_in_flight") == 0
+
+
+# OpenTelemetry
+
+
+class Traced:
+    """A host's own tracing, kept in memory."""
+
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self.reader])
+        self.hook = OpenTelemetryHook(self.provider, self.meters)
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        return list(self.exporter.get_finished_spans())
+
+    @property
+    def points(self) -> dict[str, Any]:
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        (of_resource,) = data.resource_metrics
+        (of_scope,) = of_resource.scope_metrics
+        return {metric.name: metric.data.data_points[0] for metric in of_scope.metrics}
+
+
+def test_a_request_is_a_span_by_the_conventions_with_its_attempts_as_events() -> None:
+    traced = Traced()
+    traced.hook(event())
+    (span,) = traced.spans
+    assert span.name == "count_tokens claude"
+    assert (span.start_time, span.end_time) == (1000_000_000_000, 1000_750_000_000)
+    attributes = dict(span.attributes or {})
+    assert attributes == {
+        "gen_ai.operation.name": "count_tokens",
+        "gen_ai.provider.name": "aws.bedrock",
+        "gen_ai.request.model": "claude",
+        "gen_ai.response.model": "anthropic.claude-x",
+        "http.response.status_code": 200,
+        "count_tokens.source": "provider",
+        "count_tokens.input_tokens": 14,
+        "count_tokens.request_id": "req_1",
+        "count_tokens.way": "count_tokens",
+        "count_tokens.deployment": "claude#0",
+        "count_tokens.upstream_request_id": "aws-1",
+        "count_tokens.caller": "team-a",
+        "enduser.id": "alice",
+        "session.id": "s-1",
+    }
+    assert not [name for name in attributes if name.startswith("gen_ai.usage")]
+    (attempt,) = span.events
+    assert attempt.name == "count_tokens.attempt"
+    assert attempt.timestamp == 1000_750_000_000
+    assert dict(attempt.attributes or {})["gen_ai.request.model"] == "anthropic.claude-x"
+    assert span.status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize(
+    ("told", "name", "error"),
+    [
+        (failed(529, "overloaded_error"), "count_tokens claude", "overloaded_error"),
+        (event(**REFUSED), "count_tokens", "authentication_error"),
+    ],
+)
+def test_a_failed_request_is_a_span_with_its_error_type(
+    told: CountEvent, name: str, error: str
+) -> None:
+    traced = Traced()
+    traced.hook(told)
+    (span,) = traced.spans
+    assert (span.name, span.status.status_code) == (name, StatusCode.ERROR)
+    assert dict(span.attributes or {})["error.type"] == error
+
+
+def test_metrics_have_no_name_that_a_caller_made_up() -> None:
+    traced = Traced()
+    traced.hook(event())
+    points = traced.points
+    assert points["count_tokens.duration"].explicit_bounds[-1] == 60
+    assert points["count_tokens.duration"].sum == 0.75
+    assert points["count_tokens.input_tokens"].sum == 14
+    for point in points.values():
+        assert dict(point.attributes) == {
+            "gen_ai.operation.name": "count_tokens",
+            "gen_ai.provider.name": "aws.bedrock",
+            "http.response.status_code": 200,
+            "count_tokens.source": "provider",
+        }
+
+
+async def test_the_span_is_inside_the_one_that_the_host_has_open(upstream: FakeUpstream) -> None:
+    traced = Traced()
+    count_tokens = count_tokens_with(upstream, hooks=[traced.hook])
+    tracer = traced.provider.get_tracer("host")
+
+    async def host(scope: Any, receive: Any, send: Any) -> None:
+        with tracer.start_as_current_span("POST /v1/messages/count_tokens"):
+            await count_tokens(scope, receive, send)
+
+    from tests.fakes import client_of
+
+    async with client_of(host) as client:
+        assert (await client.post(COUNT, json=HELLO)).status_code == 200
+    ours, hosts = traced.spans
+    assert ours.parent is not None
+    assert hosts.context is not None
+    assert ours.parent.span_id == hosts.context.span_id
+    assert hosts.start_time is not None
+    assert ours.start_time is not None
+    assert hosts.start_time <= ours.start_time
+
+
+# Nothing secret, anywhere
+
+CANARY = "canary-4111111111111111"
+
+
+def planted(upstream: FakeUpstream, **options: Any) -> CountTokens:
+    """A gateway with canaries in its key and headers."""
+    entry = {
+        "model_name": HELLO["model"],
+        "litellm_params": {
+            "model": "anthropic/claude-x",
+            "api_key": f"sk-ant-{CANARY}",
+            "extra_headers": {"x-own": CANARY},
+        },
+    }
+    return count_tokens_with(upstream, {"model_list": [entry]}, **options)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 500, 529])
+async def test_a_canary_in_body_headers_and_keys_is_in_no_log_span_metric_or_event(
+    status: int, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    traced, registry, recorder = Traced(), CollectorRegistry(), Recorder()
+    hooks = [log_events(LOGGER), traced.hook, PrometheusHook(registry, callers=True), recorder]
+    error = {"type": "error", "error": {"type": "api_error", "message": f"not {CANARY}"}}
+    if status != 200:
+        upstream.answers(status, json.dumps(error).encode())
+    count_tokens = planted(upstream, hooks=hooks)
+    body = {
+        **HELLO,
+        "system": CANARY,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": CANARY}]}],
+        "tools": [{"name": CANARY, "input_schema": {"description": CANARY}}],
+        "tool_choice": CANARY,
+    }
+    headers = {
+        "x-api-key": CANARY,
+        "authorization": f"Bearer {CANARY}",
+        "cookie": CANARY,
+        "anthropic-beta": CANARY,
+    }
+    async with mounted(count_tokens) as client:
+        for path in (f"{COUNT}?key={CANARY}", f"/anthropic{COUNT}", f"/{CANARY}"):
+            await client.post(path, json=body, headers=headers)
+        await client.post(COUNT, content=f"not json {CANARY}".encode(), headers=headers)
+    assert len(recorder.events) == 4
+    written = [
+        *(json.dumps(each.as_dict()) + repr(each) for each in recorder.events),
+        *(f"{record.getMessage()} {record.__dict__}" for record in caplog.records if ours(record)),
+        *(str(span.to_json()) for span in traced.spans),
+        generate_latest(registry).decode(),
+        json.dumps([str(point) for point in traced.points.values()]),
+    ]
+    assert len(written) > 8
+    assert not [text for text in written if CANARY in text]
+
+
+def ours(record: logging.LogRecord) -> bool:
+    """Not what the test's own client writes of its requests."""
+    return not record.name.startswith(("httpx", "httpcore", "asyncio"))
