@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from starlette.testclient import TestClient
 
 from count_tokens_mw import Config, NotFound
 from count_tokens_mw.plan import Plan
@@ -85,16 +87,19 @@ def test_the_python_calls_count(code: str, demo: str, capsys: pytest.CaptureFixt
 
 @pytest.mark.usefixtures("gateways_folder")
 @pytest.mark.parametrize(
-    ("having", "path"), [("app.mount", f"/llm{COUNT}"), ("routes.extend", COUNT)]
+    ("having", "path"),
+    [
+        ("app.mount", f"/llm{COUNT}"),
+        ("routes.extend", COUNT),
+        ("add_middleware", f"/llm{COUNT}"),
+    ],
 )
-async def test_the_hosts_that_take_us_in_count_for_their_own_callers(
-    having: str, path: str
-) -> None:
+def test_the_hosts_that_take_us_in_count_for_their_own_callers(having: str, path: str) -> None:
     app = executed(snippet("python", having))["app"]
-    async with app.router.lifespan_context(app), client_of(app) as client:
-        response = await client.post(path, json=HELLO, headers={"x-api-key": "sk-team-a"})
+    with TestClient(app) as client:
+        response = client.post(path, json=HELLO, headers={"x-api-key": "sk-team-a"})
         assert response.json() == {"input_tokens": count(HELLO)}
-        assert (await client.post(path, json=HELLO)).status_code == 401
+        assert client.post(path, json=HELLO).status_code == 401
 
 
 def test_the_call_without_http_prints_a_count(gateways_folder: Path) -> None:
@@ -114,16 +119,73 @@ async def test_the_authorisation_and_the_hook_do_what_they_say(
 ) -> None:
     caplog.set_level("INFO")
     names = executed(snippet("python", "only_sonnet"))
+    card = {**HELLO, "messages": [{"role": "user", "content": "4111 1111 1111 1111"}]}
+    redacted = {**HELLO, "messages": [{"role": "user", "content": "[card]"}]}
     async with names["count_tokens"].lifespan():
         caller = names["Caller"]("team-a")
-        await names["count_tokens"].count(HELLO, caller=caller)
+        counted = await names["count_tokens"].count(card, caller=caller)
         with pytest.raises(names["PermissionDenied"]):
             await names["count_tokens"].count({**HELLO, "model": "claude-opus"}, caller=caller)
-    lines = [record.message for record in caplog.records if record.name == "gateway.counts"]
-    assert lines == [
-        f"200 team-a claude-sonnet {count(HELLO)}",
-        "403 team-a claude-opus None",
+    assert counted.input_tokens == count(redacted) != count(card)
+    records = [record for record in caplog.records if record.name == "gateway.counts"]
+    assert [record.levelname for record in records] == ["INFO", "WARNING"]
+    assert "caller=team-a model=claude-sonnet" in records[0].message
+    assert "4111" not in caplog.text
+
+
+@pytest.mark.usefixtures("gateways_folder")
+async def test_the_metrics_and_the_trace_take_the_event() -> None:
+    from prometheus_client import REGISTRY
+
+    names = executed(snippet("python", "PrometheusHook()"))
+    async with names["count_tokens"].lifespan():
+        await names["count_tokens"].count(HELLO)
+    labels = {
+        "provider": "anthropic",
+        "model": "claude-sonnet",
+        "outcome": "counted",
+        "source": "provider",
+    }
+    assert REGISTRY.get_sample_value("count_tokens_requests_total", labels) == 1
+    assert REGISTRY.get_sample_value("count_tokens_cache_entries") == 1
+
+
+@pytest.mark.usefixtures("gateways_folder")
+async def test_any_other_integration_is_a_function_of_an_event() -> None:
+    names = executed(snippet("python", "insert_row"))
+    async with names["count_tokens"].lifespan():
+        await names["count_tokens"].count(HELLO, headers={"x-end-user-id": "alice"})
+        with pytest.raises(NotFound):
+            await names["count_tokens"].count({**HELLO, "model": "nobody"})
+    with closing(names["database"]) as database:
+        rows = database.execute("select end_user, model, tokens, status from counts").fetchall()
+    assert rows == [
+        ("alice", "claude-sonnet", count(HELLO), 200),
+        (None, "nobody", None, 404),
     ]
+    assert [each["level"] for each in names["generations"]] == ["DEFAULT", "ERROR"]
+
+
+@pytest.mark.usefixtures("gateways_folder")
+async def test_a_jwt_of_the_hosts_lets_its_subject_count() -> None:
+    import jwt
+
+    names = executed(snippet("python", "current_user"))
+    app, path = names["app"], f"/llm{COUNT}"
+    claims = {"sub": "alice", "exp": 4_000_000_000}
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        for token, status in [
+            (jwt.encode(claims, names["SECRET"]), 200),
+            (jwt.encode(claims, "another secret, which is also long enough"), 401),
+            (jwt.encode({**claims, "exp": 1}, names["SECRET"]), 401),
+            ("nonsense", 401),
+        ]:
+            headers = {"authorization": f"Bearer {token}"}
+            response = await client.post(path, json=HELLO, headers=headers)
+            assert response.status_code == status
+        refused = await client.post(path, json=HELLO)
+        assert (refused.status_code, refused.json()["type"]) == (401, "error")
+        assert path in (await client.get("/openapi.json")).json()["paths"]
 
 
 def led_to_the_emulator(folder: Path, emulator: str) -> Path:
@@ -212,6 +274,10 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("python", "routes.extend"),
         snippet("python", "asyncio.run(main())"),
         snippet("python", "only_sonnet"),
+        snippet("python", "PrometheusHook()"),
+        snippet("python", "insert_row"),
+        snippet("python", "current_user"),
+        snippet("python", "add_middleware"),
         snippet("python", "on_change"),
         snippet("json", "input_tokens"),
         snippet("yaml", "# what callers ask for"),
