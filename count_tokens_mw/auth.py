@@ -87,11 +87,13 @@ def api_key(lookup: KeyLookup) -> Authenticator:
     owner_of = partial(_owner_in, lookup) if isinstance(lookup, Mapping) else lookup
 
     async def authenticate(request: Request) -> Caller:
-        for key in _keys(request):
+        keys = list(_keys(request))
+        for key in keys:
             owner = await _result(owner_of(key))
             if owner:
                 return Caller(owner) if isinstance(owner, str) else owner
-        raise Unauthenticated("Unknown API key.", headers={"www-authenticate": "Bearer"})
+        words = "Unknown API key." if keys else "Send an API key as x-api-key or as bearer."
+        raise Unauthenticated(words, headers={"www-authenticate": "Bearer"})
 
     return authenticate
 
@@ -118,10 +120,10 @@ async def authenticate_caller(authenticate: Authenticator, request: Request) -> 
         TypeError: it returned something that is no `Caller`; nobody is let in by accident.
     """
     with host_refusals():
-        caller = await _result(authenticate(request))
-    if not isinstance(caller, Caller):
-        raise TypeError("authenticate has to return a Caller")
-    return caller
+        caller: object = await _result(authenticate(request))
+    if isinstance(caller, Caller) and caller.id:
+        return caller
+    raise TypeError("authenticate has to return a Caller with an id")
 
 
 async def authorize_caller(authorize: Authorizer | None, caller: Caller, model: str) -> None:

@@ -70,7 +70,7 @@ class Endpoint:
 
     async def _answer(self, request: Request, trace: Trace) -> HttpAnswer:
         try:
-            with boundary("a count"):
+            with boundary(f"count {trace.request_id}"):
                 count = await self._count(request, trace)
         except CountError as error:
             trace.finish(error)

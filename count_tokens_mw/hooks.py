@@ -27,7 +27,8 @@ class Attempt:
     and `duration` in seconds.
 
     `status` is the upstream's HTTP status, or ours where it did not answer (502, 504) or was not
-    asked (501); `error_type` is None for a count. `upstream_code` is the upstream's own name for
+    asked (501). `error` is the name of our exception for it, as `UpstreamUnreachable`, and None for
+    a count, like `error_type`. `upstream_code` is the upstream's own name for
     its error: Anthropic's `error.type`, Google's `status` or `reason`, AWS's exception. `source` is
     None unless there was a count; from the cache, nobody was asked.
     """
@@ -36,6 +37,7 @@ class Attempt:
     provider: str
     upstream_model: str
     status: int
+    error: str | None
     error_type: str | None
     upstream_code: str | None
     upstream_request_id: str | None
@@ -59,6 +61,7 @@ class CountEvent:
     request_id: str
     way: Way
     status: int
+    error: str | None
     error_type: str | None
     input_tokens: int | None
     source: Source | None

@@ -71,6 +71,7 @@ class Trace:
                 provider=provider,
                 upstream_model=_label(upstream_model) or "",
                 status=status,
+                error=_error(outcome),
                 error_type=error_type,
                 upstream_code=_label(code),
                 upstream_request_id=outcome.headers.get("request-id"),
@@ -95,6 +96,7 @@ class Trace:
             request_id=self.request_id,
             way=self.way,
             status=status,
+            error=_error(self.outcome),
             error_type=error_type,
             input_tokens=count.input_tokens if count else None,
             source=count.source if count else None,
@@ -112,6 +114,10 @@ class Trace:
             started_at=self._started_at,
             duration=elapsed if self._duration is None else self._duration,
         )
+
+
+def _error(outcome: TokenCount | CountError) -> str | None:
+    return None if isinstance(outcome, TokenCount) else type(outcome).__name__
 
 
 def _result(outcome: TokenCount | CountError) -> tuple[int, str | None]:

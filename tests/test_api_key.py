@@ -59,6 +59,7 @@ async def test_a_known_key_is_its_owners_in_either_header(
         {"authorization": "sk-a"},
         {"authorization": "Basic sk-a"},
         {"authorization": "Bearer"},
+        {"authorization": "Bearer sk-none"},
         {"cookie": "x-api-key=sk-a"},
         {"x-api-key": "sk-a\u00e4".encode("latin-1")},
     ],
@@ -70,10 +71,9 @@ async def test_any_other_key_is_a_401(
         response = await client.post(COUNT, json=HELLO, headers=headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
-    assert response.json()["error"] == {
-        "type": "authentication_error",
-        "message": "Unknown API key.",
-    }
+    is_sent = headers.get("x-api-key") or headers.get("authorization") == "Bearer sk-none"
+    words = "Unknown API key." if is_sent else "Send an API key as x-api-key or as bearer."
+    assert response.json()["error"] == {"type": "authentication_error", "message": words}
     assert upstream.requests == []
 
 

@@ -85,7 +85,7 @@ async def test_a_refusal_keeps_the_hosts_headers_but_not_those_of_its_body(
     assert response.json()["error"]["message"] == "No."
 
 
-@pytest.mark.parametrize("result", [None, True, "team-a", {"id": "team-a"}])
+@pytest.mark.parametrize("result", [None, True, "team-a", {"id": "team-a"}, Caller("")])
 async def test_an_authenticator_that_returns_no_caller_lets_nobody_in(
     upstream: FakeUpstream, result: Any
 ) -> None:

@@ -451,6 +451,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "provider": "anthropic",
         "upstream_model": "claude-sonnet-4-5",
         "status": 200,
+        "error": None,
         "error_type": None,
         "upstream_code": None,
         "upstream_request_id": "req_upstream",
@@ -459,6 +460,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
     counted = {
         "way": "count_tokens",
         "status": 200,
+        "error": None,
         "error_type": None,
         "input_tokens": 14,
         "source": "provider",
@@ -482,7 +484,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "attempts": [],
     }
     no_count = {"input_tokens": None, "source": None, "upstream_request_id": None}
-    error = {"status": 529, "error_type": "overloaded_error"}
+    error = {"status": 529, "error": "UpstreamError", "error_type": "overloaded_error"}
     failed = {**attempt, **error, "upstream_code": "overloaded_error"}
     assert [facts async for facts in snapshots(upstream)] == [
         counted,
@@ -492,6 +494,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
             **nobody,
             **no_count,
             "status": 404,
+            "error": "NotFound",
             "error_type": "not_found_error",
             "model": "nobody",
         },
@@ -500,6 +503,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
             **nobody,
             **no_count,
             "status": 403,
+            "error": "PermissionDenied",
             "error_type": "permission_error",
             "model": "gpt",
         },
@@ -514,6 +518,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
             **nobody,
             **no_count,
             "status": 405,
+            "error": "MethodNotAllowed",
             "error_type": "invalid_request_error",
             "caller": None,
             "model": None,

@@ -56,6 +56,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
     assert without_times(hook.event) == {
         "way": "count_tokens",
         "status": 200,
+        "error": None,
         "error_type": None,
         "input_tokens": 14,
         "source": "provider",
@@ -75,6 +76,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
                 "provider": "anthropic",
                 "upstream_model": "claude-sonnet-4-5",
                 "status": 200,
+                "error": None,
                 "error_type": None,
                 "upstream_code": None,
                 "upstream_request_id": "req_upstream",

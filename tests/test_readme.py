@@ -119,8 +119,11 @@ async def test_the_authorisation_and_the_hook_do_what_they_say(
 ) -> None:
     caplog.set_level("INFO")
     names = executed(snippet("python", "only_sonnet"))
-    card = {**HELLO, "messages": [{"role": "user", "content": "4111 1111 1111 1111"}]}
-    redacted = {**HELLO, "messages": [{"role": "user", "content": "[card]"}]}
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {"at": 1795353487150464}}
+    text = {"type": "text", "text": "4111 1111 1111 1111"}
+    card = {**HELLO, "messages": [{"role": "assistant", "content": [text, call]}]}
+    hidden = [{**text, "text": "[card]"}, call]
+    redacted = {**HELLO, "messages": [{"role": "assistant", "content": hidden}]}
     async with names["count_tokens"].lifespan():
         caller = names["Caller"]("team-a")
         counted = await names["count_tokens"].count(card, caller=caller)

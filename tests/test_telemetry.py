@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 
 from count_tokens_mw import Attempt, Caller, CountError, CountEvent, CountTokens
@@ -30,6 +30,7 @@ def event(**changes: Any) -> CountEvent:
         provider="bedrock",
         upstream_model="anthropic.claude-x",
         status=200,
+        error=None,
         error_type=None,
         upstream_code=None,
         upstream_request_id="aws-1",
@@ -41,6 +42,7 @@ def event(**changes: Any) -> CountEvent:
         "request_id": "req_1",
         "way": "count_tokens",
         "status": 200,
+        "error": None,
         "error_type": None,
         "input_tokens": 14,
         "source": "provider",
@@ -63,6 +65,7 @@ def event(**changes: Any) -> CountEvent:
 
 REFUSED: dict[str, Any] = {
     "status": 401,
+    "error": "Unauthenticated",
     "error_type": "authentication_error",
     "input_tokens": None,
     "source": None,
@@ -77,7 +80,7 @@ REFUSED: dict[str, Any] = {
 
 def failed(status: int, error_type: str, **more: Any) -> CountEvent:
     gone = {"input_tokens": None, "source": None}
-    return event(status=status, error_type=error_type, **gone, **more)
+    return event(status=status, error="UpstreamError", error_type=error_type, **gone, **more)
 
 
 # The event itself
@@ -125,7 +128,7 @@ def test_the_line_names_who_asked_for_whom_and_what_came_of_it(
     assert caplog.records[0].message == (
         'count_tokens 200 750ms caller=team-a end_user="a \\"b\\" c=d" model=claude '
         "provider=bedrock upstream_model=anthropic.claude-x input_tokens=14 source=provider "
-        "request_id=req_1"
+        "request_id=req_1 upstream_request_id=aws-1"
     )
 
 
@@ -316,20 +319,44 @@ def test_a_request_is_a_span_by_the_conventions_with_its_attempts_as_events() ->
 
 
 @pytest.mark.parametrize(
-    ("told", "name", "error"),
+    ("told", "name", "error", "is_error", "kind"),
     [
-        (failed(529, "overloaded_error"), "count_tokens claude", "overloaded_error"),
-        (event(**REFUSED), "count_tokens", "authentication_error"),
+        (
+            failed(529, "overloaded_error"),
+            "count_tokens claude",
+            "overloaded_error",
+            True,
+            SpanKind.CLIENT,
+        ),
+        (event(**REFUSED), "count_tokens", "authentication_error", False, SpanKind.INTERNAL),
+        (
+            event(**{**REFUSED, "status": 404, "model": "made-up"}),
+            "count_tokens",
+            "authentication_error",
+            False,
+            SpanKind.INTERNAL,
+        ),
+        (
+            event(**{**REFUSED, "status": 500}),
+            "count_tokens",
+            "authentication_error",
+            True,
+            SpanKind.INTERNAL,
+        ),
     ],
 )
 def test_a_failed_request_is_a_span_with_its_error_type(
-    told: CountEvent, name: str, error: str
+    told: CountEvent, name: str, error: str, is_error: bool, kind: SpanKind
 ) -> None:
+    """And an error only if it is not the caller's."""
     traced = Traced()
     traced.hook(told)
     (span,) = traced.spans
-    assert (span.name, span.status.status_code) == (name, StatusCode.ERROR)
-    assert dict(span.attributes or {})["error.type"] == error
+    status = StatusCode.ERROR if is_error else StatusCode.UNSET
+    assert (span.name, span.status.status_code, span.kind) == (name, status, kind)
+    attributes = dict(span.attributes or {})
+    assert attributes["error.type"] == error
+    assert "gen_ai.response.model" not in attributes
 
 
 def test_metrics_have_no_name_that_a_caller_made_up() -> None:

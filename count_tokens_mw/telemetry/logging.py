@@ -20,7 +20,9 @@ _IN_THE_LINE: Final = (
     "input_tokens",
     "source",
     "error_type",
+    "error",
     "request_id",
+    "upstream_request_id",
 )
 
 

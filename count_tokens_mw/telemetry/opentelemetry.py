@@ -58,17 +58,19 @@ class OpenTelemetryHook:
         )
 
     def __call__(self, event: CountEvent) -> None:
+        asked = [each for each in event.attempts if each.source != "cache"]
         span = self._tracer.start_span(
-            f"{_OPERATION} {event.model}" if event.model else _OPERATION,
-            kind=SpanKind.CLIENT,
+            # Of models that nobody knows there is any number.
+            f"{_OPERATION} {event.model}" if event.attempts else _OPERATION,
+            kind=SpanKind.CLIENT if asked else SpanKind.INTERNAL,
             attributes=_known({**_of_operation(event), **_of_request(event)}),
             start_time=_time(event.started_at),
         )
         for attempt in event.attempts:
             ended_at = _time(attempt.started_at + attempt.duration)
             span.add_event("count_tokens.attempt", _known(_of_attempt(attempt)), ended_at)
-        if event.error_type is not None:
-            span.set_status(Status(StatusCode.ERROR))
+        if event.error_type is not None and (event.attempts or event.status >= 500):
+            span.set_status(Status(StatusCode.ERROR, event.error))  # and not what callers do wrong
         span.end(_time(event.started_at + event.duration))
         attributes = _known(_of_operation(event))
         self._duration.record(event.duration, attributes)
@@ -90,7 +92,7 @@ def _of_operation(event: CountEvent) -> dict[str, AttributeValue | None]:
 def _of_request(event: CountEvent) -> dict[str, AttributeValue | None]:
     return {
         "gen_ai.request.model": event.model,
-        "gen_ai.response.model": event.upstream_model,
+        "gen_ai.response.model": event.upstream_model if event.source else None,
         "count_tokens.input_tokens": event.input_tokens,
         "count_tokens.request_id": event.request_id,
         "count_tokens.way": event.way,
