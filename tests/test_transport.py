@@ -19,6 +19,7 @@ from count_tokens_mw import (
     UpstreamUnusable,
 )
 from count_tokens_mw.providers._http import HttpClient, transport_errors
+from count_tokens_mw.types import UpstreamCall
 from tests.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
 
 Reply: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -32,6 +33,7 @@ class RawServer:
     url: str = ""
     connections: int = 0
     heads: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -45,7 +47,7 @@ async def raw_server(reply: Reply) -> AsyncIterator[RawServer]:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-                await reader.readexactly(int(length))
+                server.bodies.append(await reader.readexactly(int(length)))
                 server.heads.append(head)
                 await reply(writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -170,6 +172,26 @@ async def test_more_counts_than_any_pools_default_are_under_way_at_once() -> Non
     ):
         counts = await asyncio.gather(*(count_tokens.count(HELLO) for _ in range(many)))
     assert len(counts) == server.connections == many
+
+
+@pytest.mark.parametrize("own_client", [False, True])
+@pytest.mark.parametrize("size", [1, 256 * 1024, 256 * 1024 + 1, 3 * 1024 * 1024])
+async def test_a_body_of_any_size_arrives_whole_with_its_length_and_without_a_warning(
+    size: int, own_client: bool
+) -> None:
+    body = bytes(range(1, 256)) * (size // 255) + b"x" * (size % 255)
+    async with raw_server(sending(COUNTED)) as server:
+        given = httpx.AsyncClient() if own_client else None
+        http = HttpClient(given)
+        answer = await http.post(UpstreamCall("anthropic", server.url, (("a", "b"),), body))
+        await http.aclose()
+        if given:
+            await given.aclose()
+    assert answer.status == 200
+    assert server.bodies == [body]
+    (head,) = server.heads
+    assert head.lower().count(b"content-length:") == 1
+    assert b"transfer-encoding" not in head.lower()
 
 
 async def test_a_port_where_nobody_listens_is_a_502() -> None:

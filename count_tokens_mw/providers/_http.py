@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -17,6 +17,7 @@ from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 __all__ = ["HttpClient", "transport_errors"]
 
 _KEEPALIVE_SECONDS: Final = 30.0
+_PIECE: Final = 256 * 1024
 # What the libraries let through from below: names that are no host names, sockets that fail,
 # answers with bytes that are not text.
 _STRAY: Final = (httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError)
@@ -46,7 +47,7 @@ class HttpClient:
         client = self._client()
         with transport_errors(call.provider, UpstreamUnreachable):
             request = client.build_request(
-                "POST", call.target, content=call.body, headers=call.headers
+                "POST", call.target, content=_content(call.body), headers=_headers(call)
             )
             response = await client.send(request, stream=True, follow_redirects=False)
         with transport_errors(call.provider, UpstreamUnusable):
@@ -73,6 +74,21 @@ class HttpClient:
             self._opened = {loop: c for loop, c in self._opened.items() if not loop.is_closed()}
             self._opened[loop] = _open_client(self._tls or True)
         return self._opened[loop]
+
+
+def _content(body: bytes) -> bytes | AsyncIterator[bytes]:
+    """A large body in pieces: aiohttp writes bytes in one, and warns that this holds the loop."""
+    return body if len(body) <= _PIECE else _pieces(body)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]
+
+
+def _headers(call: UpstreamCall) -> list[tuple[str, str]]:
+    # Or a body in pieces would go out chunked, which not every upstream takes.
+    return [*call.headers, ("content-length", str(len(call.body)))]
 
 
 def _open_client(tls: ssl.SSLContext | bool) -> httpx.AsyncClient:
