@@ -16,7 +16,11 @@ __all__ = ["Reading", "read"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What documents say, without what has `problems`; `warnings` are about what has no effect."""
+    """What documents say, with all that is wrong.
+
+    A deployment whose entry has problems is there with its `problem`. `warnings` are about what has
+    no effect.
+    """
 
     deployments: tuple[Deployment, ...] = ()
     settings: Settings = field(default_factory=Settings)

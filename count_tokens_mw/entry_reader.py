@@ -134,7 +134,8 @@ class EntryReader:
         given = _only(_Routing, entry.litellm_params)
         routing = values.loaded(_Routing, given, params_place) or _Routing()
         model = _model(entry, f"{params_place}.model", values)
-        named = values.resolved(entry.litellm_params.get("custom_llm_provider"), params_place)
+        named_place = f"{params_place}.custom_llm_provider"
+        named = values.resolved(entry.litellm_params.get("custom_llm_provider"), named_place)
         provider, upstream_model = provider_of(model, named if isinstance(named, str) else None)
         if info.token_count_model:
             its_provider, name = provider_of(info.token_count_model.model)
@@ -152,7 +153,8 @@ class EntryReader:
             weight=routing.weight,
         )
         countable = _may_be_counted(found, info)
-        if not countable and (model or named):
+        is_others = not countable and (model or named) and named_place not in values.unset
+        if is_others:
             return found
         self._values.take(values)
         return self._with_params(found, entry, info, params_place) if countable else found
@@ -167,10 +169,15 @@ class EntryReader:
 
     def _with_params(self, found: Deployment, entry: _Entry, info: _Info, place: str) -> Deployment:
         given = self._given(entry.litellm_params, place)
+        found = self._with_given(found, given, info, place)
         credential = given.own.get("litellm_credential_name")
-        if str(credential) in self._broken_credentials:  # which is told once, at its own place
-            words = f"credential_list ({credential}): a problem of it"
-            return found.model_copy(update={"problem": words})
+        if str(credential) not in self._broken_credentials:
+            return found
+        # What is wrong with it is told once, at its own place; nobody may be asked by it.
+        words = f"credential_list ({credential}): a problem of it"
+        return found.model_copy(update={"params": None, "by_provider": {}, "problem": words})
+
+    def _with_given(self, found: Deployment, given: _Given, info: _Info, place: str) -> Deployment:
         more: dict[str, object] = {} if info.base_model is None else {"base_model": info.base_model}
         if info.token_count_model and info.token_count_model.region and found.provider in _REGION:
             more[_REGION[found.provider]] = info.token_count_model.region
@@ -218,6 +225,11 @@ class EntryReader:
             )
             return _Given(resolved, {}, origins, {})
         shared = self._credential(name)
+        # A reference that is unset there makes no further problem here.
+        there = f"{self._credentials[name][0]}.credential_values"
+        self._values.unset |= {
+            f"{place}.{key}" for key in shared if f"{there}.{key}" in self._values.unset
+        }
         words = f"credential_list ({name})"
         return _Given(resolved, shared, origins, dict.fromkeys(shared, words))
 

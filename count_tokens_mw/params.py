@@ -28,6 +28,8 @@ ANTHROPIC_API: Final = "https://api.anthropic.com"
 FILE_VARIABLE: Final = "environment_variables."
 """How the file's own variables are called, to be told from those of the process."""
 
+_CREDENTIAL_HEADERS: Final = frozenset({"authorization", "x-api-key"})
+
 Raw: TypeAlias = Mapping[str, object]
 V = TypeVar("V")
 
@@ -159,6 +161,11 @@ class AnthropicParams(Params):
         return cls.first_set(variables, given, environ)
 
     @property
+    def credential_field(self) -> str | None:
+        own_header = _CREDENTIAL_HEADERS & self.extra_headers.keys()  # which wins over the others
+        return "extra_headers" if own_header else super().credential_field
+
+    @property
     def endpoint(self) -> str:
         """The URL under which `/v1/messages/count_tokens` is."""
         return self.api_base
@@ -194,7 +201,7 @@ class PassthroughParams(AnthropicParams):
 
     @model_validator(mode="after")
     def _whose_credential(self) -> Self:
-        own = {"authorization", "x-api-key"} & self.extra_headers.keys()
+        own = _CREDENTIAL_HEADERS & self.extra_headers.keys()
         if self.forward_client_credentials and (self.api_key or self.auth_token or own):
             raise ValueError("forward_client_credentials excludes a credential of the gateway's")
         return self

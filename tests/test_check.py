@@ -163,6 +163,11 @@ def test_a_row_says_where_its_credential_comes_from_and_where_it_is_sent(
             "aiplatform.googleapis.com",
         ),
         ({"model": "anthropic/x", "base_url": "http://own"}, "ANTHROPIC_API_KEY", "own"),
+        (
+            {"model": "anthropic/x", "extra_headers": {"Authorization": f"Bearer {SECRET}"}},
+            "litellm_params.extra_headers",
+            "api.anthropic.com",
+        ),
     ]
     entries = [
         {"model_name": f"m{n}", "litellm_params": params} for n, (params, _, _) in enumerate(given)

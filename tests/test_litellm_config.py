@@ -146,6 +146,28 @@ def test_all_entries_of_a_credential_that_is_broken_have_a_problem() -> None:
     assert (first.params, second.params) == (None, None)
 
 
+def test_a_broken_credential_does_not_hide_what_else_is_wrong_with_its_entries() -> None:
+    broken = {
+        "credential_name": "c",
+        "credential_values": {"api_base": "os.environ/NO_BASE", "api_key": "os.environ/NO_KEY"},
+    }
+    entries = [entry(n, litellm_credential_name="c", timeout=0) for n in ("a", "b")]
+    there = "credential_list[0] (c).credential_values"
+    said = problems_of({"model_list": entries, "credential_list": [broken]})
+    assert sorted(said) == [
+        f"{there}.api_base: the environment variable NO_BASE is not set",
+        f"{there}.api_key: the environment variable NO_KEY is not set",
+        "model_list[0] (a): litellm_params.timeout: Input should be greater than 0",
+        "model_list[1] (b): litellm_params.timeout: Input should be greater than 0",
+    ]
+
+
+def test_an_unset_provider_is_told_at_its_own_place_and_once() -> None:
+    said = problems_of({"model_list": [entry(custom_llm_provider="os.environ/P", api_key="k")]})
+    place = "model_list[0] (claude): litellm_params.custom_llm_provider"
+    assert said == (f"{place}: the environment variable P is not set",)
+
+
 def test_a_key_that_a_credential_leaves_empty_is_not_there() -> None:
     credential = {"credential_name": "a", "credential_values": {"api_key": "k", "api_base": None}}
     named = entry(litellm_credential_name="a", timeout=None)
