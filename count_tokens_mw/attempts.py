@@ -31,7 +31,7 @@ _TAKEN_OVER: Final = frozenset({401, 403, 408, 429})
 _PAUSE_SECONDS: Final = (0.05, 0.25)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempts:
     """What one request's attempts have in common. `deadline` is by the event loop's clock."""
 
@@ -55,6 +55,9 @@ class Attempts:
         queue = list(self.plan.cooldown.last(deployments))
         while queue and (not errors or self._left() > 0):
             deployment = queue.pop(0)
+            remembered = self._remembered(deployment)
+            if remembered is not None:
+                return remembered
             try:
                 return await self._asked(deployment, others=bool(queue))
             except CountError as error:
@@ -65,6 +68,18 @@ class Attempts:
                 answer_from = len(self.trace.attempts) - 1
         self.trace.answer_from = answer_from
         raise errors[0]
+
+    def _remembered(self, deployment: Deployment) -> TokenCount | None:
+        """The count of a body that came before byte for byte, and led to a call that is known."""
+        known, params = self.request.fingerprints, deployment.params
+        if self.cache is None or known is None or params is None:
+            return None
+        started = time.perf_counter()
+        fingerprint = known.get((params.account, deployment.upstream_model))
+        count = None if fingerprint is None else self.cache.remembered(fingerprint)
+        if count is not None:
+            self._record(deployment, count, started)
+        return count
 
     async def _asked(self, deployment: Deployment, *, others: bool) -> TokenCount:
         """One attempt; another one where the connection broke and nobody else is left to ask."""
@@ -94,13 +109,18 @@ class Attempts:
             outcome = error
             raise
         finally:
-            self.trace.attempted(
-                deployment=deployment.id,
-                provider=deployment.provider,
-                upstream_model=deployment.upstream_model,
-                outcome=outcome,
-                started=started,
-            )
+            self._record(deployment, outcome, started)
+
+    def _record(
+        self, deployment: Deployment, outcome: TokenCount | CountError, started: float
+    ) -> None:
+        self.trace.attempted(
+            deployment=deployment.id,
+            provider=deployment.provider,
+            upstream_model=deployment.upstream_model,
+            outcome=outcome,
+            started=started,
+        )
 
     async def _sent(
         self, deployment: Deployment, provider: Provider, call: UpstreamCall, *, others: bool
@@ -109,7 +129,10 @@ class Attempts:
             async with asyncio.timeout_at(self._until(deployment, others=others)):
                 if self.cache is None or deployment.params is None:
                     return await provider.send(call)
-                key = await fingerprint(call, deployment.params.account)
+                account = deployment.params.account
+                key = await fingerprint(call, account)
+                if self.request.fingerprints is not None:
+                    self.request.fingerprints[account, deployment.upstream_model] = key
                 return await self.cache.count(key, lambda: provider.send(call))
         except TimeoutError:
             self.plan.cooldown.failed(deployment, {})

@@ -79,10 +79,17 @@ class CountCache:
         with self._lock:
             return len(self._stored)
 
+    def remembered(self, key: bytes) -> TokenCount | None:
+        """The count of this key, if it is remembered."""
+        try:
+            with self._lock:
+                return self._stored[key]
+        except KeyError:
+            return None
+
     async def count(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
         """The count of this key: remembered, or of a call that is under way, or asked for."""
-        with self._lock:
-            stored = self._stored.get(key)
+        stored = self.remembered(key)
         if stored is not None:
             return stored
         place = (asyncio.get_running_loop(), key)

@@ -47,7 +47,7 @@ class Cooldown:
 
     def last(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         """The same deployments, those that failed lately behind the others."""
-        if not self._until:
+        if not self._until or len(deployments) == 1:
             return deployments
         now = self._clock()
         return sorted(deployments, key=lambda each: self._until.get(_key(each), -math.inf) > now)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.attempts import Attempts
@@ -15,6 +15,7 @@ from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
 from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Providers
+from count_tokens_mw.recent import RecentRequests
 from count_tokens_mw.resolving import Resolver, resolved_deployments
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import CountRequest, TokenCount
@@ -28,7 +29,8 @@ __all__ = ["Counter"]
 class Counter:
     """Counts requests by the deployments of a configuration, which can be replaced.
 
-    `plan` is the configuration that is in force. A request reads it once, when it begins.
+    `plan` is the configuration that is in force. A request reads it once, when it begins. `recent`
+    is None where nothing is remembered.
 
     Args:
         config: the configuration to begin with.
@@ -51,35 +53,30 @@ class Counter:
         self._pause = pause
         self._resolve = resolve
         self._providers = Providers(http_client)
-        self._under_way = 0
+        self._slots = _Slots()
         self._closing: set[asyncio.Task[None]] = set()
-        self._cache = self._cache_of(config)
         self.plan = Plan(config, clock)
+        self._remember()
 
     @property
     def under_way(self) -> int:
         """How many of the places of `slot` are taken."""
-        return self._under_way
+        return self._slots.taken
 
     @property
     def remembered(self) -> int:
         """How many counts are in the cache."""
         return 0 if self._cache is None else len(self._cache)
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self) -> AbstractContextManager[None]:
         """Hold one of the `max_concurrency` places, from before a body is read.
 
         Raises:
             TooManyRequests: all are taken.
         """
-        if self._under_way >= self.plan.settings.max_concurrency:
+        if self._slots.taken >= self.plan.settings.max_concurrency:
             raise TooManyRequests("This gateway has too many counts under way; try again.")
-        self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
+        return self._slots
 
     async def count(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """Ask the deployments of the request's model in turn, all within one deadline.
@@ -113,18 +110,19 @@ class Counter:
         """
         plan = Plan(config, self._clock)
         self._providers.keep(plan.identities)
-        if config.settings.cache != self.plan.settings.cache:
-            self._cache = self._cache_of(config)
-        self.plan = plan
+        before, self.plan = self.plan.settings.cache, plan
+        if config.settings.cache != before:
+            self._remember()
         self._close_unneeded()
 
     async def aclose(self) -> None:
         """Close what was opened for counting."""
         await self._providers.aclose()
 
-    def _cache_of(self, config: Config) -> CountCache | None:
-        settings = config.settings.cache
-        return CountCache(settings, self._clock) if settings.ttl else None
+    def _remember(self) -> None:
+        settings = self.plan.settings.cache
+        self._cache = CountCache(settings, self._clock) if settings.ttl else None
+        self.recent = RecentRequests(settings.max_entries) if settings.ttl else None
 
     async def _deployments(
         self, model: str, plan: Plan, trace: Trace, deadline: float
@@ -163,3 +161,16 @@ class Counter:
             return
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+
+class _Slots:
+    """How many places are taken, as a `with` that takes one."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.taken -= 1

@@ -7,7 +7,7 @@ are parsed, and each keeps its place in the text; an edited object is put togeth
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn, Self, TypeAlias
 
@@ -32,9 +32,10 @@ _MOST_MEMBERS: Final = 1000
 _whitespace: Final = re.compile(r"[ \t\n\r]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Member:
-    """One member of the top level: its parsed value, and where its text begins and ends."""
+    """One member of the top level: its parsed value, and where its text begins and ends in the
+    bytes."""
 
     name: str
     value: JsonValue = field(repr=False)
@@ -42,12 +43,18 @@ class Member:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
 class JsonObject:
-    """A parsed object and the text that it came from."""
+    """An object and the bytes that it was read from.
 
-    text: str = field(repr=False)
-    members: tuple[Member, ...]
+    `JsonObject(raw)` trusts that these bytes have been parsed before, and parses them only where
+    their members are asked for.
+    """
+
+    __slots__ = ("_members", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._members: Sequence[Member] | None = None
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
@@ -58,20 +65,16 @@ class JsonObject:
                 the top level, or has one twice (which of the two counts would be a guess). The
                 message says which, and quotes no value.
         """
-        try:
-            text = raw.decode()
-            return cls(text, tuple(_members(text)))
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
-        except UnicodeDecodeError:
-            raise ValueError("it is not UTF-8") from None
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
-        except _Unusable:
-            raise
-        except ValueError:
-            # Python's own limit on the digits of an integer, sys.set_int_max_str_digits.
-            raise ValueError("a number in it has too many digits") from None
+        parsed = cls(raw)
+        parsed._members = _parsed(raw)
+        return parsed
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Those of the top level, in their order."""
+        if self._members is None:
+            self._members = _parsed(self.raw)
+        return self._members
 
     @property
     def value(self) -> dict[str, JsonValue]:
@@ -80,29 +83,69 @@ class JsonObject:
 
     def get(self, name: str) -> JsonValue:
         """The value of a member, None if there is none of that name."""
-        return next((member.value for member in self.members if member.name == name), None)
+        for member in self.members:
+            if member.name == name:
+                return member.value
+        return None
 
     def edited(self, replace: Mapping[str, JsonValue], drop: Collection[str] = ()) -> bytes:
         """The object in its own order and words, with some members replaced and some left out.
 
         A member of `replace` that the object does not have is put at its end.
         """
-        kept = [member for member in self.members if member.name not in drop]
-        added = replace.keys() - {member.name for member in kept}
-        pieces: list[str] = []
-        for member in kept:
-            pieces += (",", json.dumps(member.name), ":")
+        # Views, and one join: a body may be megabytes, and each slice would copy it.
+        text = memoryview(self.raw)
+        pieces: list[bytes | memoryview] = []
+        added = dict(replace)
+        for member in self.members:
+            if member.name in drop:
+                continue
+            pieces += (b",", _json(member.name), b":")
             if member.name in replace:
-                pieces.append(json.dumps(replace[member.name]))
+                pieces.append(_json(added.pop(member.name)))
             else:
-                pieces.append(self.text[member.start : member.end])
-        for name in (name for name in replace if name in added):
-            pieces += (",", json.dumps(name), ":", json.dumps(replace[name]))
-        # One join, since a body may be megabytes and each concatenation would copy it.
-        return "".join(["{", *pieces[1:], "}"]).encode()
+                pieces.append(text[member.start : member.end])
+        for name, value in added.items():
+            pieces += (b",", _json(name), b":", _json(value))
+        return b"".join([b"{", *pieces[1:], b"}"])
 
 
-def _members(text: str) -> Iterable[Member]:
+def _json(value: JsonValue) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _parsed(raw: bytes) -> Sequence[Member]:
+    try:
+        text = raw.decode()
+        members = tuple(_members(text))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except _Unusable:
+        raise
+    except ValueError:
+        # Python's own limit on the digits of an integer, sys.set_int_max_str_digits.
+        raise ValueError("a number in it has too many digits") from None
+    if not text.isascii():
+        _place_in_bytes(members, text)
+    return members
+
+
+def _place_in_bytes(members: Iterable[Member], text: str) -> None:
+    """From where members are in the text to where they are in its UTF-8."""
+    at = in_bytes = 0
+    for member in members:
+        in_bytes += len(text[at : member.start].encode())
+        at = member.end
+        length = len(text[member.start : member.end].encode())
+        member.start, member.end = in_bytes, in_bytes + length
+        in_bytes += length
+
+
+def _members(text: str) -> Iterator[Member]:
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
         _decode(text, at)  # so that text which is no JSON at all is called that

@@ -38,6 +38,12 @@ class HttpAnswer:
     headers: Mapping[str, str]
     body: bytes
 
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """As ASGI has them, with the length of the body."""
+        lines = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        lines.append((b"content-length", b"%d" % len(self.body)))
+        return lines
+
 
 def parse_request(
     raw: bytes, headers: Headers = (), *, query: str = "", credentials: Headers = ()
@@ -60,7 +66,15 @@ def parse_request(
         raise InvalidRequest("messages: a list is required.")
     if len(query) > _LONGEST_QUERY or not _VISIBLE(query):
         raise InvalidRequest("The query string is too long or has characters that it may not have.")
-    return CountRequest(model, body, raw, headers, query, credentials)
+    return CountRequest(model, body, headers, query, credentials, _user(body))
+
+
+def _user(body: JsonObject) -> str | None:
+    """Whom the body says that it is for: https://docs.claude.com/en/api/messages, or OpenAI's."""
+    metadata = body.get("metadata")
+    user_id = metadata.get("user_id") if isinstance(metadata, Mapping) else None
+    named = (user_id, body.get("user"))
+    return next((user for user in named if isinstance(user, str) and user), None)
 
 
 def request_from_mapping(body: Mapping[str, object], headers: Headers = ()) -> CountRequest:
@@ -88,10 +102,12 @@ def _plain(value: object) -> object:
 def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     """The `anthropic-*` headers of a request, as the caller sent them and in their order.
 
+    Names are in lower case, as in ASGI.
+
     Raises:
         InvalidRequest: one has characters that cannot be passed on unchanged.
     """
-    return _unchanged(item for item in headers if item[0].lower().startswith("anthropic-"))
+    return _unchanged([item for item in headers if item[0].startswith("anthropic-")])
 
 
 def credential_headers(headers: Iterable[tuple[str, str]]) -> Headers:
@@ -100,27 +116,27 @@ def credential_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     Raises:
         InvalidRequest: as above.
     """
-    return _unchanged(item for item in headers if item[0].lower() in _CREDENTIALS)
+    return _unchanged([item for item in headers if item[0] in _CREDENTIALS])
 
 
-def _unchanged(headers: Iterable[tuple[str, str]]) -> Headers:
-    kept = tuple((name.lower(), value) for name, value in headers)
-    for name, value in kept:
+def _unchanged(headers: Sequence[tuple[str, str]]) -> Headers:
+    for name, value in headers:
         if not _PRINTABLE(value):
             raise InvalidRequest(f"{name}: the header has characters that it may not have.")
-    return kept
+    return tuple(headers)
 
 
 def count_answer(count: TokenCount, request_id: str) -> HttpAnswer:
     """200 with the provider's own JSON, or with exactly `{"input_tokens": N}`."""
-    body = count.body or json.dumps({"input_tokens": count.input_tokens}).encode()
-    headers = _json_headers({"request-id": request_id}, count.headers)
-    return HttpAnswer(200, {**headers, "x-count-tokens-source": count.source}, body)
+    body = count.body or b'{"input_tokens": %d}' % count.input_tokens
+    headers = _json_headers(request_id, count.headers)
+    headers["x-count-tokens-source"] = count.source
+    return HttpAnswer(200, headers, body)
 
 
 def error_answer(error: CountError, request_id: str) -> HttpAnswer:
     """The upstream's own envelope byte for byte if it is one, else ours."""
-    headers = _json_headers({"request-id": request_id}, error.headers)
+    headers = _json_headers(request_id, error.headers)
     if isinstance(error, UpstreamError):
         headers["x-count-tokens-source"] = "provider"  # so that its 401 is not taken for ours
         if error.body is not None:
@@ -132,11 +148,11 @@ def error_answer(error: CountError, request_id: str) -> HttpAnswer:
     return HttpAnswer(error.status, headers, json.dumps(envelope).encode())
 
 
-def _json_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Both, in lower case, without what cannot be sent: a host may have put anything into them."""
-    sendable = {
-        name.lower(): value
-        for name, value in (*headers.items(), *more.items())
-        if name.lower() not in _OF_A_BODY and _PRINTABLE(name) and _PRINTABLE(value)
-    }
-    return {**sendable, "content-type": "application/json"}
+def _json_headers(request_id: str, more: Mapping[str, str]) -> dict[str, str]:
+    """In lower case, without what cannot be sent: a host may have put anything into `more`."""
+    headers = {"request-id": request_id}
+    for name, value in more.items():
+        if name.lower() not in _OF_A_BODY and _PRINTABLE(name) and _PRINTABLE(value):
+            headers[name.lower()] = value
+    headers["content-type"] = "application/json"
+    return headers

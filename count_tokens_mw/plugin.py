@@ -134,7 +134,7 @@ class CountTokens:
         trace = Trace("count", caller=caller)
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         try:
-            with boundary(f"count {trace.request_id}"), self._service.counter.slot():
+            with boundary(trace), self._service.counter.slot():
                 plan = self._service.counter.plan
                 trace.read_headers(sent, plan.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(sent.items()))

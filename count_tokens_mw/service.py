@@ -1,6 +1,5 @@
 """What all the ways in share: who may count, and who is told."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,10 +7,13 @@ from count_tokens_mw.auth import Authenticator, Authorizer, authorize_caller
 from count_tokens_mw.counting import Counter
 from count_tokens_mw.errors import DeadlineExceeded
 from count_tokens_mw.hooks import Hook
+from count_tokens_mw.messages import parse_request
 from count_tokens_mw.plan import Plan
+from count_tokens_mw.request_body import RequestBody
+from count_tokens_mw.time_limit import within
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.transforming import Transform, transformed
-from count_tokens_mw.types import CountRequest, TokenCount
+from count_tokens_mw.types import Caller, CountRequest, Headers, TokenCount
 
 __all__ = ["Service"]
 
@@ -26,6 +28,22 @@ class Service:
     transform: Transform | None
     hooks: Sequence[Hook]
 
+    def read(
+        self, body: RequestBody, headers: Headers, query: str = "", credentials: Headers = ()
+    ) -> CountRequest:
+        """The request that a body is; one that came lately, byte for byte, is not parsed again.
+
+        Raises:
+            InvalidRequest: it cannot be read, or is no count request.
+        """
+        recent = self.counter.recent
+        if recent is None or self.transform is not None or credentials:
+            return parse_request(body.raw, headers, query=query, credentials=credentials)
+        found = recent.find(body.digest, body.raw, headers, query)
+        if found is not None:
+            return found
+        return recent.keep(body.digest, parse_request(body.raw, headers, query=query))
+
     async def count(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """Authorise the caller, if there is one, let the host change the body, and count.
 
@@ -33,7 +51,9 @@ class Service:
             CountError: the host refused, or there is no count.
         """
         trace.read_request(request)
-        request = replace(request, model=plan.router.name_of(request.model))
+        name = plan.router.name_of(request.model)
+        if name != request.model:
+            request = replace(request, model=name)
         request = await self._checked(request, trace, plan.settings.timeout)
         return await self.counter.count(request, plan, trace)
 
@@ -49,11 +69,13 @@ class Service:
 
     async def _checked(self, request: CountRequest, trace: Trace, seconds: float) -> CountRequest:
         try:
-            async with asyncio.timeout(seconds):
-                if trace.caller is not None:
-                    await authorize_caller(self.authorize, trace.caller, request.model)
-                if self.transform is None:
-                    return request
-                return await transformed(self.transform, request, trace.caller)
+            return await within(seconds, self._decided(request, trace.caller))
         except TimeoutError:
             raise DeadlineExceeded("The gateway did not decide in time.") from None
+
+    async def _decided(self, request: CountRequest, caller: Caller | None) -> CountRequest:
+        if self.authorize is not None and caller is not None:
+            await authorize_caller(self.authorize, caller, request.model)
+        if self.transform is None:
+            return request
+        return await transformed(self.transform, request, caller)

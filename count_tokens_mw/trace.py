@@ -1,9 +1,9 @@
 """What is learnt about one request on its way; its event is made from this."""
 
+import random
 import time
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cache
 
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
 from count_tokens_mw.hooks import Attempt, CountEvent, Way
@@ -12,36 +12,41 @@ from count_tokens_mw.types import Caller, CountRequest, TokenCount
 __all__ = ["Trace"]
 
 _LONGEST_LABEL = 256
+_LEFT = ClientClosedRequest("")
 
 
-@dataclass(slots=True)
 class Trace:
     """Filled in step by step; `event()` can be asked for at any moment.
 
     The outcome is "the client left" until there is another, since a request that is cancelled
-    gets no chance to say so.
+    gets no chance to say so. `answer_from` says which of the attempts gave the answer: the last
+    one, unless told otherwise.
     """
 
-    way: Way
-    request_id: str = field(default_factory=lambda: f"req_{uuid.uuid4().hex}")
-    caller: Caller | None = None
-    model: str | None = None
-    end_user: str | None = None
-    session_id: str | None = None
-    agent_id: str | None = None
-    parent_agent_id: str | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    answer_from: int = -1
-    """Which of the attempts gave the answer: the last one, unless told otherwise."""
-    outcome: TokenCount | CountError = field(default_factory=lambda: ClientClosedRequest(""))
-    _started_at: float = field(default_factory=time.time)
-    _started: float = field(default_factory=time.perf_counter)
-    _duration: float | None = None
+    def __init__(self, way: Way, caller: Caller | None = None) -> None:
+        self.way: Way = way
+        self.request_id = f"req_{_numbers().getrandbits(128):032x}"
+        self.caller = caller
+        self.model: str | None = None
+        self.end_user: str | None = None
+        self.session_id: str | None = None
+        self.agent_id: str | None = None
+        self.parent_agent_id: str | None = None
+        self.attempts: list[Attempt] = []
+        self.answer_from = -1
+        self.outcome: TokenCount | CountError = _LEFT
+        self._started_at = time.time()
+        self._started = time.perf_counter()
+        self._duration: float | None = None
+
+    def __str__(self) -> str:
+        return f"count {self.request_id}"
 
     def read_headers(self, headers: Mapping[str, str], end_user_headers: Sequence[str]) -> None:
         """Learn for whom the request is, and from which session and agent of Claude Code."""
         for name in end_user_headers:
-            self.end_user = self.end_user or _label(headers.get(name))
+            if self.end_user is None:
+                self.end_user = _label(headers.get(name))
         self.session_id = _label(headers.get("x-claude-code-session-id"))
         self.agent_id = _label(headers.get("x-claude-code-agent-id"))
         self.parent_agent_id = _label(headers.get("x-claude-code-parent-agent-id"))
@@ -49,9 +54,7 @@ class Trace:
     def read_request(self, request: CountRequest) -> None:
         """Learn the model and, where no header told it, the end user."""
         self.model = _label(request.model)
-        metadata = request.body.get("metadata")
-        user_id = metadata.get("user_id") if isinstance(metadata, Mapping) else None
-        self.end_user = self.end_user or _label(user_id) or _label(request.body.get("user"))
+        self.end_user = self.end_user or _label(request.user)
 
     def attempted(
         self,
@@ -135,3 +138,13 @@ def _label(value: object) -> str | None:
         return None
     cut = value[:_LONGEST_LABEL]
     return cut if cut.isprintable() else cut.encode("unicode_escape").decode()[:_LONGEST_LABEL]
+
+
+@cache
+def _numbers() -> random.Random:
+    """Where ids come from, which only have to differ: the system's own take longer than a count.
+
+    Not the module's, which a host may have seeded, and not made before the first request: a server
+    forks its workers before it.
+    """
+    return random.Random()  # noqa: S311 - they are no secrets

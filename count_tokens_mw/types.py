@@ -1,6 +1,6 @@
 """The frozen values that travel through the house. They know no I/O and no framework."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -36,21 +36,25 @@ class Caller:
     attributes: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CountRequest:
     """One request to count, in Anthropic's format.
 
-    `body` is the JSON object as it came, `raw` its bytes. `headers` are the caller's native
-    `anthropic-*` headers. `query` and `credentials` (the caller's own, and only where forwarding
-    them is configured) matter to the pass-through alone.
+    `body` is the JSON object as it came, and `user` the end user that it names. `headers` are the
+    caller's native `anthropic-*` headers. `query` and `credentials` (the caller's own, and only
+    where forwarding them is configured) matter to the pass-through alone.
+
+    `fingerprints` are those of the calls that the same bytes led to before, by the account and the
+    model that were asked; None where nobody remembers.
     """
 
     model: str
     body: JsonObject = field(repr=False)
-    raw: bytes = field(repr=False)
     headers: Headers = ()
     query: str = ""
     credentials: Headers = field(default=(), repr=False)
+    user: str | None = None
+    fingerprints: MutableMapping[tuple[str, str], bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

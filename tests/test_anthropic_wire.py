@@ -39,7 +39,7 @@ def test_the_sdks_own_type_accepts_what_is_sent(judge: Judge, body: dict[str, An
 
 @pytest.mark.parametrize("field", sorted(GENERATION_ONLY))
 def test_the_judge_refuses_what_is_dropped(judge: Judge, field: str) -> None:
-    body = request_from_mapping({**STANDARD["tools"], "model": "claude-x", field: 1}).raw
+    body = request_from_mapping({**STANDARD["tools"], "model": "claude-x", field: 1}).body.raw
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         judge.judge(body)
 

@@ -83,7 +83,7 @@ class AnthropicPassthrough:
                 )
         url = self._params.api_base + _PATH + (f"?{request.query}" if request.query else "")
         headers = (*_headers(self._params, request.headers), *forwarded)
-        return UpstreamCall(self.name, url, headers, request.raw)
+        return UpstreamCall(self.name, url, headers, request.body.raw)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         return await self._api.send(call)

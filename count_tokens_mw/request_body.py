@@ -1,0 +1,95 @@
+"""A request's body, read within bounds and hashed as it comes."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from starlette.requests import ClientDisconnect, Request
+
+from count_tokens_mw.auth import host_refusals
+from count_tokens_mw.config_models import Settings
+from count_tokens_mw.errors import (
+    ClientClosedRequest,
+    DeadlineExceeded,
+    InvalidRequest,
+    RequestTooLarge,
+)
+from count_tokens_mw.time_limit import within
+
+__all__ = ["RequestBody", "read_body"]
+
+_PIECE: Final = 1024 * 1024
+
+
+class RequestBody(NamedTuple):
+    """The bytes, and their SHA-256."""
+
+    raw: bytes
+    digest: bytes
+
+
+async def read_body(
+    request: Request, headers: Mapping[str, str], settings: Settings
+) -> RequestBody:
+    """Read it to its end, from the client or from a host that has read it before.
+
+    Raises:
+        RequestTooLarge: it says so, or is.
+        InvalidRequest: it is compressed.
+        ClientClosedRequest: the client left.
+        DeadlineExceeded: it stalls.
+        Refused: the host has a limit of its own.
+    """
+    limit = settings.max_body_bytes
+    if _announced_length(headers) > limit:
+        raise _too_large(limit)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise InvalidRequest(
+            "content-encoding: this gateway reads no compressed bodies.",
+            error_code="request_body_encoding_unsupported",
+        )
+    try:
+        # The host may have a body limit of its own, and a client may stall for ever.
+        with host_refusals():
+            return await within(settings.timeout, _read(request, limit))
+    except ClientDisconnect:
+        raise ClientClosedRequest("The client left.") from None
+    except TimeoutError:
+        raise DeadlineExceeded("The request body did not arrive in time.") from None
+
+
+async def _read(request: Request, limit: int) -> RequestBody:
+    chunks: list[bytes] = []
+    size = 0
+    digest = hashlib.sha256()
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if len(chunk) <= _PIECE:
+            digest.update(chunk)
+        else:
+            await _update(digest, chunk)
+    return RequestBody(b"".join(chunks), digest.digest())
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"The request body is larger than {limit} bytes.")
+
+
+async def _update(digest: "hashlib._Hash", chunk: bytes) -> None:
+    """By so much at a time that others have their turn in between."""
+    view = memoryview(chunk)
+    for start in range(0, len(chunk), _PIECE):
+        digest.update(view[start : start + _PIECE])
+        await asyncio.sleep(0)
+
+
+def _announced_length(headers: Mapping[str, str]) -> int:
+    """By content-length; 0 where there is none, or none that is a number."""
+    try:
+        return int(headers.get("content-length", "0"))
+    except ValueError:
+        return 0

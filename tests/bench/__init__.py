@@ -1,0 +1,1 @@
+"""How fast we are, beside what others are and what is possible here: `make bench`."""

@@ -1,0 +1,147 @@
+"""Requests as fast as they are answered: by wrk, or by asyncio where it is missing."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from tests.bench.apps import KEY, PATH
+from tests.bench.bodies import MARK
+
+__all__ = ["Load", "Requests", "generate"]
+
+_WRK: Final = """
+local head, tail, distinct, number = {head}, {tail}, {distinct}, {first}
+wrk.method = "POST"
+wrk.path = {path}
+wrk.headers = {{ {headers} }}
+local same = head .. number .. tail
+request = function()
+  if not distinct then return wrk.format(nil, nil, nil, same) end
+  number = number + 1
+  return wrk.format(nil, nil, nil, head .. number .. tail)
+end
+done = function(summary, latency, _)
+  local errors = summary.errors
+  local all = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format('{{"requests": %d, "seconds": %f, "p50": %f, "p99": %f, "errors": %d}}',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3,
+    latency:percentile(99) / 1e3, all))
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What to ask: a body with a mark in it, and whether no request may be like another.
+
+    `first` is the first number to put in place of the mark.
+    """
+
+    body: bytes
+    distinct: bool
+    first: int
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"content-type": "application/json", "x-api-key": KEY}
+
+    def bodies(self) -> Iterator[bytes]:
+        """One after another."""
+        for number in count(self.first):
+            yield self.body.replace(MARK, b"%d" % (number if self.distinct else self.first))
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What was measured: requests in a second, latencies in milliseconds, answers that were none
+    or not a count."""
+
+    per_second: float
+    p50: float
+    p99: float
+    requests: int
+    errors: int
+
+
+def generate(url: str, requests: Requests, connections: int, seconds: float) -> Load:
+    """Ask over as many connections for so long."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        return asyncio.run(_generate(url, requests, connections, seconds))
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(_script(requests))
+        script.flush()
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s"]
+        printed = subprocess.run(
+            [*command, "-s", script.name, url], check=True, capture_output=True, text=True
+        ).stdout
+    said = json.loads(printed[printed.rindex("{") :])
+    per_second = said["requests"] / said["seconds"]
+    return Load(per_second, said["p50"], said["p99"], said["requests"], said["errors"])
+
+
+def _script(requests: Requests) -> str:
+    head, tail = requests.body.split(MARK)
+    headers = ", ".join(
+        f"[ {_lua(name)} ] = {_lua(value)}" for name, value in requests.headers.items()
+    )
+    return _WRK.format(
+        head=_lua(head.decode()),
+        tail=_lua(tail.decode()),
+        distinct=str(requests.distinct).lower(),
+        first=requests.first,
+        path=_lua(PATH),
+        headers=headers,
+    )
+
+
+def _lua(text: str) -> str:
+    """A text between Lua's long brackets, in which nothing has a meaning."""
+    return f"[==[{text}]==]"
+
+
+async def _generate(url: str, requests: Requests, connections: int, seconds: float) -> Load:
+    host, port = url.removeprefix("http://").split(":")
+    latencies: list[float] = []
+    errors = 0
+    bodies = requests.bodies()
+    end = time.perf_counter() + seconds
+
+    async def ask() -> None:
+        nonlocal errors
+        reader, writer = await asyncio.open_connection(host, int(port))
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            errors += not await _answered(reader, writer, requests.headers, next(bodies))
+            latencies.append((time.perf_counter() - started) * 1e3)
+        writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(ask() for _ in range(connections)))
+    taken = time.perf_counter() - started
+    latencies.sort()
+    middle, late = (latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
+    return Load(len(latencies) / taken, middle, late, len(latencies), errors)
+
+
+async def _answered(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> bool:
+    lines = [f"POST {PATH} HTTP/1.1", "host: bench", f"content-length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
+    await reader.readexactly(length)
+    return head.startswith(b"http/1.1 200")
