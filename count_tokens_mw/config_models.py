@@ -12,6 +12,7 @@ __all__ = [
     "PASSTHROUGH_ID",
     "CacheSettings",
     "Deployment",
+    "HttpSettings",
     "PassthroughSettings",
     "RouterSettings",
     "Settings",
@@ -62,6 +63,19 @@ class CacheSettings(BaseModel):
     max_entries: Amount = 10_000
 
 
+class HttpSettings(BaseModel):
+    """Our own connections to the upstreams; a host's `http_client` has its own.
+
+    At most `max_connections` to one host at a time, None for as many as there are counts under way;
+    further calls wait for one. An idle one is kept open for `keepalive_expiry` seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_connections: Amount | None = None
+    keepalive_expiry: Duration = 30
+
+
 class Settings(BaseModel):
     """The section `count_tokens`.
 
@@ -75,6 +89,7 @@ class Settings(BaseModel):
     timeout: Seconds = 20
     cooldown: Duration = 30
     cache: CacheSettings = CacheSettings()
+    http: HttpSettings = HttpSettings()
     # Anthropic's own limit: https://docs.claude.com/en/api/errors#request-size-limits
     max_body_bytes: Amount = 32 * 1024 * 1024
     max_concurrency: Amount = 256

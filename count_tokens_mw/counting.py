@@ -52,7 +52,7 @@ class Counter:
         self._clock = clock
         self._pause = pause
         self._resolve = resolve
-        self._providers = Providers(http_client)
+        self._providers = Providers(http_client, config.settings.http)
         self._slots = _Slots()
         self._closing: set[asyncio.Task[None]] = set()
         self.plan = Plan(config, clock)

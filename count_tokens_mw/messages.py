@@ -11,7 +11,7 @@ from typing import Final
 
 from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
 from count_tokens_mw.json_object import JsonObject
-from count_tokens_mw.types import CountRequest, Headers, TokenCount
+from count_tokens_mw.types import CountRequest, Headers, TokenCount, unreadable
 
 __all__ = [
     "HttpAnswer",
@@ -57,16 +57,17 @@ def parse_request(
     """
     try:
         body = JsonObject.parse(raw)
+        model, user = body.get("model"), _user(body)
     except ValueError as error:
-        raise InvalidRequest(f"The request body cannot be read: {error}.") from None
-    model = body.get("model")
+        raise unreadable(error) from None
     if not isinstance(model, str) or not model:
         raise InvalidRequest("model: a non-empty string is required.")
-    if not isinstance(body.get("messages"), list):
+    messages = body.member("messages")
+    if messages is None or not messages.is_list:
         raise InvalidRequest("messages: a list is required.")
     if len(query) > _LONGEST_QUERY or not _VISIBLE(query):
         raise InvalidRequest("The query string is too long or has characters that it may not have.")
-    return CountRequest(model, body, headers, query, credentials, _user(body))
+    return CountRequest(model, body, headers, query, credentials, user)
 
 
 def _user(body: JsonObject) -> str | None:

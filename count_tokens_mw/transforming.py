@@ -35,7 +35,7 @@ async def transformed(
         ValueError: it returned a body that is no count request.
     """
     with host_refusals():
-        body: object = transform(request.body.value, caller)
+        body: object = transform(request.parsed(), caller)
         if isawaitable(body):
             body = await body
     if not isinstance(body, Mapping):

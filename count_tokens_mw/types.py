@@ -4,7 +4,8 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from count_tokens_mw.json_object import JsonObject
+from count_tokens_mw.errors import InvalidRequest
+from count_tokens_mw.json_object import JsonObject, JsonValue
 
 __all__ = [
     "Caller",
@@ -14,6 +15,7 @@ __all__ = [
     "TokenCount",
     "UpstreamAnswer",
     "UpstreamCall",
+    "unreadable",
 ]
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
@@ -55,6 +57,22 @@ class CountRequest:
     credentials: Headers = field(default=(), repr=False)
     user: str | None = None
     fingerprints: MutableMapping[tuple[str, str], bytes] | None = field(default=None, repr=False)
+
+    def parsed(self) -> dict[str, JsonValue]:
+        """The whole body, parsed.
+
+        Raises:
+            InvalidRequest: Python cannot read all of it.
+        """
+        try:
+            return self.body.value
+        except ValueError as error:
+            raise unreadable(error) from None
+
+
+def unreadable(error: ValueError) -> InvalidRequest:
+    """What is said of a body that cannot be read."""
+    return InvalidRequest(f"The request body cannot be read: {error}.")
 
 
 @dataclass(frozen=True, slots=True)

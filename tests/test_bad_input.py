@@ -145,7 +145,7 @@ def assert_count_or_error(
 
 
 def is_still_json(request: httpx.Request) -> bool:
-    body = json.loads(request.content)
+    body = json.loads(request.content, parse_int=str)  # however many digits it has
     return isinstance(body, dict) and isinstance(body["messages"], list)
 
 

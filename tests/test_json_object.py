@@ -37,13 +37,19 @@ json_objects = st.dictionaries(st.text(), json_values)
         ('{"a": 1,\n "a": 2}', 'it has "a" twice'),
         ('{"a": Infinity}', "Infinity is not JSON"),
         ('{"a": ' + "[" * 100_000, "it is nested too deeply"),
-        ('{"a": ' + "1" * 10_000 + "}", "a number in it has too many digits"),
     ],
 )
 def test_text_that_cannot_be_used_is_refused_with_the_reason(text: str, words: str) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the words are compared below
         JsonObject.parse(text.encode())
     assert str(raised.value) == words
+
+
+def test_a_value_that_python_cannot_read_is_refused_where_it_is_asked_for() -> None:
+    parsed = JsonObject.parse(b'{"a": [' + b"1" * 10_000 + b'], "b": 2}')
+    assert parsed.get("b") == 2
+    with pytest.raises(ValueError, match="a number in it has too many digits"):
+        parsed.get("a")
 
 
 def test_bytes_that_are_not_utf_8_are_refused() -> None:
@@ -56,6 +62,25 @@ def test_members_are_those_that_json_itself_reads(value: dict[str, object]) -> N
     parsed = JsonObject.parse(json.dumps(value, indent=1).encode())
     assert {member.name: member.value for member in parsed.members} == value
     assert [member.name for member in parsed.members] == list(value)
+
+
+@given(json_objects, json_objects, st.sets(st.text()))
+def test_edits_find_their_place_in_text_that_is_no_ascii(
+    value: dict[str, object], replace: dict[str, object], drop: set[str]
+) -> None:
+    """However the members are found: a lone surrogate is taken by `json` alone."""
+    text = json.dumps(value, ensure_ascii=False, separators=(" , ", " : ")).encode()
+    lone = text[:-1] + b"," + b'"lone one":"\\ud800"}'
+    for raw in (text, lone if value else b'{"lone one":"\\ud800"}'):
+        edited = json.loads(JsonObject.parse(raw).edited(replace, drop))  # type: ignore[arg-type]
+        kept = {name: item for name, item in json.loads(raw).items() if name not in drop}
+        assert edited == {**kept, **replace}
+
+
+@pytest.mark.parametrize("member", ['"a": 1, "a": 22', '"a": {"k":1  ,  "b":  2}, "b": 2, "a": 1'])
+def test_a_name_that_is_there_twice_is_found_wherever_it_is(member: str) -> None:
+    with pytest.raises(ValueError, match='it has "a" twice'):
+        JsonObject.parse(b"{" + member.encode() + b"}")
 
 
 @given(json_objects, json_objects, st.sets(st.text()))

@@ -18,7 +18,8 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.providers._http import HttpClient, transport_errors
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers._transport_errors import transport_errors
 from count_tokens_mw.types import UpstreamCall
 from tests.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
 
@@ -132,8 +133,7 @@ async def test_a_connection_that_breaks_before_an_answer_is_tried_once_more(said
 async def test_a_reason_phrase_that_is_no_ascii_is_no_failure_of_ours() -> None:
     reply = sending(COUNTED.replace(b"200 OK", b"200 \xe9"))
     async with raw_server(reply) as server, counting_at(server.url) as count_tokens:
-        with pytest.raises(UpstreamUnusable):
-            await count_tokens.count(HELLO)
+        assert (await count_tokens.count(HELLO)).input_tokens == 14
 
 
 @pytest.mark.parametrize("host", ["1.2.3.999", "xn--"])
@@ -230,12 +230,12 @@ async def test_a_pool_of_a_loop_that_is_gone_is_forgotten() -> None:
     http = HttpClient()
     gone = asyncio.new_event_loop()
     gone.close()
-    left_behind = httpx.AsyncClient()
+    left_behind = aiohttp.ClientSession()
     http._opened[gone] = left_behind
-    http._client()
+    http._session()
     assert list(http._opened) == [asyncio.get_running_loop()]
     await http.aclose()
-    await left_behind.aclose()
+    await left_behind.close()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from anyio import CancelScope
 
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
-from count_tokens_mw.config_models import Deployment
+from count_tokens_mw.config_models import Deployment, HttpSettings
 from count_tokens_mw.errors import CannotCount, CountTokensError, CredentialsUnavailable
 from count_tokens_mw.params import AnthropicParams, AzureParams, Params, PassthroughParams
 from count_tokens_mw.providers.base import Provider
@@ -45,14 +45,19 @@ class _Open:
 class Providers:
     """One provider for all deployments with equal parameters, opened on first use.
 
-    They share one HTTP client. At most `most_open` are kept open beside those in use, since a
-    host's `resolve` may name any number.
+    They share one HTTP client, with the settings that were in force at first. At most `most_open`
+    are kept open beside those in use, since a host's `resolve` may name any number.
     """
 
     def __init__(
-        self, http_client: httpx.AsyncClient | None = None, *, most_open: int = _MOST_OPEN
+        self,
+        http_client: httpx.AsyncClient | None = None,
+        http_settings: HttpSettings | None = None,
+        *,
+        most_open: int = _MOST_OPEN,
     ) -> None:
         self._given_client = http_client
+        self._http_settings = http_settings
         self._http: HttpClient | None = None
         self._most_open = most_open
         self._open: dict[Hashable, _Open] = {}
@@ -160,7 +165,7 @@ class Providers:
     def _http_client(self) -> HttpClient:
         from count_tokens_mw.providers._http import HttpClient
 
-        self._http = self._http or HttpClient(self._given_client)
+        self._http = self._http or HttpClient(self._given_client, self._http_settings)
         return self._http
 
 

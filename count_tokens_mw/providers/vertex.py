@@ -86,7 +86,7 @@ class Vertex:
         return UpstreamCall(self.name, target, tuple(headers), body)
 
     def _gemini_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        content = generate_content_request(request.body.value)
+        content = generate_content_request(request.parsed())
         # Vertex refuses any other field, toolConfig among them.
         body = google_json({name: content[name] for name in _GEMINI_FIELDS if name in content})
         target = self._target("google", f"{quote(model, safe='')}:countTokens")
