@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
-from count_tokens_mw.cache import CountCache, fingerprint
+from count_tokens_mw.cache import CountCache
 from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import (
     ClientClosedRequest,
@@ -16,6 +16,7 @@ from count_tokens_mw.errors import (
     DeadlineExceeded,
     UpstreamUnreachable,
 )
+from count_tokens_mw.fingerprint import fingerprint
 from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Provider, Providers
 from count_tokens_mw.trace import Trace

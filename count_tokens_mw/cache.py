@@ -6,46 +6,22 @@ https://cachetools.readthedocs.io
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
 from count_tokens_mw.config_models import CacheSettings
 from count_tokens_mw.errors import UpstreamUnreachable
-from count_tokens_mw.types import TokenCount, UpstreamCall
+from count_tokens_mw.types import TokenCount
 
 if TYPE_CHECKING:
     from cachetools import TTLCache
 
-__all__ = ["CountCache", "fingerprint"]
-
-_LARGE: Final = 256 * 1024
-
-
-async def fingerprint(call: UpstreamCall, account: str) -> bytes:
-    """What tells a call from every other: provider, place, headers, account, body.
-
-    The account is the lasting identity of the credentials, so that every process comes to the same.
-    A large body is hashed in a thread: it would hold the event loop.
-    """
-    headers = [text for line in call.headers for text in line]
-    parts = [call.provider, call.target, account, str(len(headers)), *headers]
-    digest = hashlib.sha256()
-    for part in parts:
-        # With its length, or two parts could be told otherwise and look the same.
-        digest.update(f"{len(part)}:{part}".encode())
-    if call.instead is not None:
-        digest.update(await fingerprint(call.instead, account))
-    if len(call.body) > _LARGE:
-        await asyncio.to_thread(digest.update, call.body)
-    else:
-        digest.update(call.body)
-    return digest.digest()
+__all__ = ["CountCache"]
 
 
 @dataclass(slots=True, eq=False)

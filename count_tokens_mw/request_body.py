@@ -1,9 +1,8 @@
 """A request's body, read within bounds and hashed as it comes."""
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -15,11 +14,10 @@ from count_tokens_mw.errors import (
     InvalidRequest,
     RequestTooLarge,
 )
+from count_tokens_mw.fingerprint import update
 from count_tokens_mw.time_limit import within
 
 __all__ = ["RequestBody", "read_body"]
-
-_PIECE: Final = 1024 * 1024
 
 
 class RequestBody(NamedTuple):
@@ -68,23 +66,12 @@ async def _read(request: Request, limit: int) -> RequestBody:
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-        if len(chunk) <= _PIECE:
-            digest.update(chunk)
-        else:
-            await _update(digest, chunk)
+        await update(digest, chunk)
     return RequestBody(b"".join(chunks), digest.digest())
 
 
 def _too_large(limit: int) -> RequestTooLarge:
     return RequestTooLarge(f"The request body is larger than {limit} bytes.")
-
-
-async def _update(digest: "hashlib._Hash", chunk: bytes) -> None:
-    """By so much at a time that others have their turn in between."""
-    view = memoryview(chunk)
-    for start in range(0, len(chunk), _PIECE):
-        digest.update(view[start : start + _PIECE])
-        await asyncio.sleep(0)
 
 
 def _announced_length(headers: Mapping[str, str]) -> int:

@@ -20,9 +20,10 @@ from count_tokens_mw import (
     TokenCount,
     Unauthenticated,
 )
-from count_tokens_mw.cache import CountCache, fingerprint
+from count_tokens_mw.cache import CountCache
 from count_tokens_mw.config_models import CacheSettings
 from count_tokens_mw.counting import Counter
+from count_tokens_mw.fingerprint import fingerprint
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import UpstreamCall
@@ -396,7 +397,7 @@ async def test_no_two_parts_of_a_call_can_be_told_otherwise_and_look_the_same() 
 KEY_OF = """
 import asyncio
 from count_tokens_mw import Config
-from count_tokens_mw.cache import fingerprint
+from count_tokens_mw.fingerprint import fingerprint
 from count_tokens_mw.types import UpstreamCall
 params = {
     "model": "vertex_ai/claude", "vertex_location": "eu",

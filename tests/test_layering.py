@@ -24,7 +24,7 @@ FLOORS = [
     ["config_values", "json_object", "params"],
     ["types"],
     ["boundary", "messages", "cloud_params", "config_models"],
-    ["auth", "cache", "hooks", "cooldown", "entry_reader", "recent", "routing"],
+    ["auth", "cache", "hooks", "cooldown", "entry_reader", "fingerprint", "recent", "routing"],
     ["config_reader", "paths", "request_body", "resolving", "transforming"],
     ["config"],
     [
