@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 
-from count_tokens_mw.config_models import CacheSettings
 from count_tokens_mw.errors import UpstreamUnreachable
 from count_tokens_mw.types import TokenCount, UpstreamCall
 
 if TYPE_CHECKING:
     from cachetools import TTLCache
+
+    from count_tokens_mw.config_models import CacheSettings
 
 __all__ = ["CountCache", "fingerprint"]
 

@@ -1,14 +1,15 @@
 """A request's body, read within bounds and hashed as it comes."""
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
 from count_tokens_mw.auth import host_refusals
-from count_tokens_mw.config_models import Settings
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     DeadlineExceeded,
@@ -16,6 +17,9 @@ from count_tokens_mw.errors import (
     RequestTooLarge,
 )
 from count_tokens_mw.time_limit import within
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Settings
 
 __all__ = ["RequestBody", "read_body"]
 
@@ -79,7 +83,7 @@ def _too_large(limit: int) -> RequestTooLarge:
     return RequestTooLarge(f"The request body is larger than {limit} bytes.")
 
 
-async def _update(digest: "hashlib._Hash", chunk: bytes) -> None:
+async def _update(digest: hashlib._Hash, chunk: bytes) -> None:
     """By so much at a time that others have their turn in between."""
     view = memoryview(chunk)
     for start in range(0, len(chunk), _PIECE):
