@@ -1,8 +1,9 @@
 """POST /v1/messages/count_tokens for the Starlette or FastAPI gateway that you already run."""
 
+from typing import TYPE_CHECKING
+
 from count_tokens_mw.auth import Authenticator, Authorizer, KeyLookup, anyone, api_key, host_user
 from count_tokens_mw.config import Config
-from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
 from count_tokens_mw.errors import (
     CannotCount,
     ConfigError,
@@ -25,6 +26,9 @@ from count_tokens_mw.plugin import CountTokens
 from count_tokens_mw.resolving import Resolver
 from count_tokens_mw.transforming import Transform
 from count_tokens_mw.types import Caller, TokenCount
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
 
 __all__ = [
     "Attempt",
@@ -63,3 +67,18 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+# Unseen by type checkers, or they would take any name for one of this module's.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load the public models on first use: they take longer than all the rest together."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import count_tokens_mw.config_models as models
+
+        return getattr(models, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

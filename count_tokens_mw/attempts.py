@@ -1,12 +1,14 @@
 """The deployments of one request, asked one after another within one deadline."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from count_tokens_mw.cache import CountCache
 from count_tokens_mw.config_models import Deployment
@@ -21,6 +23,9 @@ from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Provider, Providers
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Deployment
 
 __all__ = ["Attempts"]
 

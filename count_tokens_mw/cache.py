@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
-from count_tokens_mw.config_models import CacheSettings
 from count_tokens_mw.errors import UpstreamUnreachable
 from count_tokens_mw.types import TokenCount
 
 if TYPE_CHECKING:
     from cachetools import TTLCache
+
+    from count_tokens_mw.config_models import CacheSettings
 
 __all__ = ["CountCache"]
 

@@ -5,6 +5,8 @@ https://docs.litellm.ai/docs/proxy/configs describes `model_list`, `credential_l
 strict; all others are ignored. This is the only module that reads the environment.
 """
 
+from __future__ import annotations
+
 import gc
 import logging
 import os
@@ -12,16 +14,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from count_tokens_mw.config_files import Document, read_documents
-from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
-from count_tokens_mw.config_reader import Reading, read
 from count_tokens_mw.errors import ConfigError
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_files import Document
+    from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
+    from count_tokens_mw.config_reader import Reading
 
 __all__ = ["Config", "read_yaml"]
 
 _logger = logging.getLogger("count_tokens_mw")
+
+
+def _nothing_read() -> Reading:
+    # Not at the top: pydantic takes longer to build the models than all else takes to import. The
+    # reader with them, or a host's `resolve` that makes deployments would load it in a request.
+    from count_tokens_mw.config_reader import Reading
+
+    return Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +44,8 @@ class Config:
     """
 
     deployments: tuple[Deployment, ...] = ()
-    settings: Settings = field(default_factory=Settings)
-    router_settings: RouterSettings = field(default_factory=RouterSettings)
+    settings: Settings = field(default_factory=lambda: _nothing_read().settings)
+    router_settings: RouterSettings = field(default_factory=lambda: _nothing_read().router_settings)
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -57,6 +69,8 @@ class Config:
 
         Only a file can `include` others: here that is a problem.
         """
+        from count_tokens_mw.config_files import Document
+
         document = Document("", data)
         includes = isinstance(document.data, Mapping) and document.data.get("include")
         problems = ("include: only a file can include files",) if includes else ()
@@ -73,6 +87,8 @@ class Config:
 
 def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Reading:
     """What a file says, with all that is wrong with it beside what is not."""
+    from count_tokens_mw.config_files import read_documents
+
     with _without_garbage_collection():
         documents, problems = read_documents(Path(path))
         return _read(documents, environ, tuple(problems))
@@ -81,6 +97,8 @@ def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Rea
 def _read(
     documents: list[Document], environ: Mapping[str, str] | None, problems: tuple[str, ...]
 ) -> Reading:
+    from count_tokens_mw.config_reader import Reading, read
+
     try:
         reading = read(documents, os.environ if environ is None else environ)
     except RecursionError:

@@ -86,7 +86,7 @@ def _exists(path: Path) -> bool:
 
 def _read(path: Path) -> tuple[object, str | None]:
     """The data of a YAML file, or why there is none."""
-    # Not at the top: it takes a tenth of the import, and a mapping needs none.
+    # Not at the top: a mapping needs none.
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,14 +1,17 @@
 """Deployments that failed lately are tried last for a while, and never left out."""
 
+from __future__ import annotations
+
 import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from count_tokens_mw.config_models import Deployment
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Deployment
 
 __all__ = ["Cooldown", "retry_after"]
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from count_tokens_mw.attempts import Attempts
 from count_tokens_mw.cache import CountCache
 from count_tokens_mw.config import Config
-from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
 from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Providers
@@ -22,6 +21,8 @@ from count_tokens_mw.types import CountRequest, TokenCount
 
 if TYPE_CHECKING:
     import httpx
+
+    from count_tokens_mw.config_models import Deployment
 
 __all__ = ["Counter"]
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Hashable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from count_tokens_mw.config import Config
-from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment
 from count_tokens_mw.cooldown import Cooldown
 from count_tokens_mw.routing import Router
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Deployment
 
 __all__ = ["Plan"]
 
@@ -40,6 +43,8 @@ def _passthrough_deployment(config: Config) -> Deployment | None:
     params = config.settings.passthrough.anthropic
     if params is None:
         return None
+    from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment
+
     return Deployment(
         id=PASSTHROUGH_ID,
         model_name="*",

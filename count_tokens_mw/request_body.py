@@ -1,13 +1,14 @@
 """A request's body, read within bounds and hashed as it comes."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 
 from count_tokens_mw.auth import host_refusals
-from count_tokens_mw.config_models import Settings
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     DeadlineExceeded,
@@ -16,6 +17,9 @@ from count_tokens_mw.errors import (
 )
 from count_tokens_mw.fingerprint import update
 from count_tokens_mw.time_limit import within
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Settings
 
 __all__ = ["RequestBody", "read_body"]
 

@@ -3,15 +3,19 @@
 https://docs.litellm.ai/docs/routing and https://docs.litellm.ai/docs/wildcard_routing
 """
 
+from __future__ import annotations
+
 import math
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import NotFound
 from count_tokens_mw.model_names import ANY_PROVIDER, may_count, provider_of, without_context_suffix
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Deployment
 
 __all__ = ["Router", "in_order"]
 

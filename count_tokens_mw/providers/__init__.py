@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Final
 from anyio import CancelScope
 
 from count_tokens_mw.boundary import boundary
-from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
-from count_tokens_mw.config_models import Deployment, HttpSettings
 from count_tokens_mw.errors import CannotCount, CountTokensError, CredentialsUnavailable
-from count_tokens_mw.params import AnthropicParams, AzureParams, Params, PassthroughParams
 from count_tokens_mw.providers.base import Provider
 
 if TYPE_CHECKING:
     import httpx
 
+    from count_tokens_mw.config_models import Deployment, HttpSettings
+    from count_tokens_mw.params import Params
     from count_tokens_mw.providers._http import HttpClient
 
 __all__ = ["Provider", "Providers"]
@@ -133,6 +132,9 @@ class Providers:
                 self._open[params.identity] = _Open(self._opened(params))
 
     def _opened(self, params: Params) -> Provider:
+        from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
+        from count_tokens_mw.params import AnthropicParams, AzureParams, PassthroughParams
+
         match params:
             case PassthroughParams():
                 from count_tokens_mw.providers.anthropic import AnthropicPassthrough
