@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from count_tokens_mw.cache import CountCache
-from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
