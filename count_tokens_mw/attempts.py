@@ -6,8 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from count_tokens_mw.cache import CountCache
@@ -20,6 +19,7 @@ from count_tokens_mw.errors import (
 from count_tokens_mw.fingerprint import fingerprint
 from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Provider, Providers
+from count_tokens_mw.recent import RecentRequests
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
@@ -35,6 +35,8 @@ _TAKEN_OVER: Final = frozenset({401, 403, 408, 429})
 # Long enough for a server that is being replaced, and not at once from everybody.
 _PAUSE_SECONDS: Final = (0.05, 0.25)
 
+_LEFT: Final = ClientClosedRequest("")  # until there is another outcome
+
 
 @dataclass(slots=True)
 class Attempts:
@@ -47,6 +49,7 @@ class Attempts:
     trace: Trace
     deadline: float
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    recent: RecentRequests | None = None
 
     async def first_count(self, deployments: Sequence[Deployment]) -> TokenCount:
         """The first count that a deployment gives; those that failed lately are asked last.
@@ -76,15 +79,18 @@ class Attempts:
 
     def _remembered(self, deployment: Deployment) -> TokenCount | None:
         """The count of a body that came before byte for byte, and led to a call that is known."""
-        known, params = self.request.fingerprints, deployment.params
-        if self.cache is None or known is None or params is None:
+        params = deployment.params
+        if self.cache is None or params is None:
             return None
-        started = time.perf_counter()
-        fingerprint = known.get((params.account, deployment.upstream_model))
-        count = None if fingerprint is None else self.cache.remembered(fingerprint)
-        if count is not None:
-            self._record(deployment, count, started)
-        return count
+        place = (params.account, deployment.upstream_model)
+        for *there, known in self.request.led_to:
+            if (*there,) == place:
+                started = time.perf_counter()
+                count = self.cache.remembered(known)
+                if count is not None:
+                    self._record(deployment, count, started)
+                return count
+        return None
 
     async def _asked(self, deployment: Deployment, *, others: bool) -> TokenCount:
         """One attempt; another one where the connection broke and nobody else is left to ask."""
@@ -99,12 +105,10 @@ class Attempts:
 
     async def _attempt(self, deployment: Deployment, *, others: bool) -> TokenCount:
         started = time.perf_counter()
-        outcome: TokenCount | CountError = ClientClosedRequest("")
+        outcome: TokenCount | CountError = _LEFT
         try:
-            async with AsyncExitStack() as stack:
-                async with asyncio.timeout_at(self.deadline):
-                    provider = await stack.enter_async_context(self.providers.use(deployment))
-                call = provider.prepare(replace(self.request, model=deployment.upstream_model))
+            async with self.providers.use(deployment, self._left()) as provider:
+                call = provider.prepare(self.request.for_model(deployment.upstream_model))
                 outcome = await self._sent(deployment, provider, call, others=others)
                 return outcome
         except TimeoutError:
@@ -136,8 +140,8 @@ class Attempts:
                     return await provider.send(call)
                 account = deployment.params.account
                 key = await fingerprint(call, account)
-                if self.request.fingerprints is not None:
-                    self.request.fingerprints[account, deployment.upstream_model] = key
+                if self.recent is not None:
+                    self.recent.keep(self.request, (account, deployment.upstream_model), key)
                 return await self.cache.count(key, lambda: provider.send(call))
         except TimeoutError:
             self.plan.cooldown.failed(deployment, {})
@@ -154,10 +158,10 @@ class Attempts:
         nothing, and LiteLLM's timeouts are made for generation.
         """
         own = deployment.params.timeout if deployment.params else None
-        seconds = min(own or self.plan.attempt_timeout or self._left(), self._left())
-        if others:
-            seconds = min(seconds, self._left() / 2)
-        return asyncio.get_running_loop().time() + seconds
+        now = asyncio.get_running_loop().time()
+        left = self.deadline - now
+        seconds = min(own or self.plan.attempt_timeout or left, left / 2 if others else left)
+        return now + seconds
 
     def _left(self) -> float:
         return self.deadline - asyncio.get_running_loop().time()

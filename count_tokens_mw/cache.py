@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope
@@ -69,11 +69,12 @@ class CountCache:
         stored = self.remembered(key)
         if stored is not None:
             return stored
-        place = (asyncio.get_running_loop(), key)
+        loop = asyncio.get_running_loop()
+        place = (loop, key)
         flight = self._under_way.get(place)
         is_first = flight is None
         if flight is None:
-            flight = _Flight(asyncio.create_task(self._asked(key, ask)))
+            flight = _Flight(loop.create_task(self._asked(key, ask)))
             flight.task.add_done_callback(_retrieve)
             self._under_way[place] = flight
         count = await self._landed(flight, place)
@@ -109,7 +110,7 @@ class CountCache:
 
 def _repeated(count: TokenCount) -> TokenCount:
     """Without the headers, which concern only the one who was asked for."""
-    return replace(count, source="cache", headers={})
+    return TokenCount(count.input_tokens, "cache", count.body)
 
 
 def _retrieve(task: asyncio.Task[TokenCount]) -> None:

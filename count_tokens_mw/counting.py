@@ -146,7 +146,7 @@ class Counter:
         deadline: float,
     ) -> TokenCount:
         attempts = Attempts(
-            plan, self._providers, self._cache, request, trace, deadline, self._pause
+            plan, self._providers, self._cache, request, trace, deadline, self._pause, self.recent
         )
         try:
             return await attempts.first_count(deployments)

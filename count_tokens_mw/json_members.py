@@ -32,20 +32,21 @@ _decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 _MOST_MEMBERS: Final = 1000
 _whitespace: Final = re.compile(r"[ \t\n\r]*")
 _before_value: Final = re.compile(
-    rb'[ \t\n\r]*[{,][ \t\n\r]*"(?:[^"\\]|\\.)*"[ \t\n\r]*:[ \t\n\r]*'
+    rb'[ \t\n\r]*[{,][ \t\n\r]*("(?:[^"\\]|\\.)*"[ \t\n\r]*:[ \t\n\r]*)'
 )
 _after_all: Final = re.compile(rb"[ \t\n\r]*(?:\{[ \t\n\r]*)?\}[ \t\n\r]*")
 
 
 class Member:
-    """One member: its name, and where the text of its value begins and ends in the bytes."""
+    """One member: its name, and where in the bytes its text begins, its value starts, both end."""
 
-    __slots__ = ("_raw", "_value", "end", "name", "start")
+    __slots__ = ("_raw", "_value", "begin", "end", "name", "start")
 
-    def __init__(self, raw: bytes, name: str, start: int, end: int) -> None:
+    def __init__(self, raw: bytes, name: str, begin: int, start: int, end: int) -> None:
         self._raw = raw
         self._value: JsonValue = None
         self.name = name
+        self.begin = begin
         self.start = start
         self.end = end
 
@@ -102,7 +103,7 @@ def _skimmed(raw: bytes) -> Sequence[Member] | None:
         if before is None or not raw.startswith(value, before.end()):
             return None
         at = before.end() + len(memoryview(value))
-        members.append(Member(raw, name, before.end(), at))
+        members.append(Member(raw, name, before.start(1), before.end(), at))
     is_all = _after_all.fullmatch(raw, at) and len(members) <= _MOST_MEMBERS
     return members if is_all else None
 
@@ -142,21 +143,22 @@ def _parsed(raw: bytes) -> Iterator[Member]:
     text = raw.decode()
     names: set[str] = set()
     at = in_bytes = 0
-    for name, start, end in _places(text):
+    for name, *places in _places(text):
         if name in names:
             raise _Unusable(f"it has {json.dumps(name)[:64]} twice")
         names.add(name)
         if len(names) > _MOST_MEMBERS:
             raise _Unusable("it has too many members")
-        in_bytes += len(text[at:start].encode())
-        length = len(text[start:end].encode())
-        yield Member(raw, name, in_bytes, in_bytes + length)
-        in_bytes += length
-        at = end
+        in_raw = []
+        for place in places:
+            in_bytes += len(text[at:place].encode())
+            in_raw.append(in_bytes)
+            at = place
+        yield Member(raw, name, *in_raw)
 
 
-def _places(text: str) -> Iterator[tuple[str, int, int]]:
-    """Of each member its name, and where its value begins and ends."""
+def _places(text: str) -> Iterator[tuple[str, int, int, int]]:
+    """Of each member its name, where that begins, and where its value begins and ends."""
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
         _decode(text, at)  # so that text which is no JSON at all is called that
@@ -167,13 +169,14 @@ def _places(text: str) -> Iterator[tuple[str, int, int]]:
         if text[at : at + 1] != '"':
             words = "Expecting property name enclosed in double quotes"
             raise json.JSONDecodeError(words, text, at)
+        begin = at
         name, at = _decode(text, at)
         at = _skip(text, at)
         if text[at : at + 1] != ":":
             raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
         start = _skip(text, at + 1)
         _, end = _decode(text, start)
-        yield name, start, end
+        yield name, begin, start, end
         at = _skip(text, end)
         more = text[at : at + 1] == ","
         if more:

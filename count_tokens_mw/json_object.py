@@ -82,13 +82,13 @@ class JsonObject:
         for member in self.members:
             if member.name in drop:
                 continue
-            pieces += (b",", _json(member.name), b":")
             if member.name in replace:
-                pieces.append(_json(added.pop(member.name)))
+                value = _json(added.pop(member.name))
+                pieces += (b",", text[member.begin : member.start], value)
             else:
-                pieces.append(text[member.start : member.end])
-        for name, value in added.items():
-            pieces += (b",", _json(name), b":", _json(value))
+                pieces += (b",", text[member.begin : member.end])
+        for name, new in added.items():
+            pieces += (b",", _json(name), b":", _json(new))
         return b"".join([b"{", *pieces[1:], b"}"])
 
 

@@ -6,8 +6,8 @@ https://cachetools.readthedocs.io
 from __future__ import annotations
 
 import threading
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from count_tokens_mw.json_object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers
@@ -17,55 +17,41 @@ if TYPE_CHECKING:
 
 __all__ = ["RecentRequests"]
 
-_MOST_FINGERPRINTS = 100
+_MOST_PLACES: Final = 8
 
-_Key: TypeAlias = tuple[bytes, Headers, str]
-
-
-class _Seen(NamedTuple):
-    """What a count needs of a body whose count is remembered."""
-
-    model: str
-    user: str | None
-    fingerprints: MutableMapping[tuple[str, str], bytes]
+# Plain tuples of strings and bytes, in which the garbage collector has nothing to look for.
+_Seen: TypeAlias = tuple[str, str | None, Sequence[tuple[str, str, bytes]]]
 
 
 class RecentRequests:
-    """The requests whose bytes came lately, by the SHA-256 of the bytes; never the bytes."""
+    """The requests that were counted lately, by the SHA-256 of their bytes; never the bytes."""
 
     def __init__(self, most: int) -> None:
         # Not at the top, as everything that only a count needs.
         from cachetools import LRUCache
 
-        self._seen: LRUCache[_Key, _Seen] = LRUCache(most)
+        self._seen: LRUCache[Hashable, _Seen] = LRUCache(most)
         self._lock = threading.Lock()  # a host may run several event loops
 
-    def find(
-        self, digest: bytes, raw: bytes, headers: Headers, query: str = ""
-    ) -> CountRequest | None:
-        """The request that these bytes were, whose body is parsed only where that is needed."""
+    def find(self, key: tuple[bytes, Headers, str], raw: bytes) -> CountRequest | None:
+        """The request of this digest, these headers and this query.
+
+        Its body is parsed only where that is needed.
+        """
         try:
             with self._lock:
-                seen = self._seen[digest, headers, query]
+                model, user, led_to = self._seen[key]
         except KeyError:
             return None
-        body = JsonObject(raw)
-        return CountRequest(seen.model, body, headers, query, (), seen.user, seen.fingerprints)
+        _, headers, query = key
+        return CountRequest(model, JsonObject(raw), headers, query, (), user, key, led_to)
 
-    def keep(self, digest: bytes, request: CountRequest) -> CountRequest:
-        """The same request, which is found from now on, and what is learnt of it with it."""
-        seen = _Seen(request.model, request.user, _Fingerprints())
+    def keep(self, request: CountRequest, place: tuple[str, str], fingerprint: bytes) -> None:
+        """Find a request from now on, with the account and the model that it led to."""
+        if request.key is None:
+            return
+        model = str(request.body.get("model"))  # as it was asked for
+        now = (*place, fingerprint)
+        led_to = (now, *(each for each in request.led_to if each != now))[:_MOST_PLACES]
         with self._lock:
-            self._seen[digest, request.headers, request.query] = seen
-        return CountRequest(
-            request.model, request.body, request.headers, request.query, (), *seen[1:]
-        )
-
-
-class _Fingerprints(dict[tuple[str, str], bytes]):
-    """Bounded: a host's `resolve` may lead one body to any number of places."""
-
-    def __setitem__(self, place: tuple[str, str], fingerprint: bytes) -> None:
-        if len(self) >= _MOST_FINGERPRINTS:
-            self.clear()
-        super().__setitem__(place, fingerprint)
+            self._seen[request.key] = (model, request.user, led_to)

@@ -1,7 +1,7 @@
 """What all the ways in share: who may count, and who is told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from count_tokens_mw.auth import Authenticator, Authorizer, authorize_caller
 from count_tokens_mw.counting import Counter
@@ -39,10 +39,12 @@ class Service:
         recent = self.counter.recent
         if recent is None or self.transform is not None or credentials:
             return parse_request(body.raw, headers, query=query, credentials=credentials)
-        found = recent.find(body.digest, body.raw, headers, query)
-        if found is not None:
-            return found
-        return recent.keep(body.digest, parse_request(body.raw, headers, query=query))
+        key = (body.digest, headers, query)
+        found = recent.find(key, body.raw)
+        if found is None:
+            found = parse_request(body.raw, headers, query=query)
+            found.key = key
+        return found
 
     async def count(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """Authorise the caller, if there is one, let the host change the body, and count.
@@ -53,7 +55,7 @@ class Service:
         trace.read_request(request)
         name = plan.router.name_of(request.model)
         if name != request.model:
-            request = replace(request, model=name)
+            request = request.for_model(name)
         request = await self._checked(request, trace, plan.settings.timeout)
         return await self.counter.count(request, plan, trace)
 

@@ -14,11 +14,11 @@ __all__ = ["within"]
 T = TypeVar("T")
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+async def within(seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
     """What a coroutine returns.
 
     Raises:
-        TimeoutError: it waits for longer than so many seconds.
+        TimeoutError: it waits for longer than so many seconds; None is for ever.
     """
     try:
         awaited = work.send(None)

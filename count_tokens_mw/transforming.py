@@ -46,4 +46,4 @@ async def transformed(
         raise ValueError("transform returned a body that cannot be counted") from None
     # A model that it left alone keeps the name that it is looked up by.
     model = request.model if made.model == request.body.get("model") else made.model
-    return replace(request, model=model, body=made.body, fingerprints=None)
+    return replace(request, model=model, body=made.body, key=None, led_to=())

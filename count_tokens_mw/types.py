@@ -1,6 +1,6 @@
 """The frozen values that travel through the house. They know no I/O and no framework."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -46,8 +46,8 @@ class CountRequest:
     caller's native `anthropic-*` headers. `query` and `credentials` (the caller's own, and only
     where forwarding them is configured) matter to the pass-through alone.
 
-    `fingerprints` are those of the calls that the same bytes led to before, by the account and the
-    model that were asked; None where nobody remembers.
+    `key` tells the request from every other, None where it is not remembered; `led_to` are the
+    account and the model that were asked when it came before, with the fingerprint of that call.
     """
 
     model: str
@@ -56,7 +56,21 @@ class CountRequest:
     query: str = ""
     credentials: Headers = field(default=(), repr=False)
     user: str | None = None
-    fingerprints: MutableMapping[tuple[str, str], bytes] | None = field(default=None, repr=False)
+    key: Hashable = field(default=None, repr=False)
+    led_to: Sequence[tuple[str, str, bytes]] = ()
+
+    def for_model(self, model: str) -> "CountRequest":
+        """The same request, for another model."""
+        return CountRequest(
+            model,
+            self.body,
+            self.headers,
+            self.query,
+            self.credentials,
+            self.user,
+            self.key,
+            self.led_to,
+        )
 
     def parsed(self) -> dict[str, JsonValue]:
         """The whole body, parsed.

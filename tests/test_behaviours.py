@@ -560,7 +560,7 @@ async def test_what_python_cannot_read_is_passed_on_unless_it_has_to_be_read(
         response = await client.post(COUNT, content=body)
     assert response.status_code == status
     if status == 200:
-        assert added.replace(b": ", b":") in upstream.request.content
+        assert added in upstream.request.content
     else:
         assert "too many digits" in response.json()["error"]["message"]
 

@@ -97,7 +97,7 @@ def test_an_edited_object_is_the_same_but_for_the_edits(
 def test_what_is_not_edited_keeps_its_own_words() -> None:
     text = ' { "a" : 1.50E+2 , "b":{"x":1, "x":2} ,"c": "\\u00e9\\/" }\n'
     edited = JsonObject.parse(text.encode()).edited({"d": None}, drop={"b"})
-    assert edited == b'{"a":1.50E+2,"c":"\\u00e9\\/","d":null}'
+    assert edited == b'{"a" : 1.50E+2,"c": "\\u00e9\\/","d":null}'
 
 
 def test_a_member_that_is_not_there_is_none() -> None:

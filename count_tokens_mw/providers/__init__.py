@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Collection, Hashable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection, Hashable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -15,6 +15,7 @@ from anyio import CancelScope
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.errors import CannotCount, CountTokensError, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
+from count_tokens_mw.time_limit import within
 
 if TYPE_CHECKING:
     import httpx
@@ -64,14 +65,20 @@ class Providers:
         self._opening = threading.Lock()
         self._uses = count()
 
-    @asynccontextmanager
-    async def use(self, deployment: Deployment) -> AsyncIterator[Provider]:
+    def use(
+        self, deployment: Deployment, seconds: float | None = None
+    ) -> AbstractAsyncContextManager[Provider]:
         """The provider of a deployment, which stays open for as long as the `with` lasts.
 
         Raises:
             CannotCount: there is none that counts.
             CredentialsUnavailable: it is not configured well enough to be asked.
+            TimeoutError: it takes more than so many seconds to open.
         """
+        return _Use(self, deployment, seconds)
+
+    async def take(self, deployment: Deployment) -> _Open:
+        """Begin to use it; what `use` does first."""
         params = deployment.params
         if params is None:
             raise _unusable(deployment)
@@ -80,13 +87,16 @@ class Providers:
             await asyncio.to_thread(self._open_once, params)
         opened.users += 1
         opened.used = next(self._uses)
-        try:
-            yield opened.provider
-        finally:
-            opened.users -= 1
-            if opened.left and not opened.users:
-                self._done_with.append(opened.provider)
+        return opened
+
+    async def give_back(self, opened: _Open) -> None:
+        """End the use of it; what `use` does last."""
+        opened.users -= 1
+        if opened.left and not opened.users:
+            self._done_with.append(opened.provider)
+        if len(self._open) > self._most_open:
             self._leave_surplus()
+        if self._done_with:
             await self.close_unneeded()
 
     def keep(self, needed: Collection[Hashable]) -> None:
@@ -114,10 +124,9 @@ class Providers:
 
     def _leave_surplus(self) -> None:
         surplus = len(self._open) - self._most_open
-        if surplus > 0:
-            idle = [item for item in list(self._open.items()) if not item[1].users]
-            idle.sort(key=lambda item: item[1].used)
-            self._leave([identity for identity, _ in idle[:surplus]])
+        idle = [item for item in list(self._open.items()) if not item[1].users]
+        idle.sort(key=lambda item: item[1].used)
+        self._leave([identity for identity, _ in idle[:surplus]])
 
     def _leave(self, identities: list[Hashable]) -> None:
         for identity in identities:
@@ -169,6 +178,24 @@ class Providers:
 
         self._http = self._http or HttpClient(self._given_client, self._http_settings)
         return self._http
+
+
+class _Use:
+    """`Providers.use`: a class, since a generator takes longer than all the rest."""
+
+    __slots__ = ("_deployment", "_opened", "_providers", "_seconds")
+
+    def __init__(self, providers: Providers, deployment: Deployment, seconds: float | None) -> None:
+        self._providers = providers
+        self._deployment = deployment
+        self._seconds = seconds
+
+    async def __aenter__(self) -> Provider:
+        self._opened = await within(self._seconds, self._providers.take(self._deployment))
+        return self._opened.provider
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._providers.give_back(self._opened)
 
 
 def _unusable(deployment: Deployment) -> CannotCount | CredentialsUnavailable:

@@ -22,8 +22,12 @@ _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)s").fullmatch
 
 
-def count_from(provider: str, answer: UpstreamAnswer, *, field: str = "input_tokens") -> TokenCount:
+def count_from(
+    provider: str, answer: UpstreamAnswer, *, field: str = "input_tokens", verbatim: bool = False
+) -> TokenCount:
     """The count in an answer: a whole number that the provider itself gave, or an error.
+
+    With the answer itself where it is in Anthropic's format, and so to be given `verbatim`.
 
     Raises:
         UpstreamError: the answer is an error status.
@@ -37,7 +41,7 @@ def count_from(provider: str, answer: UpstreamAnswer, *, field: str = "input_tok
         raise UpstreamUnusable(
             f"{provider} answered {answer.status} without a count.", headers=_passed_on(answer)
         )
-    return TokenCount(count, headers=_passed_on(answer))
+    return TokenCount(count, "provider", answer.body if verbatim else None, _passed_on(answer))
 
 
 def upstream_error(provider: str, answer: UpstreamAnswer) -> UpstreamError:

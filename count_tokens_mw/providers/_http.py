@@ -1,7 +1,7 @@
 """The one way to send an `UpstreamCall` over HTTP: our own connections, or the host's client."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Final
 
@@ -86,37 +86,31 @@ class HttpClient:
 
 
 async def _post_by_aiohttp(session: aiohttp.ClientSession, call: UpstreamCall) -> UpstreamAnswer:
+    # aiohttp warns of larger ones in one piece, which would hold the loop.
+    in_pieces = len(call.body) > _LARGE
     with transport_errors(call.provider, UpstreamUnreachable):
         response = await session.post(
             URL(call.target, encoded=True),
-            # aiohttp warns of larger ones in one piece, which would hold the loop.
-            data=call.body if len(call.body) <= _LARGE else _pieces(call.body),
-            headers=_headers(call),
+            data=_pieces(call.body) if in_pieces else call.body,
+            headers=_with_length(call) if in_pieces else call.headers,
             allow_redirects=False,
         )
     with transport_errors(call.provider, UpstreamUnusable):
         async with response:
             body = await response.read()
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in response.raw_headers
-    }
-    return UpstreamAnswer(response.status, headers, body)
+    return UpstreamAnswer(response.status, _decoded(response.raw_headers), body)
 
 
 async def _post_by_httpx(client: httpx.AsyncClient, call: UpstreamCall) -> UpstreamAnswer:
     content = call.body if len(call.body) <= _PIECE else _pieces(call.body)
     with transport_errors(call.provider, UpstreamUnreachable):
-        request = client.build_request("POST", call.target, content=content, headers=_headers(call))
+        headers = _with_length(call)
+        request = client.build_request("POST", call.target, content=content, headers=headers)
         response = await client.send(request, stream=True, follow_redirects=False)
     with transport_errors(call.provider, UpstreamUnusable):
         async with aclosing(response):
             await response.aread()
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in response.headers.raw
-    }
-    return UpstreamAnswer(response.status_code, headers, response.content)
+    return UpstreamAnswer(response.status_code, _decoded(response.headers.raw), response.content)
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -124,6 +118,10 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + _PIECE]
 
 
-def _headers(call: UpstreamCall) -> list[tuple[str, str]]:
+def _with_length(call: UpstreamCall) -> list[tuple[str, str]]:
     # Or a body in pieces would go out chunked, which not every upstream takes.
     return [*call.headers, ("content-length", str(len(call.body)))]
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}

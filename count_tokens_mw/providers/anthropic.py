@@ -3,7 +3,7 @@
 https://docs.claude.com/en/api/messages-count-tokens
 """
 
-from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Final
 
 from pydantic import SecretStr
@@ -31,6 +31,7 @@ GENERATION_ONLY: Final = frozenset(
 )
 """Fields of `/v1/messages` that say nothing about the input, and that the counting API refuses."""
 
+_MOST_HEADERS: Final = 100
 _PATH: Final = "/v1/messages/count_tokens"
 _DEFAULT_VERSION: Final = "2023-06-01"
 _OAUTH_BETA: Final = "oauth-2025-04-20"
@@ -45,15 +46,17 @@ class Anthropic:
         self.name = name
         self._params = params
         self._http = http
+        # Most callers send the same few.
+        self._headers = lru_cache(_MOST_HEADERS)(partial(_headers, params))
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         body = request.body.edited({"model": request.model}, drop=GENERATION_ONLY)
-        headers = _headers(self._params, _versioned(request.headers))
+        headers = self._headers(_versioned(request.headers))
         return UpstreamCall(self.name, self._params.endpoint + _PATH, headers, body)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         answer = await self._http.post(call)
-        return replace(count_from(call.provider, answer), body=answer.body)
+        return count_from(call.provider, answer, verbatim=True)
 
     async def aclose(self) -> None:
         """Nothing to do: the HTTP client is shared."""

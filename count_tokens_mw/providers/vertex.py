@@ -70,7 +70,7 @@ class Vertex:
             headers.append(("x-goog-user-project", self._tokens.quota_project))
         answer = await self._http.post(replace(call, headers=tuple(headers)))
         if call.target.endswith(":rawPredict"):
-            return replace(count_from(call.provider, answer), body=answer.body)
+            return count_from(call.provider, answer, verbatim=True)
         return count_from(call.provider, answer, field="totalTokens")
 
     def _claude_call(self, request: CountRequest, model: str) -> UpstreamCall:
