@@ -152,24 +152,17 @@ async def test_every_client_sends_what_was_signed(
     assert int(headers["content-length"]) > len(text)
 
 
-@pytest.mark.parametrize(
-    ("region", "host"),
-    [
-        ("us-east-1", "amazonaws.com"),
-        ("eu-central-2", "amazonaws.com"),
-        ("ap-southeast-5", "amazonaws.com"),
-        ("us-gov-west-1", "amazonaws.com"),
-        ("cn-north-1", "amazonaws.com.cn"),
-    ],
-)
-def test_the_runtimes_endpoint_is_where_botocore_finds_it(region: str, host: str) -> None:
+def test_the_runtime_is_asked_where_botocore_finds_it_in_every_region_of_every_partition() -> None:
     session: Any = botocore.session.get_session({"profile": (None, None, None, None)})
-    client = session.create_client("bedrock-runtime", region_name=region, **KEYS)
-    call = Bedrock(BedrockParams.model_validate({"aws_region_name": region}), HttpClient()).prepare(
-        asking(PLAIN)
-    )
-    assert client.meta.endpoint_url == f"https://bedrock-runtime.{region}.{host}"
-    assert call.target == f"{client.meta.endpoint_url}/model/{PLAIN}/count-tokens"
+    partitions = session.get_data("partitions")["partitions"]
+    regions = [name for each in partitions for name in each["regions"] if "global" not in name]
+    assert {"us-east-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"} < set(regions)
+    request = asking(PLAIN)
+    for region in regions:
+        client = session.create_client("bedrock-runtime", region_name=region, **KEYS)
+        params = BedrockParams.model_validate({"aws_region_name": region})
+        call = Bedrock(params, HttpClient()).prepare(request)
+        assert call.target == f"{client.meta.endpoint_url}/model/{PLAIN}/count-tokens"
 
 
 async def test_a_bedrock_api_key_loads_no_session_of_aws() -> None:
