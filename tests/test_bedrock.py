@@ -126,6 +126,28 @@ async def test_a_profiles_keys_are_used(bedrock: Cloud, tmp_path: Path, model: s
         assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
 
 
+async def test_credentials_are_looked_for_once_for_all_who_wait_for_them(
+    bedrock: Cloud, tmp_path: Path
+) -> None:
+    """A profile's program gives them, and writes a line each time that it is run."""
+    given = {
+        "Version": 1,
+        "AccessKeyId": EMULATED_ACCESS_KEY_ID,
+        "SecretAccessKey": EMULATED_SECRET_ACCESS_KEY,
+    }
+    (tmp_path / "keys.json").write_text(json.dumps(given))
+    (tmp_path / "program").write_text(f"cd {tmp_path}; echo run >> runs; cat keys.json")
+    (tmp_path / "config").write_text(
+        f"[profile team]\ncredential_process = /bin/sh {tmp_path}/program\n"
+    )
+    bodies = [{**BODY, "system": str(number)} for number in range(8)]
+    params = bedrock_params(bedrock.url, **NO_KEYS, aws_profile_name="team")
+    async with counting(params) as count_tokens:
+        counted = await asyncio.gather(*map(count_tokens.count, bodies))
+    assert [each.input_tokens for each in counted] == [count(body) for body in bodies]
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
 async def test_the_default_chain_is_used_where_nothing_is_configured(
     bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """Our request to the runtime beside botocore's own, and the verdict of the emulated AWS on it."""
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
@@ -163,6 +165,33 @@ def test_the_runtime_is_asked_where_botocore_finds_it_in_every_region_of_every_p
         params = BedrockParams.model_validate({"aws_region_name": region})
         call = Bedrock(params, HttpClient()).prepare(request)
         assert call.target == f"{client.meta.endpoint_url}/model/{PLAIN}/count-tokens"
+
+
+class Threads(ThreadPoolExecutor):
+    """An event loop's threads, which remember how much work they were given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = 0
+
+    def submit(self, *args: Any, **options: Any) -> Any:
+        self.given += 1
+        return super().submit(*args, **options)
+
+
+async def test_a_large_body_is_signed_in_a_thread_and_a_small_one_on_the_event_loop() -> None:
+    params = BedrockParams.model_validate({"aws_region_name": "us-west-2", **KEYS})
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, json={"inputTokens": 7}))
+    threads = Threads()
+    asyncio.get_running_loop().set_default_executor(threads)
+    async with httpx.AsyncClient(transport=answers) as client:
+        provider = Bedrock(params, HttpClient(client))
+        small, large = (provider.prepare(asking(PLAIN, text)) for text in ("hello", LARGE))
+        work = []
+        for call in (small, small, large):
+            await provider.send(call)
+            work.append(threads.given)
+    assert work == [1, 1, 2], "the first one loads the session"
 
 
 async def test_a_bedrock_api_key_loads_no_session_of_aws() -> None:

@@ -114,7 +114,7 @@ class AwsSession:
 
     async def _load(self) -> AioSession:
         session = await asyncio.to_thread(_loaded_session, self._params)
-        # Found once for all who wait: a role that is found twice is assumed twice.
+        # Once for all who wait: it may run a program, or ask the machine's metadata service.
         await session.get_credentials()
         alive = {loop: each for loop, each in self._sessions.items() if not loop.is_closed()}
         self._sessions = {**alive, asyncio.get_running_loop(): session}
