@@ -146,6 +146,15 @@ class VertexParams(Params):
         return self
 
 
+# Where AWS's regions are not below amazonaws.com, by how their names begin.
+_AWS_DOMAINS: Final = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
 _AWS_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -221,9 +230,11 @@ class BedrockParams(Params):
         """https://docs.aws.amazon.com/general/latest/gr/bedrock.html"""
         if self.count_tokens_via == "mantle":
             return self.mantle_endpoint
-        china = ".cn" if self.aws_region_name.startswith("cn-") else ""
-        default = f"https://bedrock-runtime.{self.aws_region_name}.amazonaws.com{china}"
-        return self.aws_bedrock_runtime_endpoint or default
+        if self.aws_bedrock_runtime_endpoint:
+            return self.aws_bedrock_runtime_endpoint
+        region = self.aws_region_name
+        elsewhere = (domain for start, domain in _AWS_DOMAINS.items() if region.startswith(start))
+        return f"https://bedrock-runtime.{region}.{next(elsewhere, 'amazonaws.com')}"
 
     @property
     def may_use_mantle(self) -> bool:

@@ -93,9 +93,8 @@ def unreadable(error: ValueError) -> InvalidRequest:
 class UpstreamCall:
     """The exact request that goes upstream: made by `prepare`, sent by `send`, changed by nobody.
 
-    `target` is the URL, or the model id where a vendor's client makes the URL. `headers` may hold
-    the credential and `body` the prompt, so neither shows in `repr`. `instead` is the call to make
-    where this one's API does not support the model.
+    `target` is the URL. `headers` may hold the credential and `body` the prompt, so neither shows
+    in `repr`. `instead` is the call to make where this one's API does not support the model.
     """
 
     provider: str

@@ -27,6 +27,7 @@ from count_tokens_mw import (
     CredentialsUnavailable,
     DeadlineExceeded,
     UpstreamError,
+    UpstreamUnreachable,
     UpstreamUnusable,
 )
 from count_tokens_mw.cloud_params import BedrockParams
@@ -125,6 +126,28 @@ async def test_a_profiles_keys_are_used(bedrock: Cloud, tmp_path: Path, model: s
         assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
 
 
+async def test_credentials_are_looked_for_once_for_all_who_wait_for_them(
+    bedrock: Cloud, tmp_path: Path
+) -> None:
+    """A profile's program gives them, and writes a line each time that it is run."""
+    given = {
+        "Version": 1,
+        "AccessKeyId": EMULATED_ACCESS_KEY_ID,
+        "SecretAccessKey": EMULATED_SECRET_ACCESS_KEY,
+    }
+    (tmp_path / "keys.json").write_text(json.dumps(given))
+    (tmp_path / "program").write_text(f"cd {tmp_path}; echo run >> runs; cat keys.json")
+    (tmp_path / "config").write_text(
+        f"[profile team]\ncredential_process = /bin/sh {tmp_path}/program\n"
+    )
+    bodies = [{**BODY, "system": str(number)} for number in range(8)]
+    params = bedrock_params(bedrock.url, **NO_KEYS, aws_profile_name="team")
+    async with counting(params) as count_tokens:
+        counted = await asyncio.gather(*map(count_tokens.count, bodies))
+    assert [each.input_tokens for each in counted] == [count(body) for body in bodies]
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
 async def test_the_default_chain_is_used_where_nothing_is_configured(
     bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +202,41 @@ async def test_a_role_is_assumed_with_its_session_name_and_external_id(
     assert "Action=AssumeRole&" in asked
     assert "RoleSessionName=counting" in asked
     assert "ExternalId=ext-1" in asked
+
+
+def with_a_role(url: str, sts: str) -> dict[str, Any]:
+    role = "arn:aws:iam::123456789012:role/r"
+    return bedrock_params(url, aws_role_name=role, aws_sts_endpoint=sts)
+
+
+async def test_a_role_is_assumed_once_for_all_who_wait_for_it(bedrock: Cloud) -> None:
+    sts = Sts()
+    with cloud(sts.app) as endpoint:
+        async with counting(with_a_role(bedrock.url, endpoint.url)) as count_tokens:
+            bodies = [{**BODY, "system": str(number)} for number in range(8)]
+            counted = await asyncio.gather(*map(count_tokens.count, bodies))
+    assert [each.input_tokens for each in counted] == [count(body) for body in bodies]
+    assert len(sts.asked) == 1
+
+
+async def test_a_token_service_where_nobody_listens_is_a_502(bedrock: Cloud) -> None:
+    with cloud(Sts().app) as endpoint:
+        pass
+    async with counting(with_a_role(bedrock.url, endpoint.url)) as count_tokens:
+        with pytest.raises(UpstreamUnreachable, match="could not be reached for credentials"):
+            await count_tokens.count(BODY)
+    assert not bedrock.paths
+
+
+async def test_a_token_service_that_talks_nonsense_is_a_502(bedrock: Cloud) -> None:
+    reply = sending(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>")
+    async with (
+        raw_server(reply) as sts,
+        counting(with_a_role(bedrock.url, sts.url)) as count_tokens,
+    ):
+        with pytest.raises(UpstreamUnusable, match="without credentials"):
+            await count_tokens.count(BODY)
+    assert not bedrock.paths
 
 
 @pytest.mark.parametrize("as_file", [True, False])
@@ -424,15 +482,19 @@ def count_tokens_for(params: dict[str, Any], **settings: Any) -> CountTokens:
     return count_tokens_with(FakeUpstream(), config, settings=settings, http_client=None)
 
 
-def test_one_object_counts_on_one_event_loop_after_another(bedrock: Cloud) -> None:
-    count_tokens = count_tokens_for(bedrock_params(bedrock.url))
+@pytest.mark.parametrize("role", [False, True])
+def test_one_object_counts_on_one_event_loop_after_another(bedrock: Cloud, role: bool) -> None:
+    bodies = [{**BODY, "system": str(number)} for number in range(5)]
 
-    async def once() -> int:
+    async def once() -> list[int]:
         async with count_tokens.lifespan():
-            counts = await asyncio.gather(*(count_tokens.count(BODY) for _ in range(5)))
-        return counts[0].input_tokens
+            counts = await asyncio.gather(*map(count_tokens.count, bodies))
+        return [each.input_tokens for each in counts]
 
-    assert asyncio.run(once()) == asyncio.run(once()) == count(BODY)
+    with cloud(Sts().app) as sts:
+        given = with_a_role(bedrock.url, sts.url) if role else bedrock_params(bedrock.url)
+        count_tokens = count_tokens_for(given, cache={"ttl": 0})
+        assert asyncio.run(once()) == asyncio.run(once()) == [count(body) for body in bodies]
 
 
 def test_a_first_count_that_came_too_late_does_not_spoil_the_next_ones(bedrock: Cloud) -> None:

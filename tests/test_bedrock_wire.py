@@ -3,6 +3,7 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import botocore.session
 import pytest
@@ -40,6 +41,11 @@ def prepared(
     return Bedrock(params(**more), HttpClient()).prepare(request)
 
 
+def blob(call: UpstreamCall) -> bytes:
+    """The body of InvokeModel in what goes to the runtime."""
+    return base64.b64decode(json.loads(call.body)["input"]["invokeModel"]["body"], validate=True)
+
+
 @pytest.fixture(scope="module")
 def operation() -> OperationModel:
     service: ServiceModel = botocore.session.get_session().get_service_model("bedrock-runtime")
@@ -51,14 +57,13 @@ def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
     operation: OperationModel, body: dict[str, Any]
 ) -> None:
     call = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
-    sent = {"modelId": call.target, "input": {"invokeModel": {"body": call.body}}}
+    sent = {"modelId": MODEL, "input": {"invokeModel": {"body": blob(call)}}}
     report = ParamValidator().validate(sent, operation.input_shape)
     assert not report.has_errors(), report.generate_report()
     request = create_serializer("rest-json").serialize_to_request(sent, operation)
-    assert request["url_path"] == f"/model/{MODEL.replace(':', '%3A')}/count-tokens"
-    inner = json.loads(
-        base64.b64decode(json.loads(request["body"])["input"]["invokeModel"]["body"])
-    )
+    assert unquote(request["url_path"]) == urlsplit(call.target).path
+    assert request["body"] == call.body
+    inner = json.loads(blob(call))
     assert inner.pop("anthropic_version") == "bedrock-2023-05-31"
     assert inner.pop("max_tokens") == 1
     assert inner == body
@@ -94,9 +99,9 @@ def test_the_schemas_accept_invented_conversations(
 ) -> None:
     body = as_anthropic_types_it(invented)
     call = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
-    sent = {"modelId": call.target, "input": {"invokeModel": {"body": call.body}}}
+    sent = {"modelId": MODEL, "input": {"invokeModel": {"body": blob(call)}}}
     assert not ParamValidator().validate(sent, operation.input_shape).has_errors()
-    inner = json.loads(call.body)
+    inner = json.loads(blob(call))
     assert inner.pop("anthropic_version")
     assert inner.pop("max_tokens") == 1
     anthropic_judge({"model": MODEL, **inner})
@@ -156,7 +161,7 @@ def test_betas_that_the_runtime_takes_are_in_the_body(
 ) -> None:
     headers = (("anthropic-beta", header),) if header else ()
     more: dict[str, Any] = {} if configured is None else {"bedrock_betas": configured}
-    body = json.loads(prepared(STANDARD["tools"], headers, **more).body)
+    body = json.loads(blob(prepared(STANDARD["tools"], headers, **more)))
     assert body.get("anthropic_beta") == sent
 
 
@@ -179,7 +184,10 @@ def test_betas_that_the_runtime_takes_are_in_the_body(
 def test_only_the_base_models_id_is_counted_for(model: str) -> None:
     """litellm 34272, Portkey 1437, pydantic-ai 4001: any other id is refused by CountTokens."""
     assert foundation_model(model, params()) == MODEL
-    assert prepared(STANDARD["tools"], model=model).target == MODEL
+    runtime = "https://bedrock-runtime.us-west-2.amazonaws.com"
+    assert (
+        prepared(STANDARD["tools"], model=model).target == f"{runtime}/model/{MODEL}/count-tokens"
+    )
 
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"

@@ -286,7 +286,7 @@ async def test_a_host_that_ends_tasks_that_it_does_not_know_cancels_no_request()
 
 async def test_bedrocks_two_calls_are_both_a_part_of_the_key() -> None:
     """The runtime is not told of some betas; mantle, which may count instead, is."""
-    runtime = UpstreamCall("bedrock", "anthropic.claude-x", (), b"body")
+    runtime = UpstreamCall("bedrock", "https://runtime", (), b"body")
     mantles = [
         UpstreamCall("bedrock", "https://mantle", (("anthropic-beta", beta),), b"body")
         for beta in ("a", "b")

@@ -80,7 +80,7 @@ class SlowCloud:
 
 
 class Watcher:
-    """Which of AWS's clients are open; they are the ones that cost something."""
+    """How many of AWS's sessions are loaded; they are the ones that cost something."""
 
     def __init__(self, count_tokens: CountTokens) -> None:
         self._providers = count_tokens._service.counter._providers
@@ -91,7 +91,7 @@ class Watcher:
         for each in self._providers._open.values():
             if isinstance(each.provider, Bedrock):
                 self._seen[id(each.provider)] = each.provider._aws
-        return sum(len(session._clients) for session in self._seen.values())
+        return sum(len(session._sessions) for session in self._seen.values())
 
 
 async def settle() -> None:

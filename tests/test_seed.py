@@ -29,19 +29,19 @@ def gateway(
     google = EmulatedGoogle()
     apps = {
         "all://api.anthropic.com": emulated_anthropic(),
+        "all://bedrock-runtime.us-west-2.amazonaws.com": emulated_bedrock(),
         "all://us-east5-aiplatform.googleapis.com": google.app,
     }
     mounts = {host: httpx.ASGITransport(app) for host, app in apps.items()}
     nowhere = httpx.MockTransport(lambda request: pytest.fail(f"asked {request.url.host}"))
     path, key_file = tmp_path / "config.yaml", tmp_path / "google.json"
     path.write_text(USERS_CONFIG)
-    with serving(emulated_bedrock()) as bedrock, serving(google.app) as token_server:
+    with serving(google.app) as token_server:
         key_file.write_text(json.dumps(google.service_account(f"{token_server}/token")))
         for name, value in {
             "ANTHROPIC_API_KEY": EMULATED_KEY,
             "AWS_ACCESS_KEY_ID": EMULATED_ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": EMULATED_SECRET_ACCESS_KEY,
-            "AWS_BEDROCK_RUNTIME_ENDPOINT": bedrock,
             "GOOGLE_APPLICATION_CREDENTIALS": str(key_file),
         }.items():
             monkeypatch.setenv(name, value)

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
 
 import re
 import time
+from binascii import b2a_base64
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -14,10 +15,16 @@ from count_tokens_mw.cloud_params import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.json_object import JsonValue
 from count_tokens_mw.providers._answers import count_from
-from count_tokens_mw.providers._aws import AwsSession, aws_errors
+from count_tokens_mw.providers._aws import AwsSession
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, joined
-from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
+from count_tokens_mw.types import (
+    CountRequest,
+    Headers,
+    TokenCount,
+    UpstreamAnswer,
+    UpstreamCall,
+)
 
 __all__ = ["KNOWN_BETAS", "Bedrock", "foundation_model"]
 
@@ -52,6 +59,8 @@ _ARN: Final = re.compile(
 _MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
 _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
 _MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
+_COUNT_TOKENS: Final = "/count-tokens"  # mantle's path ends in count_tokens
+_SERVICE: Final = "bedrock"  # what a signature for the runtime is scoped to
 _REMEMBERED_SECONDS: Final = 3600
 _MOST_REMEMBERED: Final = 100
 
@@ -103,7 +112,7 @@ class Bedrock:
         mantle = self._mantle_call(request, model) if self._params.may_use_mantle else None
         if via == "mantle" and mantle is not None:
             return mantle
-        return UpstreamCall(self.name, model, (), self._runtime_body(request), mantle)
+        return self._runtime_call(request, model, mantle)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         """By the runtime, or where that does not support the model, now or lately, by mantle."""
@@ -121,45 +130,61 @@ class Bedrock:
     async def aclose(self) -> None:
         await self._aws.aclose()
 
-    def _remember(self, model: str) -> None:
+    def _remember(self, target: str) -> None:
         now = self._clock()
         lasting = [item for item in self._mantle_until.items() if item[1] > now]
         # Bounded, since under a wildcard it is the callers who name the models.
-        self._mantle_until = {**dict(lasting[-_MOST_REMEMBERED:]), model: now + _REMEMBERED_SECONDS}
+        lately = dict(lasting[-_MOST_REMEMBERED:])
+        self._mantle_until = {**lately, target: now + _REMEMBERED_SECONDS}
 
     async def _count(self, call: UpstreamCall) -> TokenCount:
-        with aws_errors():
-            if call.target.startswith("http"):
-                return await self._count_by_mantle(call)
+        if call.target.endswith(_COUNT_TOKENS):
             return await self._count_by_runtime(call)
+        return await self._count_by_mantle(call)
 
     async def _count_by_runtime(self, call: UpstreamCall) -> TokenCount:
-        client = await self._aws.client()
+        answer = await self._post(call, _SERVICE, "authorization", "Bearer ")
         try:
-            said = await client.count_tokens(
-                modelId=call.target, input={"invokeModel": {"body": call.body}}
-            )
+            return count_from(call.provider, answer, field="inputTokens")
         except UpstreamError as error:
             if _UNSUPPORTED(error.message):
                 raise _cannot_count(error) from error
             raise
-        request_id = str(said["ResponseMetadata"].get("RequestId", ""))
-        return TokenCount(
-            said["inputTokens"], headers={"request-id": request_id} if request_id else {}
-        )
 
     async def _count_by_mantle(self, call: UpstreamCall) -> TokenCount:
-        if self._params.api_key is None:
-            headers = await self._aws.signed(call.target, dict(call.headers), call.body)
-        else:
-            headers = {**dict(call.headers), "x-api-key": self._params.api_key.get_secret_value()}
-        answer = await self._http.post(replace(call, headers=tuple(headers.items())))
+        answer = await self._post(call, self._params.bedrock_mantle_service_name, "x-api-key")
         try:
             return replace(count_from(call.provider, answer), body=answer.body)
         except UpstreamError as error:
             if error.status == 404 or (error.status == 400 and _MANTLE_REFUSES(error.message)):
                 raise _cannot_count(error) from error
             raise
+
+    async def _post(
+        self, call: UpstreamCall, service: str, key_header: str, prefix: str = ""
+    ) -> UpstreamAnswer:
+        """With the Bedrock API key in its header, or else with a signature for the service."""
+        key = self._params.api_key
+        if key is None:
+            headers = await self._aws.signed(call.target, dict(call.headers), call.body, service)
+        else:
+            headers = {**dict(call.headers), key_header: prefix + key.get_secret_value()}
+        return await self._http.post(replace(call, headers=tuple(headers.items())))
+
+    def _runtime_call(
+        self, request: CountRequest, model: str, mantle: UpstreamCall | None
+    ) -> UpstreamCall:
+        """As botocore writes it, but for a colon in the model's id, which botocore sends as `%3A`.
+
+        aiohttp would send that as a colon again, and AWS signs the path as it has been sent.
+        """
+        target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
+        blob = b2a_base64(self._runtime_body(request), newline=False)
+        # In one join: a large body is not copied once more.
+        body = b"".join((b'{"input": {"invokeModel": {"body": "', blob, b'"}}}'))
+        return UpstreamCall(
+            self.name, target, (("content-type", "application/json"),), body, mantle
+        )
 
     def _runtime_body(self, request: CountRequest) -> bytes:
         fields: dict[str, JsonValue] = {

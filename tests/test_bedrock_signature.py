@@ -1,0 +1,210 @@
+"""Our request to the runtime beside botocore's own, and the verdict of the emulated AWS on it."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import unquote
+
+import botocore.session
+import httpx
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from httpx_aiohttp import AiohttpTransport
+
+from count_tokens_mw.cloud_params import BedrockParams
+from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.providers.bedrock import Bedrock
+from count_tokens_mw.types import CountRequest
+from demo_app.emulators import count, emulated_bedrock
+from tests.cloud import CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
+
+KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "secret/key+1"}
+TOKEN = {"aws_session_token": "token//of+a=role"}
+PLAIN = "anthropic.claude-sonnet-4-6"
+LARGE = "words " * 200_000
+SIGNED = ("authorization", "content-type", "x-amz-date", "x-amz-security-token")
+
+
+class Answer:
+    """As much of an HTTP answer as botocore reads."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield b'{"inputTokens": 1}'
+
+
+class Botocore:
+    """botocore's own client, which sends nothing, and keeps what it would have sent."""
+
+    def __init__(self, endpoint: str | None, keys: dict[str, str]) -> None:
+        session = botocore.session.get_session({"profile": (None, None, None, None)})
+        self._client: Any = session.create_client(
+            "bedrock-runtime", region_name="us-west-2", endpoint_url=endpoint, **keys
+        )
+        self._client.meta.events.register("before-send.bedrock-runtime.CountTokens", self._keep)
+        self.sent: AWSPreparedRequest
+
+    def asked(self, model: str, body: bytes) -> AWSPreparedRequest:
+        self._client.count_tokens(modelId=model, input={"invokeModel": {"body": body}})
+        return self.sent
+
+    def _keep(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        self.sent = request
+        return AWSResponse(request.url, 200, {"content-type": "application/json"}, Answer())
+
+
+def asking(model: str, text: str = "hello") -> CountRequest:
+    return request_from_mapping({"model": model, "messages": [{"role": "user", "content": text}]})
+
+
+async def ours(params: dict[str, Any], request: CountRequest) -> httpx.Request:
+    """What the host's own client is given to send."""
+    sent: list[httpx.Request] = []
+
+    def keep(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"inputTokens": 1})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(keep)) as client:
+        provider = Bedrock(BedrockParams.model_validate(params), HttpClient(client))
+        await provider.send(provider.prepare(request))
+        await provider.aclose()
+    return sent[0]
+
+
+def signed_by(headers: Any) -> dict[str, str]:
+    found = {name: headers[name] for name in SIGNED if name in headers}
+    return {name: v.decode() if isinstance(v, bytes) else v for name, v in found.items()}
+
+
+async def both_in_one_second(
+    model: str, text: str, endpoint: str | None, keys: dict[str, str]
+) -> tuple[AWSPreparedRequest, httpx.Request]:
+    """The same request by botocore and by us; a signature is of the second in which it is made."""
+    params = {"aws_region_name": "us-west-2", "aws_bedrock_runtime_endpoint": endpoint, **keys}
+    judge, request = Botocore(endpoint, keys), asking(model, text)
+    body = request.body.edited(
+        {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1}, drop={"model"}
+    )
+    while True:
+        botocores, own = judge.asked(model, body), await ours(params, request)
+        if signed_by(botocores.headers)["x-amz-date"] == own.headers["x-amz-date"]:
+            return botocores, own
+
+
+@pytest.mark.parametrize("endpoint", [None, "https://gateway.example:8443/aws/bedrock"])
+@pytest.mark.parametrize("keys", [KEYS, {**KEYS, **TOKEN}], ids=["keys", "a role's keys"])
+@pytest.mark.parametrize("text", ["hello", "Grüße, 🌍", LARGE], ids=["small", "unicode", "large"])
+async def test_our_request_is_botocores_own_up_to_the_signature(
+    endpoint: str | None, keys: dict[str, str], text: str
+) -> None:
+    botocores, own = await both_in_one_second(PLAIN, text, endpoint, keys)
+    assert (own.method, str(own.url)) == (botocores.method, botocores.url)
+    assert own.content == botocores.body
+    assert signed_by(own.headers) == signed_by(botocores.headers)
+    assert "/us-west-2/bedrock/aws4_request, " in own.headers["authorization"]
+
+
+async def test_a_models_colon_is_written_otherwise_and_all_else_is_the_same() -> None:
+    """botocore sends `%3A`. aiohttp would make a colon of it, so we sign one from the start."""
+    botocores, own = await both_in_one_second(CLAUDE_ON_BEDROCK, "hello", None, KEYS)
+    assert str(own.url) == unquote(str(botocores.url))
+    assert str(own.url) != str(botocores.url)
+    assert own.content == botocores.body
+    scopes = [
+        signed_by(each.headers)["authorization"].partition(", Signature=")[0]
+        for each in (own, botocores)
+    ]
+    assert scopes[0] == scopes[1]
+
+
+@pytest.fixture
+def bedrock() -> Iterator[Cloud]:
+    with cloud(emulated_bedrock()) as bedrock:
+        yield bedrock
+
+
+CLIENTS: dict[str, Any] = {
+    "ours": lambda: None,
+    "httpx": lambda: httpx.AsyncClient(trust_env=False),
+    "httpx over aiohttp": lambda: httpx.AsyncClient(
+        transport=AiohttpTransport(trust_env=False), trust_env=False
+    ),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+@pytest.mark.parametrize("model", [PLAIN, CLAUDE_ON_BEDROCK])
+@pytest.mark.parametrize("text", ["hello", LARGE], ids=["small", "large"])
+async def test_every_client_sends_what_was_signed(
+    bedrock: Cloud, client: Any, model: str, text: str
+) -> None:
+    """The emulated AWS computes the signature of the path and the bytes that it received."""
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    params = bedrock_params(bedrock.url, model=f"bedrock/{model}", count_tokens_via="runtime")
+    given = client()
+    async with counting(params, http_client=given) as count_tokens:
+        assert (await count_tokens.count(body)).input_tokens == count(body)
+    if given is not None:
+        assert not given.is_closed
+        await given.aclose()
+    (headers,) = bedrock.headers
+    assert "transfer-encoding" not in headers
+    assert int(headers["content-length"]) > len(text)
+
+
+def test_the_runtime_is_asked_where_botocore_finds_it_in_every_region_of_every_partition() -> None:
+    session: Any = botocore.session.get_session({"profile": (None, None, None, None)})
+    partitions = session.get_data("partitions")["partitions"]
+    regions = [name for each in partitions for name in each["regions"] if "global" not in name]
+    assert {"us-east-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"} < set(regions)
+    request = asking(PLAIN)
+    for region in regions:
+        client = session.create_client("bedrock-runtime", region_name=region, **KEYS)
+        params = BedrockParams.model_validate({"aws_region_name": region})
+        call = Bedrock(params, HttpClient()).prepare(request)
+        assert call.target == f"{client.meta.endpoint_url}/model/{PLAIN}/count-tokens"
+
+
+class Threads(ThreadPoolExecutor):
+    """An event loop's threads, which remember how much work they were given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = 0
+
+    def submit(self, *args: Any, **options: Any) -> Any:
+        self.given += 1
+        return super().submit(*args, **options)
+
+
+async def test_a_large_body_is_signed_in_a_thread_and_a_small_one_on_the_event_loop() -> None:
+    params = BedrockParams.model_validate({"aws_region_name": "us-west-2", **KEYS})
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, json={"inputTokens": 7}))
+    threads = Threads()
+    asyncio.get_running_loop().set_default_executor(threads)
+    async with httpx.AsyncClient(transport=answers) as client:
+        provider = Bedrock(params, HttpClient(client))
+        small, large = (provider.prepare(asking(PLAIN, text)) for text in ("hello", LARGE))
+        work = []
+        for call in (small, small, large):
+            await provider.send(call)
+            work.append(threads.given)
+    assert work == [1, 1, 2], "the first one loads the session"
+
+
+async def test_a_bedrock_api_key_loads_no_session_of_aws() -> None:
+    params = BedrockParams.model_validate({"aws_region_name": "us-west-2", "api_key": "ABSK-1"})
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, json={"inputTokens": 7}))
+    async with httpx.AsyncClient(transport=answers) as client:
+        provider = Bedrock(params, HttpClient(client))
+        counted = await provider.send(provider.prepare(asking(PLAIN)))
+        assert provider._aws._sessions == {}
+    assert counted.input_tokens == 7
+
+
+def test_prepare_alone_knows_no_credential() -> None:
+    params = BedrockParams.model_validate({"aws_region_name": "us-west-2", "api_key": "ABSK-1"})
+    call = Bedrock(params, HttpClient()).prepare(asking(PLAIN))
+    assert call.headers == (("content-type", "application/json"),)
