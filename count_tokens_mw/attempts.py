@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from count_tokens_mw.cache import CountCache
@@ -21,6 +21,7 @@ from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Provider, Providers
 from count_tokens_mw.recent import RecentRequests
 from count_tokens_mw.trace import Trace
+from count_tokens_mw.turns import LARGE, Turns
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Attempts:
     deadline: float
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     recent: RecentRequests | None = None
+    turns: Turns = field(default_factory=Turns)
 
     async def first_count(self, deployments: Sequence[Deployment]) -> TokenCount:
         """The first count that a deployment gives; those that failed lately are asked last.
@@ -108,6 +110,8 @@ class Attempts:
         outcome: TokenCount | CountError = _LEFT
         try:
             async with self.providers.use(deployment, self._left()) as provider:
+                if len(self.request.body.raw) > LARGE:
+                    await self.turns.next()
                 call = provider.prepare(self.request.for_model(deployment.upstream_model))
                 outcome = await self._sent(deployment, provider, call, others=others)
                 return outcome
@@ -139,7 +143,7 @@ class Attempts:
                 if self.cache is None or deployment.params is None:
                     return await provider.send(call)
                 account = deployment.params.account
-                key = await fingerprint(call, account)
+                key = await fingerprint(call, account, self.turns)
                 if self.recent is not None:
                     self.recent.keep(self.request, (account, deployment.upstream_model), key)
                 return await self.cache.count(key, lambda: provider.send(call))

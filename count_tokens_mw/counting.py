@@ -17,6 +17,7 @@ from count_tokens_mw.providers import Providers
 from count_tokens_mw.recent import RecentRequests
 from count_tokens_mw.resolving import Resolver, resolved_deployments
 from count_tokens_mw.trace import Trace
+from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import CountRequest, TokenCount
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Counter:
     """Counts requests by the deployments of a configuration, which can be replaced.
 
     `plan` is the configuration that is in force. A request reads it once, when it begins. `recent`
-    is None where nothing is remembered.
+    is None where nothing is remembered; `turns` are those of large bodies.
 
     Args:
         config: the configuration to begin with.
@@ -55,6 +56,7 @@ class Counter:
         self._resolve = resolve
         self._providers = Providers(http_client, config.settings.http)
         self._slots = _Slots()
+        self.turns = Turns()
         self._closing: set[asyncio.Task[None]] = set()
         self.plan = Plan(config, clock)
         self._remember()
@@ -146,7 +148,15 @@ class Counter:
         deadline: float,
     ) -> TokenCount:
         attempts = Attempts(
-            plan, self._providers, self._cache, request, trace, deadline, self._pause, self.recent
+            plan,
+            self._providers,
+            self._cache,
+            request,
+            trace,
+            deadline,
+            self._pause,
+            self.recent,
+            self.turns,
         )
         try:
             return await attempts.first_count(deployments)

@@ -79,13 +79,15 @@ class Endpoint:
             raise MethodNotAllowed("Only POST is allowed here.")
         trace.caller = await authenticate_caller(service.authenticate, request)
         with service.counter.slot():
-            body = await read_body(request, headers, plan.settings)
+            body = await read_body(request, headers, plan.settings, service.counter.turns)
             native = native_headers(lines)
             if self.way == "count_tokens":
-                return await service.count(service.read(body, native), plan, trace)
+                read = await service.read(body, native)
+                return await service.count(read, plan, trace)
             query = request.scope.get("query_string", b"").decode("latin-1")
             own = _own_credentials(lines, plan)
-            return await service.pass_through(service.read(body, native, query, own), plan, trace)
+            read = await service.read(body, native, query, own)
+            return await service.pass_through(read, plan, trace)
 
 
 def _header_lines(scope: Scope) -> Headers:

@@ -1,9 +1,9 @@
 """SHA-256 of what is asked, so that what was asked before is known again."""
 
-import asyncio
 import hashlib
 from typing import Any, Final
 
+from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import UpstreamCall
 
 __all__ = ["fingerprint", "update"]
@@ -11,7 +11,7 @@ __all__ = ["fingerprint", "update"]
 _PIECE: Final = 1024 * 1024
 
 
-async def fingerprint(call: UpstreamCall, account: str) -> bytes:
+async def fingerprint(call: UpstreamCall, account: str, turns: Turns) -> bytes:
     """What tells a call from every other: provider, place, headers, account, body.
 
     The account is the lasting identity of the credentials, so that every process comes to the same.
@@ -21,17 +21,17 @@ async def fingerprint(call: UpstreamCall, account: str) -> bytes:
     # With their lengths, or two parts could be told otherwise and look the same.
     digest = hashlib.sha256("".join([f"{len(part)}:{part}" for part in parts]).encode())
     if call.instead is not None:
-        digest.update(await fingerprint(call.instead, account))
-    await update(digest, call.body)
+        digest.update(await fingerprint(call.instead, account, turns))
+    await update(digest, call.body, turns)
     return digest.digest()
 
 
-async def update(digest: Any, data: bytes) -> None:
-    """Of much data so much at a time that others have their turn: a millisecond or less."""
+async def update(digest: Any, data: bytes, turns: Turns) -> None:
+    """Hash so much at a time that others have their turn in between."""
     if len(data) <= _PIECE:
         digest.update(data)
         return
     view = memoryview(data)
     for start in range(0, len(data), _PIECE):
+        await turns.next()
         digest.update(view[start : start + _PIECE])
-        await asyncio.sleep(0)

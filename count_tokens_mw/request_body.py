@@ -17,6 +17,7 @@ from count_tokens_mw.errors import (
 )
 from count_tokens_mw.fingerprint import update
 from count_tokens_mw.time_limit import within
+from count_tokens_mw.turns import Turns
 
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Settings
@@ -32,7 +33,7 @@ class RequestBody(NamedTuple):
 
 
 async def read_body(
-    request: Request, headers: Mapping[str, str], settings: Settings
+    request: Request, headers: Mapping[str, str], settings: Settings, turns: Turns
 ) -> RequestBody:
     """Read it to its end, from the client or from a host that has read it before.
 
@@ -54,14 +55,14 @@ async def read_body(
     try:
         # The host may have a body limit of its own, and a client may stall for ever.
         with host_refusals():
-            return await within(settings.timeout, _read(request, limit))
+            return await within(settings.timeout, _read(request, limit, turns))
     except ClientDisconnect:
         raise ClientClosedRequest("The client left.") from None
     except TimeoutError:
         raise DeadlineExceeded("The request body did not arrive in time.") from None
 
 
-async def _read(request: Request, limit: int) -> RequestBody:
+async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
     chunks: list[bytes] = []
     size = 0
     digest = hashlib.sha256()
@@ -70,7 +71,7 @@ async def _read(request: Request, limit: int) -> RequestBody:
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-        await update(digest, chunk)
+        await update(digest, chunk, turns)
     return RequestBody(b"".join(chunks), digest.digest())
 
 

@@ -26,6 +26,7 @@ from count_tokens_mw.counting import Counter
 from count_tokens_mw.fingerprint import fingerprint
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.trace import Trace
+from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import UpstreamCall
 from tests.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
@@ -292,7 +293,7 @@ async def test_bedrocks_two_calls_are_both_a_part_of_the_key() -> None:
         for beta in ("a", "b")
     ]
     calls = [runtime, *(replace(runtime, instead=mantle) for mantle in mantles)]
-    assert len({await fingerprint(call, "") for call in calls}) == 3
+    assert len({await fingerprint(call, "", Turns()) for call in calls}) == 3
 
 
 def test_the_cache_may_be_measured_in_another_thread() -> None:
@@ -390,7 +391,7 @@ async def test_no_two_parts_of_a_call_can_be_told_otherwise_and_look_the_same() 
         UpstreamCall("a", "bc", (), b"d" * 300_000),
         UpstreamCall("a", "bc", (), b"d" * 300_001),
     ]
-    keys = [await fingerprint(call, account) for call in calls for account in ("", "x")]
+    keys = [await fingerprint(call, account, Turns()) for call in calls for account in ("", "x")]
     assert len(set(keys)) == len(keys)
 
 
@@ -398,6 +399,7 @@ KEY_OF = """
 import asyncio
 from count_tokens_mw import Config
 from count_tokens_mw.fingerprint import fingerprint
+from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import UpstreamCall
 params = {
     "model": "vertex_ai/claude", "vertex_location": "eu",
@@ -406,7 +408,7 @@ params = {
 entry = {"model_name": "m", "litellm_params": params}
 (found,) = Config.from_mapping({"model_list": [entry]}, {}).deployments
 call = UpstreamCall("vertex_ai", "https://h", (("a", "b"),), b"c")
-print(asyncio.run(fingerprint(call, found.params.account)).hex())
+print(asyncio.run(fingerprint(call, found.params.account, Turns())).hex())
 """
 
 

@@ -283,8 +283,8 @@ async def test_one_that_hangs_leaves_time_for_those_behind_it() -> None:
         "second": 504,
         "third": 200,
     }
-    assert 0.2 <= took["first"][1] < 0.4
-    assert 0.1 <= took["second"][1] < 0.3
+    assert 0.19 <= took["first"][1] < 0.4
+    assert 0.09 <= took["second"][1] < 0.3
 
 
 async def test_all_that_hang_end_at_the_one_deadline() -> None:

@@ -19,6 +19,7 @@ FLOORS = [
         "model_names",
         "openapi",
         "time_limit",
+        "turns",
         "value_types",
     ],
     ["config_values", "json_object", "params"],
