@@ -9,10 +9,9 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Final
 
-from tests.bench.apps import KEY, PATH
+from tests.bench.gateway import KEY, PATH
 from tests.bench.bodies import MARK
 
 __all__ = ["Load", "Requests", "generate"]

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-__all__ = ["Process", "running", "under_uvicorn"]
+__all__ = ["Process", "free_port", "running", "under_uvicorn"]
 
-_START_SECONDS = 120
+_START_SECONDS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Process:
 
 
 def _resident(pid: int) -> int:
+    """https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html"""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -42,9 +44,21 @@ def _with_children(pid: int) -> list[int]:
     return [pid, *(each for child in children for each in _with_children(int(child)))]
 
 
+def free_port() -> int:
+    """A port on loopback that nothing listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
 @contextmanager
 def running(
-    command: Sequence[str], port: int, environ: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    environ: Mapping[str, str] | None = None,
+    *,
+    quiet: bool = False,
 ) -> Iterator[Process]:
     """Start a server, wait until it listens, and end it after the `with`.
 
@@ -52,7 +66,10 @@ def running(
         RuntimeError: it ended by itself, or does not listen.
     """
     started = time.perf_counter()
-    process = subprocess.Popen(command, env={**os.environ, **(environ or {})})
+    output = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen(
+        command, env={**os.environ, **(environ or {})}, stdout=output, stderr=output
+    )
     try:
         while not _listens(port):
             if process.poll() is not None or time.perf_counter() - started > _START_SECONDS:
@@ -69,10 +86,11 @@ def running(
 
 
 @contextmanager
-def under_uvicorn(name: str, port: int, upstream: str, **environ: str) -> Iterator[Process]:
-    """One of `apps` with one worker."""
+def under_uvicorn(factory: str, upstream: str, **environ: str) -> Iterator[Process]:
+    """An app, named as `module:factory`, with one worker."""
+    port = free_port()
     options = ["--factory", "--no-access-log", "--log-level", "warning", "--backlog", "4096"]
-    command = [sys.executable, "-m", "uvicorn", f"tests.bench.apps:{name}", *options]
+    command = [sys.executable, "-m", "uvicorn", f"tests.bench.{factory}", *options]
     variables = {"BENCH_UPSTREAM": upstream, **environ}
     with running([*command, "--port", str(port)], port, variables) as process:
         yield process

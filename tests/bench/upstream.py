@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,17 +11,17 @@ from typing import Final
 
 import httptools
 
-from tests.bench.processes import running
+from tests.bench.processes import free_port, running
 
-__all__ = ["ANSWERS", "free_port", "stub_upstream"]
+__all__ = ["stub_upstream"]
 
-ANSWERS: Final = {
+# By how the path ends: Google's tokens, Gemini, Bedrock, and Anthropic's format.
+_ANSWERS: Final = {
     "/token": b'{"access_token": "ya29.bench", "expires_in": 3600, "token_type": "Bearer"}',
     ":countTokens": b'{"totalTokens": 14}',
     "/count-tokens": b'{"inputTokens": 14}',
     "": b'{"input_tokens": 14}',
 }
-"""By how the path ends: Google's tokens, Gemini, Bedrock, and Anthropic's format."""
 
 # `return` alone would answer before the body has been read; a mirrored request waits for it.
 _NGINX: Final = """
@@ -56,14 +55,6 @@ http {{
 """
 
 
-def free_port() -> int:
-    """A port on loopback that nothing listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @contextmanager
 def stub_upstream() -> Iterator[str]:
     """Its base URL, for as long as a `with` lasts."""
@@ -81,7 +72,7 @@ def _nginx_config(folder: Path, port: int) -> str:
     (folder / "answer").write_text("")
     lines = [
         f"if ($request_uri ~ \"{end}$\") {{ return 200 '{body.decode()}'; }}"
-        for end, body in ANSWERS.items()
+        for end, body in _ANSWERS.items()
     ]
     folder.chmod(0o755)  # nginx gives its worker another user where it is started by root
     path = folder / "nginx.conf"
@@ -105,7 +96,7 @@ class _Stub(asyncio.Protocol):
         self._url = url
 
     def on_message_complete(self) -> None:
-        body = next(body for end, body in ANSWERS.items() if self._url.decode().endswith(end))
+        body = next(body for end, body in _ANSWERS.items() if self._url.decode().endswith(end))
         head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
         self._transport.write(head.encode() + b"\r\n\r\n" + body)
 

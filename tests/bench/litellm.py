@@ -1,0 +1,40 @@
+"""LiteLLM's proxy as a contender, if `make bench-litellm` has put it into its own environment."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.bench.gateway import KEY
+from tests.bench.processes import Process, free_port, running
+
+__all__ = ["EXECUTABLE", "litellm_proxy"]
+
+EXECUTABLE: Final = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "litellm"
+
+
+@contextmanager
+def litellm_proxy(upstream: str) -> Iterator[Process]:
+    """One worker, with a key and one model of Anthropic's.
+
+    https://docs.litellm.ai/docs/proxy/configs
+    """
+    port = free_port()
+    params = {
+        "model": "anthropic/claude-sonnet-4-5",
+        "api_key": "sk-ant-api03-bench",
+        "api_base": upstream,
+    }
+    config = {
+        "model_list": [{"model_name": "anthropic", "litellm_params": params}],
+        "general_settings": {"master_key": KEY},
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        json.dump(config, file)  # which is YAML too
+        file.flush()
+        command = [str(EXECUTABLE), "--config", file.name, "--port", str(port), "--num_workers=1"]
+        environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+        with running(command, port, environ, quiet=True) as process:
+            yield process
