@@ -4,7 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench bench-litellm clean
 
 demo: .venv/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
@@ -17,8 +17,18 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Its own environment, since its pins are not ours; `make bench` measures it too where it is.
+bench-litellm: .venv-litellm/bin/litellm
+
+bench: .venv/installed-bench
+	$(BIN)/python -m tests.bench
+
+.venv-litellm/bin/litellm:
+	$(PYTHON) -m venv .venv-litellm
+	.venv-litellm/bin/python -m pip install --quiet --disable-pip-version-check 'litellm[proxy]'
+
 clean:
-	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-litellm .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("count_tokens_mw needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'

@@ -11,10 +11,11 @@ MARK: Final = b"@number@"
 
 _LARGE: Final = 880_000
 _WORDS: Final = (
-    "the function returns a value when given path list of file error import self def class async "
-    "request response await token count upstream model message content json parse body header "
-    "\"quoted\" 'single' \t \\n {} [] 1024 0.5"
-).split(" ")
+    *("the", "function", "returns", "a", "value", "when", "given", "path", "list", "of", "file"),
+    *("error", "import", "self", "def", "class", "async", "request", "response", "await", "token"),
+    *("count", "upstream", "model", "message", "content", '"quoted"', "'single'", "\t", "{}", "[]"),
+    *("\\n", "1024", "0.5"),
+)
 
 
 def small(model: str = "anthropic") -> bytes:

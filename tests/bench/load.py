@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from tests.bench.gateway import KEY, PATH
 from tests.bench.bodies import MARK
+from tests.bench.gateway import KEY, PATH
 
 __all__ = ["Load", "Requests", "generate"]
 

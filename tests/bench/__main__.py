@@ -1,0 +1,118 @@
+"""`python -m tests.bench`: measure, print the tables, write them to results.json and the README."""
+
+import argparse
+import itertools
+import json
+import platform
+import shutil
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.bench import once
+from tests.bench.bodies import small
+from tests.bench.litellm import EXECUTABLE, litellm_proxy
+from tests.bench.load import Requests, generate
+from tests.bench.processes import Process, under_uvicorn
+from tests.bench.report import RESULTS, as_json, tables, write_readme
+from tests.bench.scenes import Result, measured, scenes
+from tests.bench.targets import figures
+from tests.bench.upstream import stub_upstream
+
+_APPS = {
+    "bare": "baselines:bare",
+    "route": "baselines:route",
+    "proxy": "baselines:proxy",
+    "ours": "gateway:in_front",
+    "mounted": "gateway:mounted",
+}
+_VERSIONS = ("uvicorn", "uvloop", "starlette", "aiohttp", "aiobotocore")
+
+
+def main() -> None:
+    """Everything, in some ten minutes; `--quick` shows in two whether it works."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2, help="of one contender in one round")
+    parser.add_argument("--quick", action="store_true", help="one round, and nothing written")
+    options = parser.parse_args()
+    rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
+    with stub_upstream() as upstream:
+        results, facts = _served(upstream, rounds, seconds)
+        facts |= _once(upstream, quick=options.quick)
+    said = as_json(_about(), figures(results, facts), results, facts)
+    print(tables(said))
+    if not options.quick:
+        RESULTS.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        write_readme(said)
+
+
+def _served(upstream: str, rounds: int, seconds: int) -> tuple[list[Result], dict[str, float]]:
+    results: list[Result] = []
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(under_uvicorn(app, upstream)) for name, app in _APPS.items()
+        }
+        if EXECUTABLE.exists():
+            servers["litellm"] = stack.enter_context(litellm_proxy(upstream))
+        facts = {f"{name}_start": each.seconds for name, each in servers.items()}
+        numbers = itertools.count(1)
+        for name in servers.keys() & {"proxy", "ours", "litellm"}:
+            facts[f"{name}_mb"] = _megabytes(servers[name], 10_000 if rounds > 1 else 500)
+        for scene in scenes(with_litellm="litellm" in servers):
+            _progress(f"{scene.words} {scene.model}")
+            results += measured(scene, servers, numbers, rounds, seconds)
+    if "litellm_mb" in facts:
+        facts["memory_ratio"] = facts["ours_mb"] / facts["litellm_mb"]
+    return results, facts
+
+
+def _megabytes(server: Process, counts: int) -> float:
+    """What a server holds after so many distinct small counts."""
+    _progress(f"{counts} counts, then the memory")
+    asked = 0
+    while asked < counts:
+        load = generate(server.url, Requests(small(), True, asked), 16, 2)
+        asked += load.requests
+    return server.resident_mb()
+
+
+def _once(upstream: str, *, quick: bool) -> dict[str, float]:
+    _progress("import, Bedrock, health, memory")
+    baseline = once.import_seconds("starlette.applications, pydantic")
+    facts = {
+        "import_ratio": once.import_seconds("count_tokens_mw") / baseline,
+        "bedrock_ratio": once.bedrock_ratio(upstream),
+        "health_ms": once.worst_health_ms(),
+    }
+    if not quick:
+        facts["growth_mb"] = once.memory_growth_mb(upstream)
+    return facts
+
+
+def _about() -> dict[str, str]:
+    versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
+    tools = [tool for tool in ("nginx", "wrk") if shutil.which(tool)]
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": f"{_processor()}, Python {platform.python_version()}",
+        "versions": versions,
+        "load": f"{' and '.join(tools) or 'uvloop'} on the same machine",
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return f"{len(models)} x {models[0]}" if models else platform.machine()
+
+
+def _progress(words: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What is measured once: imports, Bedrock in one process, memory, and a neighbour's latency."""
+
+import asyncio
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from statistics import median
+from typing import Final
+
+from tests.bench.bodies import small
+from tests.bench.gateway import config
+from tests.bench.load import Requests, generate
+from tests.bench.processes import Process, under_uvicorn
+
+__all__ = ["bedrock_ratio", "import_seconds", "memory_growth_mb", "worst_health_ms"]
+
+_IMPORTED: Final = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+
+def import_seconds(modules: str, times: int = 11) -> float:
+    """How long an import takes in a new process: the median."""
+    command = [sys.executable, "-c", _IMPORTED.format(modules)]
+    runs = [subprocess.run(command, check=True, capture_output=True) for _ in range(times)]
+    return median(float(run.stdout) for run in runs)
+
+
+def bedrock_ratio(upstream: str, seconds: float = 2, rounds: int = 5) -> float:
+    """Our counts a second against those of a bare aiobotocore client in the same process."""
+    return asyncio.run(_bedrock_ratio(upstream, seconds, rounds))
+
+
+async def _bedrock_ratio(upstream: str, seconds: float, rounds: int) -> float:
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    from count_tokens_mw import Caller, CountTokens
+
+    count_tokens = CountTokens(config(upstream), authorize=lambda *_: True, hooks=[lambda _: None])
+    caller = Caller("bench")
+    keys = {"aws_access_key_id": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "bench"}
+    options = {"region_name": "us-east-1", "endpoint_url": upstream, **keys}
+    pool = AioConfig(max_pool_connections=100)
+    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1}
+    number = 0
+
+    async with get_session().create_client("bedrock-runtime", config=pool, **options) as client:
+
+        async def bare() -> None:
+            nonlocal number
+            number += 1
+            messages = [{"role": "user", "content": f"Hello {number}"}]
+            raw = json.dumps({**body, "messages": messages}).encode()
+            model = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+            await client.count_tokens(modelId=model, input={"invokeModel": {"body": raw}})
+
+        async def ours() -> None:
+            nonlocal number
+            number += 1
+            messages = [{"role": "user", "content": f"Hello {number}"}]
+            await count_tokens.count({"model": "bedrock", "messages": messages}, caller=caller)
+
+        ratios = []
+        for turn in range(rounds + 1):
+            theirs = await _per_second(bare, seconds if turn else 1)
+            mine = await _per_second(ours, seconds if turn else 1)
+            ratios.append(mine / theirs)
+    await count_tokens.aclose()
+    return median(ratios[1:])  # the first one is to warm up
+
+
+async def _per_second(
+    ask: Callable[[], Awaitable[None]], seconds: float, at_once: int = 16
+) -> float:
+    end = time.perf_counter() + seconds
+    asked = 0
+
+    async def go_on() -> None:
+        nonlocal asked
+        while time.perf_counter() < end:
+            await ask()
+            asked += 1
+
+    await asyncio.gather(*(go_on() for _ in range(at_once)))
+    return asked / seconds
+
+
+def memory_growth_mb(upstream: str, first: int = 20_000, last: int = 200_000) -> float:
+    """By how much a gateway is larger after so many distinct counts than it was after the first."""
+    with under_uvicorn("gateway:in_front", upstream) as gateway:
+        asked = _ask(gateway, 0, first)
+        before = gateway.resident_mb()
+        _ask(gateway, asked, last)
+        return gateway.resident_mb() - before
+
+
+def _ask(gateway: Process, asked: int, until: int) -> int:
+    while asked < until:
+        seconds = 5 if until - asked > 20_000 else 1
+        asked += generate(gateway.url, Requests(small(), True, asked), 16, seconds).requests
+    return asked
+
+
+def worst_health_ms(counts: int = 100, size: int = 5_000_000) -> float:
+    """How long a neighbouring route takes at worst while large counts are under way."""
+    with (
+        under_uvicorn("crowd:slow_upstream", "") as slow,
+        under_uvicorn("gateway:in_front", slow.url) as gateway,
+    ):
+        generate(gateway.url, Requests(small(), True, 0), 1, 1)  # to warm up
+        command = [sys.executable, "-m", "tests.bench.crowd", gateway.url, str(counts), str(size)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as crowd:
+            worst = 0.0
+            while crowd.poll() is None:
+                worst = max(worst, _health_ms(gateway))
+                time.sleep(0.002)
+            if crowd.returncode:
+                raise RuntimeError("not all of the large counts were answered")
+        return worst
+
+
+def _health_ms(gateway: Process) -> float:
+    started = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    try:
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+    finally:
+        connection.close()
+    return (time.perf_counter() - started) * 1e3

@@ -1,0 +1,101 @@
+"""What has to be reached, and what was."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.bench.scenes import Result, ratio
+
+__all__ = ["Figure", "figures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure beside its target; `value` is None where it was not measured."""
+
+    words: str
+    target: str
+    value: float | None
+    reached: bool | None
+    unit: str = "x"
+
+
+_RATIOS: Final = (
+    ("uncached, small, 16", "proxy", 0.75),
+    ("uncached, large, 4", "proxy", 0.90),
+    ("cached, small, 16", "bare", 0.35),
+    ("cached, small, 16", "route", 0.80),
+    ("cached, large, 16", "bare", 0.70),
+)
+_NAMES: Final = {
+    "bare": "a bare ASGI app that reads and hashes",
+    "litellm": "LiteLLM's proxy",
+    "proxy": "a bare Starlette + aiohttp proxy",
+    "route": "a bare Starlette route that parses",
+}
+
+
+def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure]:
+    """Those of the issue's table, in its order, and the two that hold a limit."""
+    found = [
+        _at_least(
+            f"{scene} connections, against {_NAMES[other]}",
+            least,
+            ratio(results, scene, "ours", other),
+        )
+        for scene, other, least in _RATIOS
+    ]
+    slow = _per_second(results, "litellm")
+    for kind, least in (("uncached", 20), ("cached", 100)):
+        mine = _per_second(results, "ours", kind)
+        words = f"{kind}, small, 16 connections, against {_NAMES['litellm']}, uncached"
+        found.append(_at_least(words, least, mine / slow if mine and slow else None))
+    return [
+        *found,
+        _at_most(
+            "resident memory after 10,000 counts, against LiteLLM's proxy",
+            0.25,
+            once.get("memory_ratio"),
+        ),
+        _at_most(
+            "import, against `import starlette.applications, pydantic`",
+            1.3,
+            once.get("import_ratio"),
+        ),
+        _at_least(
+            "Bedrock, uncached, small, against bare aiobotocore", 0.80, once.get("bedrock_ratio")
+        ),
+        _at_most(
+            "`/health` at worst, with 100 counts of 5 MB under way",
+            100,
+            once.get("health_ms"),
+            "ms",
+        ),
+        _at_most(
+            "memory after 200,000 distinct counts, above that after 20,000",
+            10,
+            once.get("growth_mb"),
+            "MB",
+        ),
+    ]
+
+
+def _per_second(results: Sequence[Result], contender: str, kind: str = "uncached") -> float | None:
+    wanted = f"{kind}, small, 16"
+    return next(
+        (
+            each.per_second
+            for each in results
+            if (each.contender, each.scene.words, each.scene.model)
+            == (contender, wanted, "anthropic")
+        ),
+        None,
+    )
+
+
+def _at_least(words: str, least: float, value: float | None, unit: str = "x") -> Figure:
+    return Figure(words, f"≥ {least:g}", value, None if value is None else value >= least, unit)
+
+
+def _at_most(words: str, most: float, value: float | None, unit: str = "x") -> Figure:
+    return Figure(words, f"≤ {most:g}", value, None if value is None else value <= most, unit)
