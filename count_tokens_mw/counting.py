@@ -54,9 +54,9 @@ class Counter:
         self._clock = clock
         self._pause = pause
         self._resolve = resolve
-        self._providers = Providers(http_client, config.settings.http)
-        self._slots = _Slots()
         self.turns = Turns()
+        self._providers = Providers(http_client, config.settings.http, self.turns)
+        self._slots = _Slots()
         self._closing: set[asyncio.Task[None]] = set()
         self.plan = Plan(config, clock)
         self._remember()

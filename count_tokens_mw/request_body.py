@@ -17,7 +17,7 @@ from count_tokens_mw.errors import (
 )
 from count_tokens_mw.fingerprint import update
 from count_tokens_mw.time_limit import within
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.turns import LARGE, Turns
 
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Settings
@@ -72,6 +72,8 @@ async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
             raise _too_large(limit)
         chunks.append(chunk)
         await update(digest, chunk, turns)
+        if size > LARGE:
+            await turns.next()
     return RequestBody(b"".join(chunks), digest.digest())
 
 

@@ -9,11 +9,9 @@ __all__ = ["LARGE", "Turns"]
 LARGE: Final = 256 * 1024
 """So many bytes are worked on without waiting for a turn: in a millisecond or two at most."""
 
-_ROUNDS: Final = 3
-
 
 class Turns:
-    """One piece of long work at a time on an event loop, with some rounds of the loop in between.
+    """One piece of long work in every other round of an event loop.
 
     Each of a hundred large bodies may hold the loop for some milliseconds; all in one round of the
     loop, they would hold it for a second.
@@ -28,5 +26,4 @@ class Turns:
         """Wait for a turn, which lasts until something is awaited."""
         lock = self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
         async with lock:
-            for _ in range(_ROUNDS):
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from count_tokens_mw.boundary import boundary
 from count_tokens_mw.errors import CannotCount, CountTokensError, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
 from count_tokens_mw.time_limit import within
+from count_tokens_mw.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
@@ -53,11 +54,13 @@ class Providers:
         self,
         http_client: httpx.AsyncClient | None = None,
         http_settings: HttpSettings | None = None,
+        turns: Turns | None = None,
         *,
         most_open: int = _MOST_OPEN,
     ) -> None:
         self._given_client = http_client
         self._http_settings = http_settings
+        self._turns = turns
         self._http: HttpClient | None = None
         self._most_open = most_open
         self._open: dict[Hashable, _Open] = {}
@@ -176,7 +179,7 @@ class Providers:
     def _http_client(self) -> HttpClient:
         from count_tokens_mw.providers._http import HttpClient
 
-        self._http = self._http or HttpClient(self._given_client, self._http_settings)
+        self._http = self._http or HttpClient(self._given_client, self._http_settings, self._turns)
         return self._http
 
 

@@ -12,6 +12,7 @@ from yarl import URL
 from count_tokens_mw.config_models import HttpSettings
 from count_tokens_mw.errors import UpstreamUnreachable, UpstreamUnusable
 from count_tokens_mw.providers._transport_errors import transport_errors
+from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
 __all__ = ["HttpClient"]
@@ -30,13 +31,18 @@ class HttpClient:
     Args:
         client: the host's own.
         settings: the sizes of our pools.
+        turns: those of large bodies, which are sent in pieces.
     """
 
     def __init__(
-        self, client: httpx.AsyncClient | None = None, settings: HttpSettings | None = None
+        self,
+        client: httpx.AsyncClient | None = None,
+        settings: HttpSettings | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._given = client
         self._settings = settings or HttpSettings()
+        self._turns = turns or Turns()
         # Here, where no event loop has to wait: it reads a file of certificates.
         self._tls = None if client else httpx.create_ssl_context(trust_env=False)
         self._opened: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
@@ -49,9 +55,16 @@ class HttpClient:
             UpstreamUnusable: it broke off in the middle of an answer.
             DeadlineExceeded: a timeout of the host's own client passed.
         """
+        # aiohttp warns of larger ones in one piece, which would hold the loop.
+        pieces = self._pieces(call.body) if len(call.body) > _LARGE else None
         if self._given is None:
-            return await _post_by_aiohttp(self._session(), call)
-        return await _post_by_httpx(self._given, call)
+            return await _post_by_aiohttp(self._session(), call, pieces)
+        return await _post_by_httpx(self._given, call, pieces)
+
+    async def _pieces(self, body: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(body), _PIECE):
+            await self._turns.next()
+            yield body[start : start + _PIECE]
 
     async def aclose(self) -> None:
         """Close what this object opened."""
@@ -85,14 +98,14 @@ class HttpClient:
         )
 
 
-async def _post_by_aiohttp(session: aiohttp.ClientSession, call: UpstreamCall) -> UpstreamAnswer:
-    # aiohttp warns of larger ones in one piece, which would hold the loop.
-    in_pieces = len(call.body) > _LARGE
+async def _post_by_aiohttp(
+    session: aiohttp.ClientSession, call: UpstreamCall, pieces: AsyncIterator[bytes] | None
+) -> UpstreamAnswer:
     with transport_errors(call.provider, UpstreamUnreachable):
         response = await session.post(
             URL(call.target, encoded=True),
-            data=_pieces(call.body) if in_pieces else call.body,
-            headers=_with_length(call) if in_pieces else call.headers,
+            data=pieces or call.body,
+            headers=_with_length(call) if pieces else call.headers,
             allow_redirects=False,
         )
     with transport_errors(call.provider, UpstreamUnusable):
@@ -101,21 +114,18 @@ async def _post_by_aiohttp(session: aiohttp.ClientSession, call: UpstreamCall) -
     return UpstreamAnswer(response.status, _decoded(response.raw_headers), body)
 
 
-async def _post_by_httpx(client: httpx.AsyncClient, call: UpstreamCall) -> UpstreamAnswer:
-    content = call.body if len(call.body) <= _PIECE else _pieces(call.body)
+async def _post_by_httpx(
+    client: httpx.AsyncClient, call: UpstreamCall, pieces: AsyncIterator[bytes] | None
+) -> UpstreamAnswer:
     with transport_errors(call.provider, UpstreamUnreachable):
-        headers = _with_length(call)
-        request = client.build_request("POST", call.target, content=content, headers=headers)
+        request = client.build_request(
+            "POST", call.target, content=pieces or call.body, headers=_with_length(call)
+        )
         response = await client.send(request, stream=True, follow_redirects=False)
     with transport_errors(call.provider, UpstreamUnusable):
         async with aclosing(response):
             await response.aread()
     return UpstreamAnswer(response.status_code, _decoded(response.headers.raw), response.content)
-
-
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), _PIECE):
-        yield body[start : start + _PIECE]
 
 
 def _with_length(call: UpstreamCall) -> list[tuple[str, str]]:
