@@ -65,9 +65,6 @@ class Attempts:
         queue = list(self.plan.cooldown.last(deployments))
         while queue and (not errors or self._left() > 0):
             deployment = queue.pop(0)
-            remembered = self._remembered(deployment)
-            if remembered is not None:
-                return remembered
             try:
                 return await self._asked(deployment, others=bool(queue))
             except CountError as error:
@@ -78,21 +75,6 @@ class Attempts:
                 answer_from = len(self.trace.attempts) - 1
         self.trace.answer_from = answer_from
         raise errors[0]
-
-    def _remembered(self, deployment: Deployment) -> TokenCount | None:
-        """The count of a body that came before byte for byte, and led to a call that is known."""
-        params = deployment.params
-        if self.cache is None or params is None:
-            return None
-        place = (params.account, deployment.upstream_model)
-        for *there, known in self.request.led_to:
-            if (*there,) == place:
-                started = time.perf_counter()
-                count = self.cache.remembered(known)
-                if count is not None:
-                    self._record(deployment, count, started)
-                return count
-        return None
 
     async def _asked(self, deployment: Deployment, *, others: bool) -> TokenCount:
         """One attempt; another one where the connection broke and nobody else is left to ask."""
@@ -122,18 +104,7 @@ class Attempts:
             outcome = error
             raise
         finally:
-            self._record(deployment, outcome, started)
-
-    def _record(
-        self, deployment: Deployment, outcome: TokenCount | CountError, started: float
-    ) -> None:
-        self.trace.attempted(
-            deployment=deployment.id,
-            provider=deployment.provider,
-            upstream_model=deployment.upstream_model,
-            outcome=outcome,
-            started=started,
-        )
+            self.trace.attempted(deployment, outcome, started)
 
     async def _sent(
         self, deployment: Deployment, provider: Provider, call: UpstreamCall, *, others: bool

@@ -103,5 +103,5 @@ def _own_credentials(lines: Headers, plan: Plan) -> Headers:
 
 async def _send(answer: HttpAnswer, send: Send) -> None:
     head = {"type": "http.response.start", "status": answer.status}
-    await send({**head, "headers": answer.raw_headers()})
+    await send({**head, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -32,17 +32,11 @@ _CREDENTIALS: Final = {"authorization", "x-api-key"}
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer ready to be sent; header names in lower case."""
+    """An answer as ASGI sends it; header names in lower case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Sequence[tuple[bytes, bytes]]
     body: bytes
-
-    def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """As ASGI has them, with the length of the body."""
-        lines = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-        lines.append((b"content-length", b"%d" % len(self.body)))
-        return lines
 
 
 def parse_request(
@@ -130,30 +124,43 @@ def _unchanged(headers: Sequence[tuple[str, str]]) -> Headers:
 def count_answer(count: TokenCount, request_id: str) -> HttpAnswer:
     """200 with the provider's own JSON, or with exactly `{"input_tokens": N}`."""
     body = count.body or b'{"input_tokens": %d}' % count.input_tokens
-    headers = _json_headers(request_id, count.headers)
-    headers["x-count-tokens-source"] = count.source
-    return HttpAnswer(200, headers, body)
+    headers = _sendable(count.headers)
+    return _answer(200, headers.pop("request-id", request_id), count.source, headers, body)
 
 
 def error_answer(error: CountError, request_id: str) -> HttpAnswer:
     """The upstream's own envelope byte for byte if it is one, else ours."""
-    headers = _json_headers(request_id, error.headers)
-    if isinstance(error, UpstreamError):
-        headers["x-count-tokens-source"] = "provider"  # so that its 401 is not taken for ours
-        if error.body is not None:
-            return HttpAnswer(error.status, headers, error.body)
+    headers = _sendable(error.headers)
+    request_id = headers.pop("request-id", request_id)
+    of_upstream = isinstance(error, UpstreamError)
+    source = "provider" if of_upstream else None  # so that its 401 is not taken for ours
+    if isinstance(error, UpstreamError) and error.body is not None:
+        return _answer(error.status, request_id, source, headers, error.body)
     words: dict[str, object] = {"type": error.type, "message": error.message}
     if isinstance(error, InvalidRequest) and error.error_code:
         words["details"] = {"error_code": error.error_code}
-    envelope = {"type": "error", "error": words, "request_id": headers["request-id"]}
-    return HttpAnswer(error.status, headers, json.dumps(envelope).encode())
+    envelope = {"type": "error", "error": words, "request_id": request_id}
+    return _answer(error.status, request_id, source, headers, json.dumps(envelope).encode())
 
 
-def _json_headers(request_id: str, more: Mapping[str, str]) -> dict[str, str]:
-    """In lower case, without what cannot be sent: a host may have put anything into `more`."""
-    headers = {"request-id": request_id}
-    for name, value in more.items():
-        if name.lower() not in _OF_A_BODY and _PRINTABLE(name) and _PRINTABLE(value):
-            headers[name.lower()] = value
-    headers["content-type"] = "application/json"
-    return headers
+def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """In lower case, without what cannot be sent: a host may have put anything into them."""
+    return {
+        name.lower(): value
+        for name, value in headers.items()
+        if name.lower() not in _OF_A_BODY and _PRINTABLE(name) and _PRINTABLE(value)
+    }
+
+
+def _answer(
+    status: int, request_id: str, source: str | None, more: Mapping[str, str], body: bytes
+) -> HttpAnswer:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"request-id", request_id.encode()),
+        *[(name.encode(), value.encode()) for name, value in more.items()],
+    ]
+    if source is not None:
+        headers.append((b"x-count-tokens-source", source.encode()))
+    return HttpAnswer(status, headers, body)

@@ -1,13 +1,19 @@
 """What is learnt about one request on its way; its event is made from this."""
 
+from __future__ import annotations
+
 import random
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
 from count_tokens_mw.hooks import Attempt, CountEvent, Way
 from count_tokens_mw.types import Caller, CountRequest, TokenCount
+
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Deployment
 
 __all__ = ["Trace"]
 
@@ -45,34 +51,32 @@ class Trace:
     def read_headers(self, headers: Mapping[str, str], end_user_headers: Sequence[str]) -> None:
         """Learn for whom the request is, and from which session and agent of Claude Code."""
         for name in end_user_headers:
-            if self.end_user is None:
-                self.end_user = _label(headers.get(name))
-        self.session_id = _label(headers.get("x-claude-code-session-id"))
-        self.agent_id = _label(headers.get("x-claude-code-agent-id"))
-        self.parent_agent_id = _label(headers.get("x-claude-code-parent-agent-id"))
+            if name in headers and self.end_user is None:
+                self.end_user = _label(headers[name])
+        if "x-claude-code-session-id" in headers:
+            self.session_id = _label(headers["x-claude-code-session-id"])
+        if "x-claude-code-agent-id" in headers:
+            self.agent_id = _label(headers["x-claude-code-agent-id"])
+        if "x-claude-code-parent-agent-id" in headers:
+            self.parent_agent_id = _label(headers["x-claude-code-parent-agent-id"])
 
     def read_request(self, request: CountRequest) -> None:
         """Learn the model and, where no header told it, the end user."""
         self.model = _label(request.model)
-        self.end_user = self.end_user or _label(request.user)
+        if request.user is not None:
+            self.end_user = self.end_user or _label(request.user)
 
     def attempted(
-        self,
-        *,
-        deployment: str,
-        provider: str,
-        upstream_model: str,
-        outcome: TokenCount | CountError,
-        started: float,
+        self, deployment: Deployment, outcome: TokenCount | CountError, started: float
     ) -> None:
         """Record one attempt that began at `started`, by `time.perf_counter()`."""
         status, error_type = _result(outcome)
         code = outcome.code if isinstance(outcome, UpstreamError) else None
         self.attempts.append(
             Attempt(
-                deployment=deployment,
-                provider=provider,
-                upstream_model=_label(upstream_model) or "",
+                deployment=deployment.id,
+                provider=deployment.provider,
+                upstream_model=_label(deployment.upstream_model) or "",
                 status=status,
                 error=_error(outcome),
                 error_type=error_type,
