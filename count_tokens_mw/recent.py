@@ -33,6 +33,10 @@ class RecentRequests:
         self._seen: LRUCache[Hashable, _Seen] = LRUCache(most)
         self._lock = threading.Lock()  # a host may run several event loops
 
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._seen)
+
     def find(self, key: tuple[bytes, Headers, str], raw: bytes) -> CountRequest | None:
         """The request of this digest, these headers and this query.
 

@@ -174,6 +174,34 @@ async def test_more_counts_than_any_pools_default_are_under_way_at_once() -> Non
     assert len(counts) == server.connections == many
 
 
+async def burst(count_tokens: CountTokens, first: int) -> set[int]:
+    """Fifty different counts at once."""
+    bodies = [{**HELLO, "system": f"number {number}"} for number in range(first, first + 50)]
+    counts = await asyncio.gather(*map(count_tokens.count, bodies))
+    return {count.input_tokens for count in counts}
+
+
+async def test_a_second_burst_goes_over_the_connections_of_the_first() -> None:
+    async with raw_server(sending(COUNTED)) as server, counting_at(server.url) as count_tokens:
+        assert await burst(count_tokens, 0) == {14}
+        of_the_first = server.connections
+        assert await burst(count_tokens, 50) == {14}
+    assert of_the_first <= 50
+    assert server.connections == of_the_first
+    assert len(set(server.bodies)) == 100
+
+
+async def test_a_burst_waits_for_as_few_connections_as_are_allowed_and_none_is_refused() -> None:
+    few = {"http": {"max_connections": 4, "keepalive_expiry": 5}}
+    async with (
+        raw_server(sending(COUNTED)) as server,
+        counting_at(server.url, **few) as count_tokens,
+    ):
+        assert await burst(count_tokens, 0) == {14}
+    assert server.connections == 4
+    assert len(set(server.bodies)) == 50
+
+
 @pytest.mark.parametrize("own_client", [False, True])
 @pytest.mark.parametrize("size", [1, 256 * 1024, 256 * 1024 + 1, 3 * 1024 * 1024])
 async def test_a_body_of_any_size_arrives_whole_with_its_length_and_without_a_warning(

@@ -1,0 +1,190 @@
+"""A body that came a moment ago, byte for byte: what is not done again, and what is."""
+
+import hashlib
+import json
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+from starlette.exceptions import HTTPException
+
+from count_tokens_mw import Caller, Config, CountTokens
+from count_tokens_mw.recent import RecentRequests
+from count_tokens_mw.request_body import RequestBody
+from count_tokens_mw.trace import Trace
+from tests.fakes import CONFIG, ENVIRON, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+
+COUNT = "/v1/messages/count_tokens"
+PASSTHROUGH = "/anthropic/v1/messages/count_tokens"
+ON: dict[str, Any] = {"cache": {"ttl": 300}}
+RAW = json.dumps({**HELLO, "metadata": {"user_id": "u-1"}}).encode()
+
+
+def remembering(upstream: FakeUpstream, config: Any = CONFIG, **options: Any) -> CountTokens:
+    return count_tokens_with(
+        upstream, config, settings={**ON, **options.pop("more", {})}, **options
+    )
+
+
+async def counted(count_tokens: CountTokens, raw: bytes = RAW) -> Any:
+    """Read and count a body as the endpoint does."""
+    service = count_tokens._service
+    request = await service.read(RequestBody(raw, hashlib.sha256(raw).digest()), ())
+    count = await service.count(request, service.counter.plan, Trace("count_tokens"))
+    return request, count
+
+
+async def test_it_is_not_parsed_again(upstream: FakeUpstream) -> None:
+    count_tokens = remembering(upstream)
+    first, _ = await counted(count_tokens)
+    again, count = await counted(count_tokens)
+    assert first.body._members is not None
+    assert again.body._members is None
+    assert (again.model, again.user) == ("claude-sonnet", "u-1")
+    assert (count.input_tokens, count.source) == (14, "cache")
+
+
+async def test_its_event_tells_the_same(upstream: FakeUpstream) -> None:
+    hook = Recorder()
+    count_tokens = remembering(upstream, hooks=[hook])
+    body = RAW.replace(b'"claude-sonnet"', b'"claude-sonnet[1m]"')
+    async with mounted(count_tokens) as client:
+        for _ in range(2):
+            assert (await client.post(COUNT, content=body)).json() == {"input_tokens": 14}
+    first, again = (event.as_dict() for event in hook.events)
+    differing = {name for name, value in first.items() if again[name] != value}
+    assert differing == {
+        "attempts",
+        "duration",
+        "request_id",
+        "source",
+        "started_at",
+        "upstream_request_id",
+    }
+    assert again["model"] == "claude-sonnet[1m]"
+    assert again["end_user"] == "u-1"
+
+
+async def test_who_asks_is_asked_about_each_time(upstream: FakeUpstream) -> None:
+    asked: Counter[str] = Counter()
+
+    def authenticate(request: Any) -> Caller:
+        asked["authenticate"] += 1
+        return Caller(request.headers["x-who"])
+
+    async def authorize(caller: Caller, model: str) -> None:
+        asked["authorize"] += 1
+        if caller.id != "alice":
+            raise HTTPException(403, f"not {model} for {caller.id}")
+
+    count_tokens = remembering(upstream, authenticate=authenticate, authorize=authorize)
+    async with mounted(count_tokens) as client:
+        statuses = [
+            (await client.post(COUNT, content=RAW, headers={"x-who": who})).status_code
+            for who in ("alice", "bob", "alice")
+        ]
+    assert statuses == [200, 403, 200]
+    assert asked == {"authenticate": 3, "authorize": 3}
+    assert len(upstream.requests) == 1
+
+
+async def test_a_transform_sees_it_each_time(upstream: FakeUpstream) -> None:
+    seen: list[str] = []
+
+    def transform(body: dict[str, Any], _: Caller | None) -> dict[str, Any]:
+        seen.append(body["messages"][0]["content"])
+        return {**body, "system": f"number {len(seen)}"}
+
+    async with mounted(remembering(upstream, transform=transform)) as client:
+        for _ in range(2):
+            await client.post(COUNT, content=RAW)
+    assert seen == ["Hello, Claude"] * 2
+    systems = [json.loads(request.content)["system"] for request in upstream.requests]
+    assert systems == ["number 1", "number 2"]
+
+
+async def test_a_forwarded_credential_is_not_taken_for_another(upstream: FakeUpstream) -> None:
+    forwarding = {"passthrough": {"anthropic": {"forward_client_credentials": True}}}
+    count_tokens = remembering(upstream, more=forwarding)
+    async with mounted(count_tokens) as client:
+        for key in ("sk-a", "sk-b", "sk-a"):
+            await client.post(PASSTHROUGH, content=RAW, headers={"x-api-key": key})
+    assert [request.headers["x-api-key"] for request in upstream.requests] == ["sk-a", "sk-b"]
+    recent = count_tokens._service.counter.recent
+    assert recent is not None
+    assert len(recent) == 0
+
+
+async def test_after_a_reload_it_leads_where_its_model_leads_then(upstream: FakeUpstream) -> None:
+    count_tokens = remembering(upstream)
+    await counted(count_tokens)
+    entry = {"model": "anthropic/claude-opus-4-5"}
+    config = {"model_list": [{"model_name": "claude-sonnet", "litellm_params": entry}]}
+    count_tokens.reload(Config.from_mapping({**config, "count_tokens": ON}, ENVIRON))
+    await counted(count_tokens)
+    models = [json.loads(request.content)["model"] for request in upstream.requests]
+    assert models == ["claude-sonnet-4-5", "claude-opus-4-5"]
+
+
+async def test_deployments_that_share_a_name_are_each_remembered(upstream: FakeUpstream) -> None:
+    """Each draw of the weights gets the count of the deployment that was drawn."""
+    upstream.answer = lambda request: httpx.Response(
+        200, json={"input_tokens": len(json.loads(request.content)["model"])}
+    )
+    models = ("anthropic/short", "anthropic/much-longer")
+    entries = [
+        {"model_name": "claude-sonnet", "litellm_params": {"model": model, "weight": 1}}
+        for model in models
+    ]
+    hook = Recorder()
+    count_tokens = remembering(upstream, {"model_list": entries}, hooks=[hook])
+    for _ in range(30):
+        await counted(count_tokens)
+    async with mounted(count_tokens) as client:
+        for _ in range(30):
+            answer = await client.post(COUNT, content=RAW)
+            upstream_model = hook.events[-1].upstream_model
+            assert answer.json() == {"input_tokens": len(upstream_model or "")}
+    assert len(upstream.requests) == 2
+    assert {event.source for event in hook.events} == {"cache"}
+
+
+async def test_what_cannot_be_read_is_refused_each_time(upstream: FakeUpstream) -> None:
+    async with mounted(remembering(upstream)) as client:
+        for _ in range(2):
+            assert (await client.post(COUNT, content=b'{"model": "m"}')).status_code == 400
+
+
+async def test_a_count_that_has_expired_is_asked_for_with_the_same_bytes(
+    upstream: FakeUpstream,
+) -> None:
+    now = [0.0]
+    count_tokens = remembering(upstream)
+    counter = count_tokens._service.counter
+    counter._clock = lambda: now[0]
+    counter._remember()
+    for at in (0, 299, 301):
+        now[0] = at
+        await counted(count_tokens)
+    first, second = upstream.requests
+    assert first.content == second.content
+
+
+@pytest.mark.parametrize("places", [1, 100])
+def test_what_is_kept_has_bounds(places: int) -> None:
+    from count_tokens_mw.messages import parse_request
+
+    recent = RecentRequests(3)
+    for number in range(10):
+        key = (b"%d" % number, (), "")
+        for place in range(places):
+            request = recent.find(key, RAW) or parse_request(RAW)
+            request.key = key
+            recent.keep(request, ("account", f"model-{place}"), b"fingerprint")
+    assert len(recent) == 3
+    assert recent.find((b"0", (), ""), RAW) is None
+    found = recent.find((b"9", (), ""), RAW)
+    assert found is not None
+    assert len(found.led_to) == min(places, 8)
+    assert found.led_to[0][1] == f"model-{places - 1}"

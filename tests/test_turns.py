@@ -1,0 +1,160 @@
+"""Long work by turns, and time limits that cost nothing where nothing waits."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from count_tokens_mw.config_models import Settings
+from count_tokens_mw.fingerprint import update
+from count_tokens_mw.request_body import read_body
+from count_tokens_mw.time_limit import within
+from count_tokens_mw.turns import Turns
+
+
+async def test_no_two_turns_are_in_the_same_round_of_the_loop() -> None:
+    loop = asyncio.get_running_loop()
+    turns, rounds = Turns(), [0]
+    taken: Counter[int] = Counter()
+    ended = False
+
+    def next_round() -> None:
+        rounds[0] += 1
+        if not ended:
+            loop.call_soon(next_round)
+
+    async def work() -> None:
+        for _ in range(3):
+            await turns.next()
+            taken[rounds[0]] += 1
+
+    next_round()
+    await asyncio.gather(*(work() for _ in range(20)))
+    ended = True
+    assert sum(taken.values()) == 60
+    assert set(taken.values()) == {1}
+
+
+async def test_one_that_is_cancelled_while_it_waits_holds_up_nobody() -> None:
+    turns = Turns()
+    waiting = [asyncio.create_task(turns.next()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    waiting[1].cancel()
+    await asyncio.wait_for(turns.next(), 5)
+    assert waiting[2].done()
+    assert all(task.cancelled() for task in waiting[:2])
+
+
+def test_every_event_loop_has_its_own() -> None:
+    turns = Turns()
+
+    async def many() -> int:
+        await asyncio.gather(*(turns.next() for _ in range(5)))
+        return 5
+
+    assert [asyncio.run(many()) for _ in range(2)] == [5, 5]
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024 * 1024, 1024 * 1024 + 1, 5_000_000])
+async def test_a_hash_in_pieces_is_the_hash_of_the_whole(size: int) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    data = data[:size]
+    digest = hashlib.sha256()
+    await update(digest, data, Turns())
+    assert digest.digest() == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize("sizes", [[10], [100_000] * 7, [3_000_000], [1, 2_000_000, 1]])
+async def test_a_body_in_whatever_chunks_is_read_whole_with_its_hash(sizes: list[int]) -> None:
+    chunks = [bytes([number]) * size for number, size in enumerate(sizes)]
+    left = list(chunks)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    request = Request({"type": "http", "headers": []}, receive)
+    body = await read_body(request, {}, Settings(), Turns())
+    assert body.raw == b"".join(chunks)
+    assert body.digest == hashlib.sha256(body.raw).digest()
+
+
+class Waiting:
+    """Something to wait for, and what became of the one who did."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.ended_by: BaseException | None = None
+
+    async def work(self, times: int = 1) -> str:
+        said = ""
+        try:
+            for _ in range(times):
+                said = await asyncio.shield(self.future)
+                await asyncio.sleep(0)
+        except BaseException as error:
+            self.ended_by = error
+            raise
+        return said
+
+
+async def test_what_does_not_wait_returns_without_a_round_of_the_loop() -> None:
+    rounds: list[int] = []
+    asyncio.get_running_loop().call_soon(rounds.append, 1)
+
+    async def at_once() -> str:
+        return "said"
+
+    assert await within(0, at_once()) == "said"
+    assert not rounds
+
+
+@pytest.mark.parametrize("seconds", [None, 60])
+async def test_what_waits_returns_what_it_was_told(seconds: float | None) -> None:
+    waiting = Waiting()
+    asyncio.get_running_loop().call_soon(waiting.future.set_result, "said")
+    assert await within(seconds, waiting.work(3)) == "said"
+
+
+async def test_what_waits_too_long_is_cancelled_where_it_waits() -> None:
+    waiting = Waiting()
+    with pytest.raises(TimeoutError):
+        await within(0.01, waiting.work())
+    assert isinstance(waiting.ended_by, asyncio.CancelledError)
+
+
+async def test_who_waits_can_be_cancelled_and_so_is_the_work() -> None:
+    waiting = Waiting()
+    task = asyncio.create_task(within(60, waiting.work()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(waiting.ended_by, asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_an_error_of_the_work_is_raised(waits: bool) -> None:
+    async def fail() -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise LookupError("of the work")
+
+    with pytest.raises(LookupError, match="of the work"):
+        await within(60, fail())
+
+
+async def test_work_may_have_time_limits_of_its_own() -> None:
+    waiting = Waiting()
+
+    async def work() -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                return await waiting.work()
+        except TimeoutError:
+            return "its own limit"
+
+    assert await within(60, work()) == "its own limit"
