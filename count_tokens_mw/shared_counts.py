@@ -6,7 +6,6 @@ What is kept there is a hash and a number; https://redis.readthedocs.io describe
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from count_tokens_mw.shared_values import count_from, name_of, value_of
 from count_tokens_mw.types import TokenCount
 
 __all__ = ["SharedCounts"]
@@ -33,9 +33,6 @@ _PAUSE_SECONDS: Final = 5.0
 _WARNING_SECONDS: Final = 60.0
 _CONNECTIONS: Final = 8
 
-# The number changes with the shape of the values: two releases may run behind one Redis.
-_PREFIX: Final = "count_tokens:1:"
-_LONGEST_VALUE: Final = 64 * 1024
 _LONGEST_MILLISECONDS: Final = 10**12  # Redis refuses what no longer fits into its own clock
 
 # Besides its own and the network's: ValueError if what answers is no Redis, and RuntimeError, which
@@ -135,11 +132,11 @@ class SharedCounts:
         opened = self._of_this_loop()
         if opened is None:
             return None
-        started, name = self._clock(), _name(key)
+        started, name = self._clock(), name_of(key)
         # In this order: one that is written in between is given too little time, not too much.
         answer = await self._done(opened, ["PTTL", name], ["GET", name])
         left, value = answer or (None, None)
-        count = _count_from(value, key)
+        count = count_from(value, key)
         if count is None or not isinstance(left, int):
             return None
         # A negative one is Redis's word for a key that is gone, or that stays for ever.
@@ -148,11 +145,11 @@ class SharedCounts:
 
     def set(self, key: bytes, count: TokenCount) -> None:
         """Keep a count, and wait for nothing."""
-        opened, value = self._of_this_loop(), _value_of(count, key)
+        opened, value = self._of_this_loop(), value_of(count, key)
         if opened is None or value is None:
             return
         kept = max(1, int(min(self._ttl * 1000, _LONGEST_MILLISECONDS)))
-        command: list[str | bytes | int] = ["SET", _name(key), value, "PX", kept]
+        command: list[str | bytes | int] = ["SET", name_of(key), value, "PX", kept]
         write = asyncio.create_task(self._done(opened, command))
         opened.writes.add(write)
         write.add_done_callback(opened.writes.discard)
@@ -261,55 +258,3 @@ def _with_one_context(options: dict[str, Any]) -> type[SSLConnection]:
             self.ssl_context = context
 
     return Connection
-
-
-def _name(key: bytes) -> str:
-    return _PREFIX + key.hex()
-
-
-def _value_of(count: TokenCount, key: bytes) -> bytes | None:
-    """A count as JSON, without its headers, which are for the first asker; None if it is too long.
-
-    It holds its key, so that what is read under another one is known for what it is.
-    """
-    members: dict[str, str | int] = {"key": key.hex(), "input_tokens": count.input_tokens}
-    try:
-        if count.body is not None:
-            members["body"] = count.body.decode()
-    except UnicodeDecodeError:
-        return None
-    value = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
-    return value if len(value) <= _LONGEST_VALUE else None
-
-
-def _count_from(value: object, key: bytes) -> TokenCount | None:
-    """The count that `_value_of` wrote, or None: anything else is as if it were not there."""
-    if not isinstance(value, bytes) or len(value) > _LONGEST_VALUE:
-        return None
-    members = _json_object(value)
-    count, body = members.pop("input_tokens", None), members.pop("body", None)
-    if members != {"key": key.hex()} or not _is_count(count):
-        return None
-    if body is None:
-        return TokenCount(count, source="cache")
-    if not isinstance(body, str):
-        return None
-    try:
-        raw = body.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return None
-    said = _json_object(raw).get("input_tokens")
-    is_the_same = _is_count(said) and said == count
-    return TokenCount(count, source="cache", body=raw) if is_the_same else None
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0  # a bool is an int too
-
-
-def _json_object(text: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(text.decode())
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+_TOO_LONG = 20  # what does not come until then is a failure, and would else be waited for for ever
+
 
 class RealRedis:
     """One that runs, on loopback, and keeps nothing on the disk."""
@@ -90,12 +92,12 @@ class FakeRedis:
 
     async def until(self, name: str, times: int = 1) -> None:
         """Wait until a command has come so often."""
-        async with self.changed:
+        async with asyncio.timeout(_TOO_LONG), self.changed:
             await self.changed.wait_for(lambda: self.names.count(name) >= times)
 
     async def until_open(self, connections: int) -> None:
         """Wait until there are so many connections."""
-        async with self.changed:
+        async with asyncio.timeout(_TOO_LONG), self.changed:
             await self.changed.wait_for(lambda: self.open == connections)
 
     @asynccontextmanager
