@@ -142,6 +142,7 @@ def test_the_settings_have_the_documented_defaults() -> None:
         "timeout": 20,
         "cooldown": 30,
         "cache": {"ttl": 300, "max_entries": 10_000, "url": None},
+        "http": {"max_connections": None, "keepalive_expiry": 30},
         "max_body_bytes": 32 * 1024 * 1024,
         "max_concurrency": 256,
         "end_user_headers": ("x-end-user-id", "x-litellm-end-user-id", "x-litellm-customer-id"),
