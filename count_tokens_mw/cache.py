@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CancelScope
 
@@ -18,9 +18,10 @@ from count_tokens_mw.errors import UpstreamUnreachable
 from count_tokens_mw.types import TokenCount
 
 if TYPE_CHECKING:
-    from cachetools import TTLCache
+    from cachetools import TLRUCache
 
     from count_tokens_mw.config_models import CacheSettings
+    from count_tokens_mw.shared_counts import SharedCounts
 
 __all__ = ["CountCache"]
 
@@ -33,22 +34,32 @@ class _Flight:
     waiting: int = 0
 
 
+class _Kept(NamedTuple):
+    """A count, and for how many seconds it is remembered."""
+
+    tokens: TokenCount
+    seconds: float
+
+
 class CountCache:
     """Joins those who ask the same at the same time, and remembers what they were told.
 
     A waiter that leaves ends the call only if nobody else waits for it; who comes after that asks
     anew, for the call may hang. An error goes to all who waited, and is not remembered.
+
+    With a `url` in its settings, what is not remembered here may be so in a Redis that others share
+    with us. After `aclose` the next count opens its connections again, but not after `retire`.
     """
 
     def __init__(
         self, settings: CacheSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         # Not at the top, as everything that only a count needs.
-        from cachetools import TTLCache
+        from cachetools import TLRUCache
 
-        self._stored: TTLCache[bytes, TokenCount] = TTLCache(
-            settings.max_entries, settings.ttl, clock
-        )
+        self._ttl = settings.ttl
+        self._stored: TLRUCache[bytes, _Kept] = TLRUCache(settings.max_entries, _end, clock)
+        self._shared = _shared_counts(settings, clock)
         self._lock = threading.Lock()  # a host's metrics may be read in another thread
         self._under_way: dict[tuple[asyncio.AbstractEventLoop, bytes], _Flight] = {}
 
@@ -60,7 +71,7 @@ class CountCache:
         """The count of this key, if it is remembered."""
         try:
             with self._lock:
-                return self._stored[key]
+                return self._stored[key].tokens
         except KeyError:
             return None
 
@@ -79,6 +90,21 @@ class CountCache:
             self._under_way[place] = flight
         count = await self._landed(flight, place)
         return count if is_first else _repeated(count)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are connections to close."""
+        return self._shared is not None and self._shared.is_open
+
+    def retire(self) -> None:
+        """Share nothing any more; calls under way go on."""
+        if self._shared is not None:
+            self._shared.retire()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        if self._shared is not None:
+            await self._shared.aclose()
 
     async def _landed(
         self, flight: _Flight, place: tuple[asyncio.AbstractEventLoop, bytes]
@@ -102,10 +128,32 @@ class CountCache:
                     await asyncio.wait([flight.task])
 
     async def _asked(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
+        found = None if self._shared is None else await self._shared.get(key)
+        if found is not None:
+            self._keep(key, *found)
+            return found[0]
         count = await ask()
-        with self._lock:
-            self._stored[key] = _repeated(count)
+        self._keep(key, _repeated(count), self._ttl)
+        if self._shared is not None:
+            self._shared.set(key, count)
         return count
+
+    def _keep(self, key: bytes, count: TokenCount, seconds: float) -> None:
+        with self._lock:
+            self._stored[key] = _Kept(count, seconds)
+
+
+def _end(_: bytes, kept: _Kept, now: float) -> float:
+    return now + kept.seconds
+
+
+def _shared_counts(settings: CacheSettings, clock: Callable[[], float]) -> SharedCounts | None:
+    if settings.url is None:
+        return None
+    # Here, where no request waits for it: redis-py takes long to import.
+    from count_tokens_mw.shared_counts import SharedCounts
+
+    return SharedCounts(settings.url.get_secret_value(), settings.ttl, clock)
 
 
 def _repeated(count: TokenCount) -> TokenCount:

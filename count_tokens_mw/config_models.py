@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from count_tokens_mw.params import Params, PassthroughParams
-from count_tokens_mw.value_types import Amount, Duration, HeaderName, Seconds
+from count_tokens_mw.value_types import Amount, Duration, HeaderName, RedisUrl, Seconds
 
 __all__ = [
     "PASSTHROUGH_ID",
@@ -55,12 +55,16 @@ class PassthroughSettings(BaseModel):
 
 
 class CacheSettings(BaseModel):
-    """How long a count is remembered, in seconds, and how many are; a `ttl` of 0 turns it off."""
+    """How long a count is remembered, in seconds, and how many are; a `ttl` of 0 turns it off.
+
+    `url` is that of a Redis by which processes share their counts.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ttl: Duration = 300
     max_entries: Amount = 10_000
+    url: RedisUrl | None = None
 
 
 class HttpSettings(BaseModel):

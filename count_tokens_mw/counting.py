@@ -58,6 +58,7 @@ class Counter:
         self._providers = Providers(http_client, config.settings.http, self.turns)
         self._slots = _Slots()
         self._closing: set[asyncio.Task[None]] = set()
+        self._former_caches: list[CountCache] = []
         self.plan = Plan(config, clock)
         self._remember()
 
@@ -115,12 +116,18 @@ class Counter:
         self._providers.keep(plan.identities)
         before, self.plan = self.plan.settings.cache, plan
         if config.settings.cache != before:
+            if self._cache is not None:
+                self._cache.retire()
+                self._former_caches.append(self._cache)
             self._remember()
         self._close_unneeded()
 
     async def aclose(self) -> None:
         """Close what was opened for counting."""
         await self._providers.aclose()
+        if self._cache is not None:
+            await self._cache.aclose()
+        await self._close_former_caches()
 
     def _remember(self) -> None:
         settings = self.plan.settings.cache
@@ -188,11 +195,20 @@ class Counter:
 
     def _close_unneeded(self) -> None:
         try:
-            closing = asyncio.get_running_loop().create_task(self._providers.close_unneeded())
+            closing = asyncio.get_running_loop().create_task(self._closed_unneeded())
         except RuntimeError:  # no loop: the next count closes them, or `aclose`
             return
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    async def _closed_unneeded(self) -> None:
+        await self._close_former_caches()
+        await self._providers.close_unneeded()
+
+    async def _close_former_caches(self) -> None:
+        for cache in list(self._former_caches):
+            await cache.aclose()
+        self._former_caches = [cache for cache in self._former_caches if cache.is_open]
 
 
 class _Slots:

@@ -5,8 +5,9 @@ None of the messages quotes a value, since any of them may be a secret.
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -20,12 +21,25 @@ __all__ = [
     "HeaderName",
     "MessagesUrl",
     "PathSegment",
+    "RedisUrl",
     "Seconds",
 ]
 
 # Ours to set: each of them describes how the request is framed.
 _FRAMING: Final = {"connection", "content-encoding", "content-length", "transfer-encoding"}
 _NO_URL: Final = "a URL is required, as in https://api.anthropic.com"
+_NO_REDIS_URL: Final = "a URL is required, as in redis://127.0.0.1:6379/0, rediss:// or unix://"
+# Others redis-py would refuse only when it connects, or they would change how long it waits.
+_REDIS_OPTIONS: Final = {
+    "db": re.compile(r"\d{1,9}"),
+    "username": re.compile(r".+"),
+    "password": re.compile(r".+"),
+    "ssl_ca_certs": re.compile(r".+"),
+    "ssl_certfile": re.compile(r".+"),
+    "ssl_keyfile": re.compile(r".+"),
+    "ssl_cert_reqs": re.compile(r"none|optional|required"),
+    "ssl_check_hostname": re.compile(r"true|false", re.IGNORECASE),
+}
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*").fullmatch
@@ -56,6 +70,29 @@ def _base_url(url: str) -> str:
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError("the URL may have a host and a path, and nothing more")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    """https://redis.readthedocs.io/en/stable/connections.html#redis.asyncio.client.Redis.from_url"""
+    try:
+        parts = urlsplit(url.get_secret_value())
+        options = parse_qsl(parts.query, keep_blank_values=True)
+        is_file = parts.scheme == "unix" and parts.path
+        has_host = parts.hostname and parts.port != 0 and re.fullmatch(r"/?|/\d{1,9}", parts.path)
+    except ValueError:  # its text quotes the URL
+        raise ValueError(_NO_REDIS_URL) from None
+    is_usable = is_file or (parts.scheme in {"redis", "rediss"} and has_host)
+    if not is_usable or parts.fragment or not _VISIBLE(url.get_secret_value()):
+        raise ValueError(_NO_REDIS_URL)
+    for name, value in options:
+        is_out_of_place = name.startswith("ssl_") and parts.scheme != "rediss"
+        allowed = _REDIS_OPTIONS.get(name)
+        if allowed is None or is_out_of_place or not allowed.fullmatch(value):
+            known = ", ".join(_REDIS_OPTIONS)
+            raise ValueError(f"the URL has an option that it may not have; there are {known}")
+    if find_spec("redis") is None:
+        raise ValueError("redis-py is required: pip install 'count-tokens-mw[redis]'")
+    return url
 
 
 def _path_segment(value: str) -> str:
@@ -91,6 +128,7 @@ Credential: TypeAlias = Annotated[SecretStr, AfterValidator(_usable_credential)]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
 MessagesUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/v1(/messages(/count_tokens)?)?")]
 GoogleUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/(v1|v1beta|v1beta1)(/.*)?")]
+RedisUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_redis_url)]
 PathSegment: TypeAlias = Annotated[str, AfterValidator(_path_segment)]
 HeaderName: TypeAlias = Annotated[str, AfterValidator(_header_name)]
 ExtraHeaders: TypeAlias = Annotated[Mapping[str, str], AfterValidator(_extra_headers)]

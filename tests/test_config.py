@@ -141,7 +141,7 @@ def test_the_settings_have_the_documented_defaults() -> None:
     assert settings.model_dump() == {
         "timeout": 20,
         "cooldown": 30,
-        "cache": {"ttl": 300, "max_entries": 10_000},
+        "cache": {"ttl": 300, "max_entries": 10_000, "url": None},
         "http": {"max_connections": None, "keepalive_expiry": 30},
         "max_body_bytes": 32 * 1024 * 1024,
         "max_concurrency": 256,

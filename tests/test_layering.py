@@ -24,7 +24,8 @@ FLOORS = [
     ],
     ["config_values", "json_object", "params"],
     ["types"],
-    ["boundary", "messages", "cloud_params", "config_models"],
+    ["boundary", "messages", "cloud_params", "config_models", "shared_values"],
+    ["shared_counts"],
     ["auth", "cache", "hooks", "cooldown", "entry_reader", "fingerprint", "recent", "routing"],
     ["config_reader", "paths", "request_body", "resolving", "transforming"],
     ["config"],
@@ -148,7 +149,16 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_importing_the_package_loads_no_client_and_no_provider() -> None:
     loaded = loaded_by("import count_tokens_mw")
-    heavy = {"aiohttp", "botocore", "aiobotocore", "google.auth", "httpx", "yaml", "fastapi"}
+    heavy = {
+        "aiohttp",
+        "botocore",
+        "aiobotocore",
+        "google.auth",
+        "httpx",
+        "yaml",
+        "fastapi",
+        "redis",
+    }
     assert "count_tokens_mw.plugin" in loaded
     assert loaded & heavy == set()
     assert {name for name in loaded if name.startswith("count_tokens_mw.providers.")} == {

@@ -257,6 +257,13 @@ def test_the_settings_are_the_defaults_but_for_the_passthrough() -> None:
     assert given.passthrough.anthropic.forward_client_credentials
 
 
+def test_the_counts_are_shared_by_the_redis_that_a_variable_names() -> None:
+    data = yaml.safe_load(snippet("yaml", "REDIS_URL"))
+    settings = Config.from_mapping(data, {"REDIS_URL": "redis://127.0.0.1"}).settings
+    assert settings.cache.url is not None
+    assert settings.cache.url.get_secret_value() == "redis://127.0.0.1"
+
+
 def test_the_entries_of_the_other_providers_load() -> None:
     data = yaml.safe_load(snippet("yaml", "claude-vertex"))
     config = Config.from_mapping(data, {"GEMINI_API_KEY": "key"})
@@ -284,6 +291,7 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("python", "on_change"),
         snippet("json", "input_tokens"),
         snippet("yaml", "# what callers ask for"),
+        snippet("yaml", "REDIS_URL"),
         snippet("yaml", "timeout: 20"),
         snippet("yaml", "claude-vertex"),
         snippet("yaml", "model_group_alias"),
