@@ -100,7 +100,7 @@ def _about() -> dict[str, str]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{_processor()}, Python {platform.python_version()}",
         "versions": versions,
-        "load": f"{' and '.join(tools) or 'uvloop'} on the same machine",
+        "load": f"one worker each, {' and '.join(tools) or 'uvloop'} on the same machine",
     }
 
 

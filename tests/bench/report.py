@@ -9,10 +9,10 @@ from typing import Any, Final
 from tests.bench.scenes import Result
 from tests.bench.targets import Figure
 
-__all__ = ["RESULTS", "as_json", "tables", "write_readme"]
+__all__ = ["README", "RESULTS", "as_json", "read_results", "tables", "write_readme"]
 
 RESULTS: Final = Path(__file__).with_name("results.json")
-_README: Final = Path(__file__).parents[2] / "README.md"
+README: Final = Path(__file__).parents[2] / "README.md"
 _BEGIN: Final = "<!-- bench: written by `make bench` -->\n"
 _END: Final = "<!-- end of bench -->\n"
 
@@ -42,47 +42,46 @@ def as_json(
 
 
 def tables(said: Mapping[str, Any]) -> str:
-    """Of what `as_json` made: where and when, the figures, the requests a second."""
-    about = said["about"]
-    lines = [
-        (
-            f"{about['date']}, {about['machine']}, {about['versions']}; one worker each, "
-            f"{about['load']}."
-        ),
-        "",
-        "| figure | target | measured |",
-        "|---|---|---|",
-    ]
-    lines += [
+    """Of what `as_json` made: where and when, the figures, and folded all else."""
+    about, once = said["about"], said["once"]
+    where = (
+        f"Measured on {about['date']}: {about['machine']}, {about['load']}; {about['versions']}."
+    )
+    figures = [
         f"| {each['words']} | {each['target']} {each['unit']} | {_value(each)} |"
         for each in said["figures"]
     ]
-    lines += [
-        "",
-        "| cached?, body, connections | who | requests/s | p50 ms | p99 ms |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
+    rows = [
         f"| {row['scene']} | {_who(row)} | {_digits(row['per_second'])} | {row['p50_ms']:.2f} "
         f"| {row['p99_ms']:.1f} |"
         for row in said["results"]
     ]
-    once = said["once"]
-    lines += ["", "| | resident MB after 10,000 counts | seconds to start |", "|---|---|---|"]
-    lines += [
+    processes = [
         f"| {name} | {once[f'{name}_mb']:.0f} | {once[f'{name}_start']:.2f} |"
         for name in ("proxy", "ours", "litellm")
         if f"{name}_mb" in once
     ]
-    return "\n".join(lines) + "\n"
+    parts = [
+        [where],
+        ["| figure | target | measured |", _line(3), *figures],
+        ["<details><summary>Every request that was measured</summary>"],
+        ["| body, connections | who | requests/s | p50 ms | p99 ms |", _line(5), *rows],
+        ["| who | resident MB after 10,000 counts | seconds to start |", _line(3), *processes],
+        ["</details>"],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _line(columns: int) -> str:
+    return "|" + "---|" * columns
 
 
 def write_readme(said: Mapping[str, Any]) -> None:
     """Put the tables where the last ones are."""
-    text = _README.read_text(encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    _README.write_text(f"{before}{_BEGIN}{tables(said)}{_END}{after}", encoding="utf-8")
+    README.write_text(f"{before}{_BEGIN}{tables(said)}{_END}{after}", encoding="utf-8")
 
 
 def read_results() -> dict[str, Any]:
