@@ -42,11 +42,10 @@ class Service:
         recent = self.counter.recent
         if recent is None or self.transform is not None or credentials:
             return parse_request(body.raw, headers, query=query, credentials=credentials)
-        key = (body.digest, headers, query)
-        found = recent.find(key, body.raw)
+        found = recent.find(body.digest, body.raw, headers, query)
         if found is None:
             found = parse_request(body.raw, headers, query=query)
-            found.key = key
+            recent.mark(body.digest, found)
         return found
 
     async def count(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:

@@ -1,6 +1,6 @@
 """The frozen values that travel through the house. They know no I/O and no framework."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -56,7 +56,7 @@ class CountRequest:
     query: str = ""
     credentials: Headers = field(default=(), repr=False)
     user: str | None = None
-    key: Hashable = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
     led_to: Sequence[tuple[str, str, bytes]] = ()
 
     def for_model(self, model: str) -> "CountRequest":

@@ -10,6 +10,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from count_tokens_mw import Caller, Config, CountTokens
+from count_tokens_mw.messages import parse_request
 from count_tokens_mw.recent import RecentRequests
 from count_tokens_mw.request_body import RequestBody
 from count_tokens_mw.trace import Trace
@@ -173,18 +174,49 @@ async def test_a_count_that_has_expired_is_asked_for_with_the_same_bytes(
 
 @pytest.mark.parametrize("places", [1, 100])
 def test_what_is_kept_has_bounds(places: int) -> None:
-    from count_tokens_mw.messages import parse_request
-
     recent = RecentRequests(3)
     for number in range(10):
-        key = (b"%d" % number, (), "")
+        digest = b"%d" % number
         for place in range(places):
-            request = recent.find(key, RAW) or parse_request(RAW)
-            request.key = key
+            request = recent.find(digest, RAW, (), "") or parse_request(RAW)
+            recent.mark(digest, request)
             recent.keep(request, ("account", f"model-{place}"), b"fingerprint")
     assert len(recent) == 3
-    assert recent.find((b"0", (), ""), RAW) is None
-    found = recent.find((b"9", (), ""), RAW)
+    assert recent.find(b"0", RAW, (), "") is None
+    found = recent.find(b"9", RAW, (), "")
     assert found is not None
     assert len(found.led_to) == min(places, 8)
     assert found.led_to[0][1] == f"model-{places - 1}"
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"model": "m" * 257},
+        {"metadata": {"user_id": "u" * 100_000}},
+    ],
+)
+def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]) -> None:
+    raw = json.dumps({**HELLO, **long}).encode()
+    recent = RecentRequests(3)
+    request = parse_request(raw, (("anthropic-beta", "b" * 60_000),))
+    recent.mark(b"digest", request)
+    recent.keep(request, ("account", "model"), b"fingerprint")
+    found = recent.find(b"digest", raw, request.headers, "")
+    kept = [(*key_and_seen[1][:2], key_and_seen[0]) for key_and_seen in recent._seen.items()]
+    assert all(len(part) <= 256 for parts in kept for part in parts if part is not None)
+    assert (found is None) == ("model" in long)
+
+
+def test_other_headers_or_another_query_are_another_request() -> None:
+    recent = RecentRequests(10)
+    asked = [((), ""), ((("anthropic-beta", "a"),), ""), ((), "beta=true"), ((("a", "b"),), "")]
+    for headers, query in asked:
+        request = parse_request(RAW, headers, query=query)
+        recent.mark(b"digest", request)
+        recent.keep(request, ("account", f"{headers}{query}"), b"fingerprint")
+    for headers, query in asked:
+        found = recent.find(b"digest", RAW, headers, query)
+        assert found is not None
+        assert [model for _, model, _ in found.led_to] == [f"{headers}{query}"]
+    assert len(recent) == len(asked)

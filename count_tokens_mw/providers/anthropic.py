@@ -31,7 +31,7 @@ GENERATION_ONLY: Final = frozenset(
 )
 """Fields of `/v1/messages` that say nothing about the input, and that the counting API refuses."""
 
-_MOST_HEADERS: Final = 100
+_MOST_HEADERS: Final = 16
 _PATH: Final = "/v1/messages/count_tokens"
 _DEFAULT_VERSION: Final = "2023-06-01"
 _OAUTH_BETA: Final = "oauth-2025-04-20"

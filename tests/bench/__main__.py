@@ -83,8 +83,13 @@ def _megabytes(server: Process, counts: int) -> float:
 def _once(upstream: str, *, quick: bool) -> dict[str, float]:
     _progress("import, Bedrock, health, memory")
     baseline = once.import_seconds("starlette.applications, pydantic")
+    import_seconds = once.import_seconds("count_tokens_mw")
+    holds = once.longest_holds_ms(upstream)
     facts = {
-        "import_ratio": once.import_seconds("count_tokens_mw") / baseline,
+        **{f"longest_hold_ms, {model}": longest for model, longest in holds.items()},
+        "longest_hold_ms": max(holds.values()),
+        "import_seconds": import_seconds,
+        "import_ratio": import_seconds / baseline,
         "bedrock_ratio": once.bedrock_ratio(upstream),
         "health_ms": once.worst_health_ms(),
     }

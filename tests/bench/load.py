@@ -14,7 +14,7 @@ from typing import Final
 from tests.bench.bodies import MARK
 from tests.bench.gateway import KEY, PATH
 
-__all__ = ["Load", "Requests", "generate"]
+__all__ = ["Load", "Requests", "generate", "generate_by_asyncio", "script_for_wrk"]
 
 _WRK: Final = """
 local head, tail, distinct, number = {head}, {tail}, {distinct}, {first}
@@ -74,9 +74,9 @@ def generate(url: str, requests: Requests, connections: int, seconds: float) -> 
     """Ask over as many connections for so long."""
     wrk = shutil.which("wrk")
     if wrk is None:
-        return asyncio.run(_generate(url, requests, connections, seconds))
+        return asyncio.run(generate_by_asyncio(url, requests, connections, seconds))
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_script(requests))
+        script.write(script_for_wrk(requests))
         script.flush()
         command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s"]
         printed = subprocess.run(
@@ -87,7 +87,8 @@ def generate(url: str, requests: Requests, connections: int, seconds: float) -> 
     return Load(per_second, said["p50"], said["p99"], said["requests"], said["errors"])
 
 
-def _script(requests: Requests) -> str:
+def script_for_wrk(requests: Requests) -> str:
+    """In Lua: https://github.com/wg/wrk/blob/master/SCRIPTING"""
     head, tail = requests.body.split(MARK)
     headers = ", ".join(
         f"[ {_lua(name)} ] = {_lua(value)}" for name, value in requests.headers.items()
@@ -107,7 +108,10 @@ def _lua(text: str) -> str:
     return f"[==[{text}]==]"
 
 
-async def _generate(url: str, requests: Requests, connections: int, seconds: float) -> Load:
+async def generate_by_asyncio(
+    url: str, requests: Requests, connections: int, seconds: float
+) -> Load:
+    """The same without wrk; a process of Python's asks a few thousand a second."""
     host, port = url.removeprefix("http://").split(":")
     latencies: list[float] = []
     errors = 0
@@ -119,7 +123,8 @@ async def _generate(url: str, requests: Requests, connections: int, seconds: flo
         reader, writer = await asyncio.open_connection(host, int(port))
         while time.perf_counter() < end:
             started = time.perf_counter()
-            errors += not await _answered(reader, writer, requests.headers, next(bodies))
+            is_right = await _answered(reader, writer, requests.headers, next(bodies))
+            errors += not is_right
             latencies.append((time.perf_counter() - started) * 1e3)
         writer.close()
 

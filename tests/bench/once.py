@@ -8,14 +8,22 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from statistics import median
-from typing import Final
+from typing import Any, Final
+
+import httpx
 
 from tests.bench.bodies import small
-from tests.bench.gateway import config
+from tests.bench.gateway import MODELS, PATH, config
 from tests.bench.load import Requests, generate
 from tests.bench.processes import Process, under_uvicorn
 
-__all__ = ["bedrock_ratio", "import_seconds", "memory_growth_mb", "worst_health_ms"]
+__all__ = [
+    "bedrock_ratio",
+    "import_seconds",
+    "longest_holds_ms",
+    "memory_growth_mb",
+    "worst_health_ms",
+]
 
 _IMPORTED: Final = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
@@ -69,6 +77,42 @@ async def _bedrock_ratio(upstream: str, seconds: float, rounds: int) -> float:
             ratios.append(mine / theirs)
     await count_tokens.aclose()
     return median(ratios[1:])  # the first one is to warm up
+
+
+def longest_holds_ms(upstream: str, size: int = 5_000_000, counts: int = 7) -> dict[str, float]:
+    """For how long one large count holds the event loop at worst, by model: the median of some."""
+    return asyncio.run(_longest_holds_ms(upstream, size, counts))
+
+
+async def _longest_holds_ms(upstream: str, size: int, counts: int) -> dict[str, float]:
+    from count_tokens_mw import CountTokens, anyone
+
+    count_tokens = CountTokens(config(upstream), authenticate=anyone)
+    found = {}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(count_tokens), base_url="http://bench", timeout=60
+    ) as client:
+        for model in MODELS:
+            holds = []
+            for number in range(counts + 1):
+                words = f"{number} " + "some words of a long conversation\n" * (size // 36)
+                message = {"role": "user", "content": words}
+                raw = json.dumps({"model": model, "messages": [message]}).encode()
+                count = asyncio.create_task(client.post(PATH, content=raw))
+                holds.append(await _longest_round_ms(count))
+                count.result().raise_for_status()
+            found[model] = median(holds[1:])  # the first one is to warm up
+    await count_tokens.aclose()
+    return found
+
+
+async def _longest_round_ms(task: asyncio.Task[Any]) -> float:
+    longest, last = 0.0, time.perf_counter()
+    while not task.done():
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest * 1e3
 
 
 async def _per_second(

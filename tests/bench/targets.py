@@ -72,6 +72,12 @@ def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure
             "ms",
         ),
         _at_most(
+            "the event loop held at a stretch by one count of 5 MB, the worst provider",
+            20,
+            once.get("longest_hold_ms"),
+            "ms",
+        ),
+        _at_most(
             "memory after 200,000 distinct counts, above that after 20,000",
             10,
             once.get("growth_mb"),

@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import httptools
 
 from tests.bench.processes import free_port, running
 
-__all__ = ["stub_upstream"]
+__all__ = ["stub_command", "stub_upstream"]
 
 # By how the path ends: Google's tokens, Gemini, Bedrock, and Anthropic's format.
 _ANSWERS: Final = {
@@ -57,15 +57,27 @@ http {{
 
 @contextmanager
 def stub_upstream() -> Iterator[str]:
-    """Its base URL, for as long as a `with` lasts."""
+    """Its base URL, for as long as a `with` lasts: by nginx, or by uvloop where it is missing."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-        command = [sys.executable, "-m", "tests.bench.upstream", str(port)]
-        if nginx:
-            command = [nginx, "-p", folder, "-c", _nginx_config(Path(folder), port)]
-        with running(command, port):
-            yield f"http://127.0.0.1:{port}"
+    with (
+        stub_command(port, by_nginx=True) as nginx,
+        stub_command(port, by_nginx=False) as uvloop,
+        running(nginx or uvloop or [], port) as process,
+    ):
+        yield process.url
+
+
+@contextmanager
+def stub_command(port: int, *, by_nginx: bool) -> Iterator[list[str] | None]:
+    """What starts it; None for nginx where it is not installed."""
+    nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+    if not by_nginx:
+        yield [sys.executable, "-m", "tests.bench.upstream", str(port)]
+    elif nginx is None:
+        yield None
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield [nginx, "-p", folder, "-c", _nginx_config(Path(folder), port)]
 
 
 def _nginx_config(folder: Path, port: int) -> str:
@@ -86,8 +98,7 @@ class _Stub(asyncio.Protocol):
         self._url = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

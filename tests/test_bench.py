@@ -1,0 +1,171 @@
+"""The benchmark's own parts, and that the README tells what was measured."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from demo_app.loopback import serving
+from tests.bench import load
+from tests.bench.baselines import bare, proxy, route
+from tests.bench.bodies import MARK, large, small
+from tests.bench.gateway import KEY, MODELS, PATH, in_front, mounted
+from tests.bench.load import Load, Requests
+from tests.bench.processes import free_port, running
+from tests.bench.report import README, as_json, read_results, tables
+from tests.bench.scenes import Result, Scene, ratio, scenes
+from tests.bench.targets import figures
+from tests.bench.upstream import stub_command, stub_upstream
+
+
+def test_the_readme_has_the_tables_of_the_results_that_are_kept() -> None:
+    said = read_results()
+    assert tables(said) in README.read_text(encoding="utf-8")
+    assert [row["errors"] for row in said["results"]] == [0] * len(said["results"])
+
+
+def test_the_bodies_are_as_large_as_they_are_said_to_be() -> None:
+    assert 80 <= len(small()) <= 100
+    assert 870_000 <= len(large()) <= 900_000
+    assert large() == large()
+    for body in (small("m"), large("m")):
+        assert body.count(MARK) == 1
+        assert json.loads(body)["model"] == "m"
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+def test_bodies_are_all_alike_or_all_different(distinct: bool) -> None:
+    bodies = Requests(small(), distinct, 5).bodies()
+    first = [next(bodies) for _ in range(10)]
+    assert len(set(first)) == (10 if distinct else 1)
+    assert json.loads(first[0])["messages"][0]["content"] == "Hello 5"
+
+
+class Upstream:
+    """Remembers what it is asked."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.keys: set[str | None] = set()
+        self.status = 200
+
+    async def answer(self, request: Request) -> JSONResponse:
+        self.bodies.append(await request.body())
+        self.keys.add(request.headers.get("x-api-key"))
+        return JSONResponse({"input_tokens": 14}, self.status)
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        with serving(Starlette(routes=[Route(PATH, self.answer, methods=["POST"])])) as url:
+            yield url
+
+
+@pytest.mark.parametrize(("status", "all_wrong"), [(200, False), (500, True)])
+def test_the_bundled_generator_asks_and_tells_what_was_wrong(status: int, all_wrong: bool) -> None:
+    upstream = Upstream()
+    upstream.status = status
+    with upstream.serving() as url:
+        requests = Requests(small(), distinct=True, first=0)
+        found = asyncio.run(load.generate_by_asyncio(url, requests, connections=3, seconds=0.3))
+    assert found.requests == len(upstream.bodies) == len(set(upstream.bodies)) > 0
+    assert found.errors == (found.requests if all_wrong else 0)
+    assert upstream.keys == {KEY}
+    assert found.p50 <= found.p99
+
+
+def test_wrk_is_told_in_lua_what_the_other_one_asks() -> None:
+    script = load.script_for_wrk(
+        Requests(b'{"a": "@number@", "b": "]] \\n"}', distinct=True, first=7)
+    )
+    assert '[==[{"a": "]==], [==[", "b": "]] \\n"}]==], true, 7' in script
+
+
+@pytest.mark.parametrize("by_nginx", [False, True])
+def test_the_stub_answers_every_provider_over_a_connection_that_is_kept(by_nginx: bool) -> None:
+    port = free_port()
+    with stub_command(port, by_nginx=by_nginx) as command:
+        if command is None:
+            pytest.skip("nginx is not installed")
+        with running(command, port) as stub, httpx.Client(base_url=stub.url) as client:
+            answers = {
+                path: client.post(path, content=b"x" * size).json()
+                for size in (1, 3_000_000)
+                for path in (
+                    PATH,
+                    "/token",
+                    "/v1beta/models/m:countTokens",
+                    "/model/m/count-tokens",
+                )
+            }
+    assert list(answers.values())[1].keys() == {"access_token", "expires_in", "token_type"}
+    del answers["/token"]
+    assert [list(answer) for answer in answers.values()] == [
+        ["input_tokens"],
+        ["totalTokens"],
+        ["inputTokens"],
+    ]
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with stub_upstream() as url:
+        monkeypatch.setenv("BENCH_UPSTREAM", url)
+        yield
+
+
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize("factory", [mounted, in_front, bare, proxy, route])
+def test_everybody_who_is_measured_answers_a_count(factory: Any) -> None:
+    models = MODELS if factory in {mounted, in_front} else MODELS[:1]
+    with serving(factory()) as url, httpx.Client(base_url=url) as client:
+        for model in models:
+            for body in (small(model), large(model)):
+                answer = client.post(PATH, content=body, headers={"x-api-key": KEY})
+                assert (answer.status_code, answer.json()) == (200, {"input_tokens": 14})
+        if factory in {mounted, in_front}:
+            assert client.post(PATH, content=small()).status_code == 401
+            assert client.get("/health").text == "ok"
+
+
+def loads(*per_second: float) -> list[Load]:
+    return [Load(each, 1.0, 2.0, 10, 0) for each in per_second]
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
+    scene = Scene("small", True, 16, ("bare", "ours"))
+    results = [
+        Result(scene, "bare", loads(100, 10, 1000)),
+        Result(scene, "ours", loads(50, 9, 100)),
+    ]
+    assert ratio(results, "cached, small, 16", "ours", "bare") == 0.5
+    assert ratio(results, "cached, small, 16", "ours", "route") is None
+
+
+def test_a_figure_says_whether_it_reaches_its_target_or_was_not_measured() -> None:
+    scene = Scene("small", True, 16, ("bare", "ours"))
+    results = [Result(scene, "bare", loads(100)), Result(scene, "ours", loads(50))]
+    found = figures(results, {"import_ratio": 1.5})
+    by_words = {figure.words: figure.reached for figure in found}
+    assert list(by_words.values()).count(None) == len(found) - 2
+    said = as_json({"date": "d", "machine": "m", "versions": "v", "load": "l"}, found, results, {})
+    text = tables(json.loads(json.dumps(said)))
+    assert "| ≥ 0.35 x | 0.5 x |" in text
+    assert "| ≤ 1.3 x | **1.5 x**, short of it |" in text
+    assert re.search(r"\| cached, small, 16 \| ours \| 50 \| 1.00 \| 2.0 \|", text)
+
+
+def test_every_provider_is_measured_and_litellm_only_where_it_is() -> None:
+    every = list(scenes(with_litellm=False))
+    assert {scene.model for scene in every} == set(MODELS)
+    assert not any("litellm" in scene.contenders for scene in every)
+    asked = [scene.words for scene in scenes(with_litellm=True) if "litellm" in scene.contenders]
+    assert asked == ["uncached, small, 16", "uncached, large, 4"]
