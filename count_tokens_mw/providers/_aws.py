@@ -48,10 +48,10 @@ from count_tokens_mw.errors import (
     UpstreamUnusable,
 )
 from count_tokens_mw.providers._joined import Joined
+from count_tokens_mw.turns import LARGE
 
 __all__ = ["AwsSession", "aws_errors"]
 
-_LARGE: Final = 256 * 1024
 _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*").fullmatch
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 _NO_CREDENTIALS: Final = (
@@ -94,7 +94,7 @@ class AwsSession:
             credentials = await self._credentials()
         request = AWSRequest("POST", url, headers=dict(headers), data=body)
         add_auth = SigV4Auth(credentials, service, self._params.aws_region_name).add_auth
-        if len(body) > _LARGE:
+        if len(body) > LARGE:
             await asyncio.to_thread(add_auth, request)  # it hashes the body
         else:
             add_auth(request)

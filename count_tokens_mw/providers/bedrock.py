@@ -154,7 +154,7 @@ class Bedrock:
     async def _count_by_mantle(self, call: UpstreamCall) -> TokenCount:
         answer = await self._post(call, self._params.bedrock_mantle_service_name, "x-api-key")
         try:
-            return replace(count_from(call.provider, answer), body=answer.body)
+            return count_from(call.provider, answer, verbatim=True)
         except UpstreamError as error:
             if error.status == 404 or (error.status == 400 and _MANTLE_REFUSES(error.message)):
                 raise _cannot_count(error) from error
@@ -176,7 +176,8 @@ class Bedrock:
     ) -> UpstreamCall:
         """As botocore writes it, but for a colon in the model's id, which botocore sends as `%3A`.
 
-        aiohttp would send that as a colon again, and AWS signs the path as it has been sent.
+        A host's client that runs over aiohttp would make a colon of that, and AWS signs the path as
+        it has been sent. Anthropic's own SDK sends the colon too.
         """
         target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
         blob = b2a_base64(self._runtime_body(request), newline=False)
