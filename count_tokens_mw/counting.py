@@ -90,8 +90,12 @@ class Counter:
             CountError: nobody counted; it is what the first deployment said.
         """
         deadline = asyncio.get_running_loop().time() + plan.settings.timeout
-        deployments = await self._deployments(request.model, plan, trace, deadline)
-        return await self._first_count(deployments, request, plan, trace, deadline)
+        if self._resolve is None:
+            deployments = plan.router.find(request.model)
+        else:
+            deployments = await self._resolved(self._resolve, request.model, plan, trace, deadline)
+        known = self._known(deployments, request, plan, trace)
+        return known or await self._first_count(deployments, request, plan, trace, deadline)
 
     async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """Ask Anthropic for whatever model the request names.
@@ -104,7 +108,8 @@ class Counter:
             raise NotFound("The Anthropic pass-through is not configured on this gateway.")
         deadline = asyncio.get_running_loop().time() + plan.settings.timeout
         deployment = plan.passthrough.model_copy(update={"upstream_model": request.model})
-        return await self._first_count([deployment], request, plan, trace, deadline)
+        known = self._known([deployment], request, plan, trace)
+        return known or await self._first_count([deployment], request, plan, trace, deadline)
 
     def reload(self, config: Config) -> None:
         """Put another configuration in force for all requests that begin from now on.
@@ -134,14 +139,12 @@ class Counter:
         self._cache = CountCache(settings, self._clock) if settings.ttl else None
         self.recent = RecentRequests(settings.max_entries) if settings.ttl else None
 
-    async def _deployments(
-        self, model: str, plan: Plan, trace: Trace, deadline: float
+    async def _resolved(
+        self, resolve: Resolver, model: str, plan: Plan, trace: Trace, deadline: float
     ) -> Sequence[Deployment]:
-        if self._resolve is None:
-            return plan.router.find(model)
         try:
             async with asyncio.timeout_at(deadline):
-                found = await resolved_deployments(self._resolve, model, trace.caller)
+                found = await resolved_deployments(resolve, model, trace.caller)
         except TimeoutError:
             raise DeadlineExceeded("The gateway did not find the model in time.") from None
         return plan.router.find(model) if found is None else plan.router.among(found, model)
@@ -154,9 +157,6 @@ class Counter:
         trace: Trace,
         deadline: float,
     ) -> TokenCount:
-        known = self._known(deployments, request, plan, trace)
-        if known is not None:
-            return known
         attempts = Attempts(
             plan,
             self._providers,

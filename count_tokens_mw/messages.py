@@ -118,7 +118,7 @@ def _unchanged(headers: Sequence[tuple[str, str]]) -> Headers:
     for name, value in headers:
         if not _PRINTABLE(value):
             raise InvalidRequest(f"{name}: the header has characters that it may not have.")
-    return tuple(headers)
+    return tuple(headers) if headers else ()
 
 
 def count_answer(count: TokenCount, request_id: str) -> HttpAnswer:

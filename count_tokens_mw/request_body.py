@@ -71,8 +71,10 @@ async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-        await update(digest, chunk, turns)
-        if size > LARGE:
+        if size <= LARGE:
+            digest.update(chunk)
+        else:
+            await update(digest, chunk, turns)
             await turns.next()
     return RequestBody(b"".join(chunks), digest.digest())
 

@@ -14,7 +14,7 @@ from count_tokens_mw.time_limit import within
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.transforming import Transform, transformed
 from count_tokens_mw.turns import LARGE
-from count_tokens_mw.types import Caller, CountRequest, Headers, TokenCount
+from count_tokens_mw.types import CountRequest, Headers, TokenCount
 
 __all__ = ["Service"]
 
@@ -72,14 +72,12 @@ class Service:
         return await self.counter.pass_through(request, plan, trace)
 
     async def _checked(self, request: CountRequest, trace: Trace, seconds: float) -> CountRequest:
+        caller = trace.caller
         try:
-            return await within(seconds, self._decided(request, trace.caller))
+            if self.authorize is not None and caller is not None:
+                await within(seconds, authorize_caller(self.authorize, caller, request.model))
+            if self.transform is not None:
+                request = await within(seconds, transformed(self.transform, request, caller))
+            return request
         except TimeoutError:
             raise DeadlineExceeded("The gateway did not decide in time.") from None
-
-    async def _decided(self, request: CountRequest, caller: Caller | None) -> CountRequest:
-        if self.authorize is not None and caller is not None:
-            await authorize_caller(self.authorize, caller, request.model)
-        if self.transform is None:
-            return request
-        return await transformed(self.transform, request, caller)
