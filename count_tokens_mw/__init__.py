@@ -23,12 +23,12 @@ from count_tokens_mw.errors import (
 from count_tokens_mw.hooks import Attempt, CountEvent, Hook
 from count_tokens_mw.middleware import CountTokensMiddleware
 from count_tokens_mw.plugin import CountTokens
-from count_tokens_mw.resolving import Resolver
 from count_tokens_mw.transforming import Transform
 from count_tokens_mw.types import Caller, TokenCount
 
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
+    from count_tokens_mw.resolving import Resolver
 
 __all__ = [
     "Attempt",
@@ -77,8 +77,9 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import count_tokens_mw.config_models as models
+        import count_tokens_mw.resolving as resolving
 
-        return getattr(models, name)
+        return getattr(resolving if name == "Resolver" else models, name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from count_tokens_mw.cache import CountCache
@@ -92,9 +93,7 @@ class Attempts:
         outcome: TokenCount | CountError = _LEFT
         try:
             async with self.providers.use(deployment, self._left()) as provider:
-                if len(self.request.body.raw) > LARGE:
-                    await self.turns.next()
-                call = provider.prepare(self.request.for_model(deployment.upstream_model))
+                call = await self._prepared(deployment, provider)
                 outcome = await self._sent(deployment, provider, call, others=others)
                 return outcome
         except TimeoutError:
@@ -105,6 +104,16 @@ class Attempts:
             raise
         finally:
             self.trace.attempted(deployment, outcome, started)
+
+    async def _prepared(self, deployment: Deployment, provider: Provider) -> UpstreamCall:
+        request = self.request.for_model(deployment.upstream_model)
+        if len(request.body.raw) <= LARGE:
+            return provider.prepare(request)
+        if provider.converts:
+            async with asyncio.timeout_at(self.deadline):
+                return await self.turns.in_thread(partial(provider.prepare, request))
+        await self.turns.next()
+        return provider.prepare(request)
 
     async def _sent(
         self, deployment: Deployment, provider: Provider, call: UpstreamCall, *, others: bool

@@ -99,13 +99,14 @@ def api_key(lookup: KeyLookup) -> Authenticator:
 
 
 def _keys(request: Request) -> Iterator[str]:
-    headers: dict[bytes, bytes] = dict(request.scope["headers"])
+    # Of several lines of one name the first one counts, as in Starlette.
+    headers: dict[bytes, bytes] = dict(reversed(request.scope["headers"]))
     key = headers.get(b"x-api-key")
     if key:
         yield key.decode("latin-1")
-    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() == b"bearer" and token.strip():
-        yield token.strip().decode("latin-1")
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        yield token.strip()
 
 
 def _owner_in(table: Mapping[str, Caller | str], key: str) -> Caller | str | None:

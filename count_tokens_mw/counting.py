@@ -15,7 +15,6 @@ from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
 from count_tokens_mw.plan import Plan
 from count_tokens_mw.providers import Providers
 from count_tokens_mw.recent import RecentRequests
-from count_tokens_mw.resolving import Resolver, resolved_deployments
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import CountRequest, TokenCount
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
     from count_tokens_mw.config_models import Deployment
+    from count_tokens_mw.resolving import Resolver
 
 __all__ = ["Counter"]
 
@@ -142,6 +142,8 @@ class Counter:
     async def _resolved(
         self, resolve: Resolver, model: str, plan: Plan, trace: Trace, deadline: float
     ) -> Sequence[Deployment]:
+        from count_tokens_mw.resolving import resolved_deployments
+
         try:
             async with asyncio.timeout_at(deadline):
                 found = await resolved_deployments(resolve, model, trace.caller)

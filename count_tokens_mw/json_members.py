@@ -63,8 +63,24 @@ class Member:
         """
         if self._value is None:
             with _reasons():
-                self._value, _ = _decode(self._raw[self.start : self.end].decode())
+                self._value = _value_of(self._raw[self.start : self.end].decode())
         return self._value
+
+
+def _value_of(text: str) -> JsonValue:
+    """A list item by item: parsed as a whole, a long one would let no other thread run."""
+    if not text.startswith("["):
+        value: JsonValue = _decode(text)[0]
+        return value
+    items: list[JsonValue] = []
+    at = _skip(text, 1)
+    while text[at] != "]":
+        item, at = _decode(text, at)
+        items.append(item)
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return items
 
 
 def read_members(raw: bytes) -> Sequence[Member]:

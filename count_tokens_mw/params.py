@@ -9,7 +9,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cache, cached_property
-from typing import ClassVar, Final, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -92,6 +92,13 @@ class Params(BaseModel):
     def credential_field(self) -> str | None:
         """Which of `credentials` is used, None if none of them is set."""
         return next((name for name in self.credentials if getattr(self, name)), None)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, whose account and identity are its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("account", "identity"):
+            copy.__dict__.pop(name, None)
+        return copy
 
     @cached_property
     def account(self) -> str:

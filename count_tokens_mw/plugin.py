@@ -20,7 +20,6 @@ from count_tokens_mw.errors import CountError
 from count_tokens_mw.hooks import Hook, run_hooks
 from count_tokens_mw.messages import native_headers, request_from_mapping
 from count_tokens_mw.paths import PATHS, path_below_mount
-from count_tokens_mw.resolving import Resolver
 from count_tokens_mw.service import Service
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.transforming import Transform
@@ -28,6 +27,8 @@ from count_tokens_mw.types import Caller, TokenCount
 
 if TYPE_CHECKING:
     import httpx
+
+    from count_tokens_mw.resolving import Resolver
 
 __all__ = ["CountTokens", "Options"]
 

@@ -2,19 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from count_tokens_mw.auth import host_refusals
+from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.types import Caller
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Deployment
 
 __all__ = ["Resolver", "resolved_deployments"]
 
 Resolver: TypeAlias = Callable[
     [str, Caller | None],
-    "Sequence[Deployment] | Awaitable[Sequence[Deployment] | None] | None",
+    Sequence[Deployment] | Awaitable[Sequence[Deployment] | None] | None,
 ]
 """Says which deployments a model has for a caller, sync or async; None for those of the file.
 
@@ -27,7 +25,7 @@ deployments of entries in LiteLLM's format. Any Starlette or FastAPI `HTTPExcept
 
 async def resolved_deployments(
     resolve: Resolver, model: str, caller: Caller | None
-) -> "Sequence[Deployment] | None":
+) -> Sequence[Deployment] | None:
     """Call the host's `resolve`.
 
     Raises:

@@ -136,16 +136,18 @@ class SharedCounts:
         # In this order: one that is written in between is given too little time, not too much.
         answer = await self._done(opened, ["PTTL", name], ["GET", name])
         left, value = answer or (None, None)
-        count = count_from(value, key)
-        if count is None or not isinstance(left, int):
-            return None
+        found = count_from(value, key)
         # A negative one is Redis's word for a key that is gone, or that stays for ever.
-        seconds = min(left / 1000, self._ttl) - (self._clock() - started)
+        if found is None or not isinstance(left, int) or left < 0:
+            return None
+        count, ttl = found
+        age = max(0, ttl - left / 1000)
+        seconds = min(left / 1000, self._ttl - age) - (self._clock() - started)
         return (count, seconds) if seconds > 0 else None
 
     def set(self, key: bytes, count: TokenCount) -> None:
         """Keep a count, and wait for nothing."""
-        opened, value = self._of_this_loop(), value_of(count, key)
+        opened, value = self._of_this_loop(), value_of(count, key, self._ttl)
         if opened is None or value is None:
             return
         kept = max(1, int(min(self._ttl * 1000, _LONGEST_MILLISECONDS)))

@@ -18,13 +18,18 @@ def name_of(key: bytes) -> str:
     return _PREFIX + key.hex()
 
 
-def value_of(count: TokenCount, key: bytes) -> bytes | None:
+def value_of(count: TokenCount, key: bytes, ttl: float) -> bytes | None:
     """A count as JSON, without its headers, which are for the first asker.
 
-    It holds its key, so that what is read under another one is known for what it is. None if the
-    provider's answer is too long, or has words in it: they might be the prompt's.
+    It holds its key, so that what is read under another one is known for what it is, and for how
+    many seconds it is kept in all, so that one who keeps counts for less can tell its age. None if
+    the provider's answer is too long, or has words in it: they might be the prompt's.
     """
-    members: dict[str, str | int] = {"key": key.hex(), "input_tokens": count.input_tokens}
+    members: dict[str, str | float] = {
+        "key": key.hex(),
+        "ttl": ttl,
+        "input_tokens": count.input_tokens,
+    }
     if count.body is not None:
         said = _json_object(count.body)
         if not said or _has_words(said):
@@ -34,16 +39,18 @@ def value_of(count: TokenCount, key: bytes) -> bytes | None:
     return value if len(value) <= _LONGEST_VALUE else None
 
 
-def count_from(value: object, key: bytes) -> TokenCount | None:
-    """The count that `value_of` wrote, or None: anything else is as if it were not there."""
+def count_from(value: object, key: bytes) -> tuple[TokenCount, float] | None:
+    """The count that `value_of` wrote, and its `ttl`; None for anything else, as if it were not
+    there."""
     if not isinstance(value, bytes) or len(value) > _LONGEST_VALUE:
         return None
     members = _json_object(value)
     count, body = members.pop("input_tokens", None), members.pop("body", None)
-    if members != {"key": key.hex()} or not _is_count(count):
+    ttl = members.pop("ttl", None)
+    if members != {"key": key.hex()} or not _is_count(count) or type(ttl) not in {int, float}:
         return None
     if body is None:
-        return TokenCount(count, source="cache")
+        return TokenCount(count, source="cache"), ttl
     if not isinstance(body, str):
         return None
     try:
@@ -52,7 +59,7 @@ def count_from(value: object, key: bytes) -> TokenCount | None:
         return None
     said = _json_object(raw).get("input_tokens")
     is_the_same = _is_count(said) and said == count
-    return TokenCount(count, source="cache", body=raw) if is_the_same else None
+    return (TokenCount(count, source="cache", body=raw), ttl) if is_the_same else None
 
 
 def _has_words(value: object) -> bool:

@@ -94,7 +94,8 @@ class UpstreamCall:
     """The exact request that goes upstream: made by `prepare`, sent by `send`, changed by nobody.
 
     `target` is the URL. `headers` may hold the credential and `body` the prompt, so neither shows
-    in `repr`. `instead` is the call to make where this one's API does not support the model.
+    in `repr`. `instead` is the call to make where this one's API does not support the model. To one
+    that is `signed` nobody may add anything.
     """
 
     provider: str
@@ -102,6 +103,7 @@ class UpstreamCall:
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
     instead: "UpstreamCall | None" = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

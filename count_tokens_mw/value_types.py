@@ -28,7 +28,9 @@ __all__ = [
 # Ours to set: each of them describes how the request is framed.
 _FRAMING: Final = {"connection", "content-encoding", "content-length", "transfer-encoding"}
 _NO_URL: Final = "a URL is required, as in https://api.anthropic.com"
-_NO_REDIS_URL: Final = "a URL is required, as in redis://127.0.0.1:6379/0, rediss:// or unix://"
+_NO_REDIS_URL: Final = (
+    "it is not the URL of a Redis, as in redis://127.0.0.1:6379/0, rediss:// or unix://"
+)
 # Others redis-py would refuse only when it connects, or they would change how long it waits.
 _REDIS_OPTIONS: Final = {
     "db": re.compile(r"\d{1,9}"),
@@ -69,7 +71,8 @@ def _base_url(url: str) -> str:
         raise ValueError(_NO_URL)
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError("the URL may have a host and a path, and nothing more")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    # In lower case, as it is signed.
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
 def _redis_url(url: SecretStr) -> SecretStr:

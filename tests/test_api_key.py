@@ -94,3 +94,14 @@ async def test_of_a_table_every_key_is_compared_whichever_it_is(upstream: FakeUp
             compared.clear()
             await client.post(COUNT, json=HELLO, headers={"x-api-key": key})
             assert compared == ["sk-a", "sk-b", "sk-c"]
+
+
+@pytest.mark.parametrize(("first", "second", "status"), [("sk-a", "no", 200), ("no", "sk-a", 401)])
+@pytest.mark.parametrize(("name", "prefix"), [("x-api-key", ""), ("authorization", "Bearer ")])
+async def test_of_two_lines_of_one_header_the_first_one_counts(
+    upstream: FakeUpstream, first: str, second: str, status: int, name: str, prefix: str
+) -> None:
+    count_tokens = count_tokens_with(upstream, authenticate=api_key(TABLE))
+    async with mounted(count_tokens) as client:
+        lines = [(name, prefix + first), (name, prefix + second)]
+        assert (await client.post(COUNT, json=HELLO, headers=lines)).status_code == status

@@ -137,6 +137,7 @@ CLIENTS: dict[str, Any] = {
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 @pytest.mark.parametrize("model", [PLAIN, CLAUDE_ON_BEDROCK])
 @pytest.mark.parametrize("text", ["hello", LARGE], ids=["small", "large"])
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # of a host's client over aiohttp
 async def test_every_client_sends_what_was_signed(
     bedrock: Cloud, client: Any, model: str, text: str
 ) -> None:

@@ -57,11 +57,12 @@ class Upstream:
         self.bodies: list[bytes] = []
         self.keys: set[str | None] = set()
         self.status = 200
+        self.count = 14
 
     async def answer(self, request: Request) -> JSONResponse:
         self.bodies.append(await request.body())
         self.keys.add(request.headers.get("x-api-key"))
-        return JSONResponse({"input_tokens": 14}, self.status)
+        return JSONResponse({"input_tokens": self.count}, self.status)
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -136,6 +137,15 @@ def test_everybody_who_is_measured_answers_a_count(factory: Any) -> None:
             assert client.get("/health").text == "ok"
 
 
+def test_a_contender_that_makes_counts_up_is_not_measured() -> None:
+    upstream = Upstream()
+    with upstream.serving() as url:
+        load.check(url, small())
+        upstream.count = 15
+        with pytest.raises(RuntimeError, match="15"):
+            load.check(url, small())
+
+
 def loads(*per_second: float) -> list[Load]:
     return [Load(each, 1.0, 2.0, 10, 0) for each in per_second]
 
@@ -160,7 +170,7 @@ def test_a_figure_says_whether_it_reaches_its_target_or_was_not_measured() -> No
     text = tables(json.loads(json.dumps(said)))
     assert "| ≥ 0.35 x | 0.5 x |" in text
     assert "| ≤ 1.3 x | **1.5 x**, short of it |" in text
-    assert re.search(r"\| cached, small, 16 \| ours \| 50 \| 1.00 \| 2.0 \|", text)
+    assert re.search(r"\| cached, small, 16 \| ours \| 50 \| 1.00 \| 2.0 \| 0 \|", text)
 
 
 def test_every_provider_is_measured_and_litellm_only_where_it_is() -> None:

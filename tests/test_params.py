@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from count_tokens_mw import Config, ConfigError
 from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
-from count_tokens_mw.params import AzureParams, Params
+from count_tokens_mw.params import AnthropicParams, AzureParams, Params
 
 SECRET = "canary-of-a-secret"
 
@@ -222,3 +223,17 @@ def test_anthropics_key_and_host_are_not_foundrys(given: dict[str, str], problem
 )
 def test_models_of_other_makers_load_without_more_and_cannot_be_counted(model: str) -> None:
     assert params_of(model) is None
+
+
+def test_a_copy_with_another_credential_is_another_account() -> None:
+    params = AnthropicParams.model_validate({"api_key": "sk-a"})
+    of_the_first = (params.account, params.identity)
+    copy = params.model_copy(update={"api_key": SecretStr("sk-b")})
+    assert copy.account != of_the_first[0]
+    assert copy.identity != of_the_first[1]
+    assert params.model_copy().account == of_the_first[0]
+
+
+def test_a_host_is_asked_in_lower_case_as_it_is_signed() -> None:
+    given = {"api_key": "k", "api_base": "https://Gateway.Example:8443/Path"}
+    assert AnthropicParams.model_validate(given).endpoint == "https://gateway.example:8443/Path"

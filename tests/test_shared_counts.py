@@ -255,6 +255,7 @@ async def test_what_is_kept_is_a_hash_and_the_answer_and_nothing_of_the_prompt(
     value = value_at(real, name)
     assert json.loads(value) == {
         "key": name.decode().rpartition(":")[2],
+        "ttl": 300,
         "input_tokens": 13,
         "body": '{ "input_tokens": 13,  "more": 1 }',
     }
@@ -272,7 +273,7 @@ async def test_a_count_that_has_no_answer_of_its_own_is_kept_without_one(
     shared = SharedCounts(server.url, 60)
     shared.set(KEY, TokenCount(7, headers={"retry-after": "9"}))
     await shared.aclose()
-    assert json.loads(value_at(real, NAME)) == {"key": KEY.hex(), "input_tokens": 7}
+    assert json.loads(value_at(real, NAME)) == {"key": KEY.hex(), "ttl": 60, "input_tokens": 7}
     found = await shared.get(KEY)
     await shared.aclose()
     assert found is not None
@@ -298,7 +299,7 @@ async def test_an_answer_with_words_in_it_or_without_an_end_is_not_kept(
 
 
 def kept(**changes: Any) -> bytes:
-    value = {"key": KEY.hex(), "input_tokens": 7, **changes}
+    value = {"key": KEY.hex(), "ttl": 60, "input_tokens": 7, **changes}
     return json.dumps(value).encode()
 
 
@@ -318,6 +319,8 @@ def kept(**changes: Any) -> bytes:
         kept(input_tokens="7"),
         kept(input_tokens=None),
         kept(more=1),
+        kept(ttl="60"),
+        kept(ttl=True),
         kept(body=7),
         kept(body="7"),
         kept(body="no json"),
@@ -389,6 +392,23 @@ async def test_a_shorter_ttl_of_ours_is_kept_and_a_key_that_stays_for_ever_is_no
     assert long is not None
     assert long[1] <= 60
     assert for_ever is None
+
+
+async def test_a_count_is_never_older_than_our_own_ttl_allows(
+    server: RealRedis, real: Redis
+) -> None:
+    shared = SharedCounts(server.url, 10)
+    found = []
+    for left in (3_599_000, 3_595_000, 3_589_000):  # of an hour, by one who keeps it so long
+        real.set(NAME, kept(ttl=3600), px=left)
+        found.append(await shared.get(KEY))
+    await shared.aclose()
+    young, older, too_old = found
+    assert young is not None
+    assert 8 < young[1] <= 9
+    assert older is not None
+    assert 4 < older[1] <= 5
+    assert too_old is None
 
 
 @pytest.mark.parametrize(("ttl", "least"), [(1e300, 9 * 10**11), (60, 59_000), (1e-9, -2)])
@@ -806,19 +826,19 @@ def test_the_urls_of_a_redis(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("", "a URL is required"),
-        ("canary", "a URL is required"),
-        ("http://canary", "a URL is required"),
-        ("redis+cluster://canary", "a URL is required"),
-        ("redis://", "a URL is required"),
-        ("redis://canary:port", "a URL is required"),
-        ("redis://canary:0", "a URL is required"),
-        ("redis://canary:70000", "a URL is required"),
-        ("redis://[canary", "a URL is required"),
-        ("redis://:canary#1@host", "a URL is required"),
-        ("redis://canary/name", "a URL is required"),
-        ("redis://canary/1 ", "a URL is required"),
-        ("unix://", "a URL is required"),
+        ("", "it is not the URL of a Redis"),
+        ("canary", "it is not the URL of a Redis"),
+        ("http://canary", "it is not the URL of a Redis"),
+        ("redis+cluster://canary", "it is not the URL of a Redis"),
+        ("redis://", "it is not the URL of a Redis"),
+        ("redis://canary:port", "it is not the URL of a Redis"),
+        ("redis://canary:0", "it is not the URL of a Redis"),
+        ("redis://canary:70000", "it is not the URL of a Redis"),
+        ("redis://[canary", "it is not the URL of a Redis"),
+        ("redis://:canary#1@host", "it is not the URL of a Redis"),
+        ("redis://canary/name", "it is not the URL of a Redis"),
+        ("redis://canary/1 ", "it is not the URL of a Redis"),
+        ("unix://", "it is not the URL of a Redis"),
         ("redis://canary?socket_timeout=100", "an option that it may not have"),
         ("redis://canary?decode_responses=1", "an option that it may not have"),
         ("redis://canary?db=canary", "an option that it may not have"),

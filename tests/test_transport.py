@@ -1,11 +1,11 @@
 """Our own pooled client against real sockets: what breaks, what is kept, what is not followed."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
 
 import aiohttp
 import httpx
@@ -21,7 +21,7 @@ from count_tokens_mw import (
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers._transport_errors import transport_errors
 from count_tokens_mw.types import UpstreamCall
-from tests.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
+from tests.fakes import HELLO, FakeUpstream, count_tokens_with
 
 Reply: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 COUNTED = b'HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{"input_tokens": 14}'
@@ -143,17 +143,39 @@ async def test_a_host_that_is_none_is_a_502(host: str) -> None:
             await count_tokens.count(HELLO)
 
 
-async def test_the_passthroughs_query_says_the_same_upstream() -> None:
-    query = "beta=true&a=%2F%7E&b=c%20d+e&f="
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("beta=true&a=%2F%7E&b=c%20d+e&f=", None),
+        ('"<>{}|^`', "%22%3C%3E%7B%7D%7C%5E%60"),
+        ("a=%zz&b=100%", "a=%25zz&b=100%25"),
+        ("a[]=1", "a%5B%5D=1"),
+    ],
+)
+async def test_the_passthroughs_query_says_the_same_upstream(query: str, sent: str | None) -> None:
     async with raw_server(sending(COUNTED)) as server:
         settings = {"passthrough": {"anthropic": {"api_base": server.url}}}
         count_tokens = count_tokens_with(FakeUpstream(), settings=settings, http_client=None)
-        async with count_tokens.lifespan(), mounted(count_tokens) as client:
-            path = "/anthropic/v1/messages/count_tokens"
-            assert (await client.post(f"{path}?{query}", json=HELLO)).status_code == 200
+        endpoint = count_tokens.endpoints["/anthropic/v1/messages/count_tokens"]
+        async with count_tokens.lifespan():
+            assert await status_of(endpoint, query.encode()) == 200
     target = server.heads[0].split(b" ")[1].decode()
-    assert target.startswith("/v1/messages/count_tokens?")
-    assert parse_qsl(target.partition("?")[2], True) == parse_qsl(query, True)
+    assert target == f"/v1/messages/count_tokens?{query if sent is None else sent}"
+
+
+async def status_of(endpoint: Any, query: bytes) -> int:
+    """Without a client, which would escape the query itself."""
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": json.dumps(HELLO).encode()}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": query, "headers": []}
+    await endpoint(scope, receive, send)
+    return int(messages[0]["status"])
 
 
 async def test_more_counts_than_any_pools_default_are_under_way_at_once() -> None:
@@ -220,6 +242,53 @@ async def test_a_body_of_any_size_arrives_whole_with_its_length_and_without_a_wa
     (head,) = server.heads
     assert head.lower().count(b"content-length:") == 1
     assert b"transfer-encoding" not in head.lower()
+
+
+class RefreshingAuth(httpx.Auth):
+    """Sends a request once more, with another token, after a 401."""
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        response = yield request
+        if response.status_code == 401:
+            request.headers["x-token"] = "another"
+            yield request
+
+
+@pytest.mark.parametrize("size", [10, 3 * 1024 * 1024])
+async def test_a_hosts_client_may_read_a_body_and_send_it_again(size: int) -> None:
+    seen: list[tuple[str | None, int]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        token = request.headers.get("x-token")
+        seen.append((token, len(request.content)))
+        return httpx.Response(200 if token else 401, json={"input_tokens": 14})
+
+    async def look(request: httpx.Request) -> None:
+        assert len(request.content) == size
+
+    client = httpx.AsyncClient(
+        transport=httpx.MockTransport(answer),
+        auth=RefreshingAuth(),
+        event_hooks={"request": [look]},
+    )
+    call = UpstreamCall("anthropic", "http://upstream/", (("a", "b"),), b"x" * size)
+    assert (await HttpClient(client).post(call)).status == 200
+    assert seen == [(None, size), ("another", size)]
+
+
+async def test_to_a_signed_call_a_hosts_client_adds_neither_parameters_nor_auth(
+    upstream: FakeUpstream,
+) -> None:
+    transport = upstream.client()._transport
+    client = httpx.AsyncClient(transport=transport, params={"a": "1"}, auth=("user", "password"))
+    plain = UpstreamCall("bedrock", "http://upstream/x", (("authorization", "AWS4 x"),), b"{}")
+    for call in (plain, replace(plain, signed=True)):
+        await HttpClient(client).post(call)
+    theirs, signed = upstream.requests
+    assert str(theirs.url) == "http://upstream/x?a=1"
+    assert theirs.headers["authorization"].startswith("Basic ")
+    assert str(signed.url) == "http://upstream/x"
+    assert signed.headers["authorization"] == "AWS4 x"
 
 
 async def test_a_port_where_nobody_listens_is_a_502() -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import hashlib
+import threading
 from collections import Counter
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 from starlette.requests import Request
 
@@ -13,6 +16,7 @@ from count_tokens_mw.fingerprint import update
 from count_tokens_mw.request_body import read_body
 from count_tokens_mw.time_limit import within
 from count_tokens_mw.turns import Turns
+from tests.fakes import FakeUpstream, count_tokens_with
 
 
 async def test_no_two_turns_are_in_the_same_round_of_the_loop() -> None:
@@ -158,3 +162,61 @@ async def test_work_may_have_time_limits_of_its_own() -> None:
             return "its own limit"
 
     assert await within(60, work()) == "its own limit"
+
+
+def test_a_loop_that_is_closed_is_let_go() -> None:
+    turns = Turns()
+
+    async def many() -> None:
+        await asyncio.gather(*(turns.next() for _ in range(3)))
+        await asyncio.gather(*(turns.in_thread(lambda: None) for _ in range(3)))
+
+    for _ in range(5):
+        asyncio.run(many())
+    assert len(turns._on_loop) == len(turns._in_thread) == 1
+
+
+async def test_what_is_done_in_a_thread_is_done_one_after_another() -> None:
+    turns = Turns()
+    loop_thread, at_once, most = threading.get_ident(), 0, 0
+
+    def work(number: int) -> int:
+        nonlocal at_once, most
+        assert threading.get_ident() != loop_thread
+        at_once += 1
+        most = max(most, at_once)
+        at_once -= 1
+        return number
+
+    found = await asyncio.gather(*(turns.in_thread(partial(work, n)) for n in range(10)))
+    assert found == list(range(10))
+    assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "in_thread"),
+    [
+        ("gemini/gemini-x", 1_000_000, True),
+        ("gemini/gemini-x", 1_000, False),
+        ("anthropic/claude-x", 1_000_000, False),
+    ],
+)
+async def test_a_large_body_is_converted_in_a_thread(
+    upstream: FakeUpstream, model: str, size: int, in_thread: bool
+) -> None:
+    upstream.answer = lambda _: httpx.Response(200, json={"input_tokens": 7, "totalTokens": 7})
+    params = {"model": model, "api_key": "k"}
+    config = {"model_list": [{"model_name": "m", "litellm_params": params}]}
+    count_tokens = count_tokens_with(upstream, config)
+    before = Counter({"threads": 0})
+
+    class Turning(Turns):
+        async def in_thread(self, work: Any) -> Any:
+            before["threads"] += 1
+            return await super().in_thread(work)
+
+    count_tokens._service.counter.turns = Turning()
+    body = {"model": "m", "messages": [{"role": "user", "content": "x" * size}]}
+    assert (await count_tokens.count(body)).input_tokens == 7
+    assert before["threads"] == in_thread
+    assert b"x" * size in upstream.request.content

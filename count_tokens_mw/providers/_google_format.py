@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
 from typing import Final
 
 from count_tokens_mw.errors import CannotCount
@@ -10,6 +11,7 @@ from count_tokens_mw.json_object import JsonValue
 
 __all__ = ["google_json", "model_name"]
 
+_written: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*").fullmatch
 
 
@@ -25,5 +27,23 @@ def model_name(provider: str, model: str) -> str:
 
 
 def google_json(value: Mapping[str, JsonValue]) -> bytes:
-    """The body of a call. What JSON cannot hold, `_gemini_format` has refused already."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    """The body of a call. What JSON cannot hold, `_gemini_format` has refused already.
+
+    Item by item: written as a whole, a long one would let no other thread run.
+    """
+    return "".join(_pieces(value, nested=3)).encode()
+
+
+def _pieces(value: JsonValue, nested: int) -> Iterator[str]:
+    if nested and value and isinstance(value, Mapping):
+        for before, (name, item) in zip(chain("{", repeat(",")), value.items(), strict=False):
+            yield f"{before}{_written(name)}:"
+            yield from _pieces(item, nested - 1)
+        yield "}"
+    elif nested and value and isinstance(value, list):
+        for before, item in zip(chain("[", repeat(",")), value, strict=False):
+            yield before
+            yield from _pieces(item, nested - 1)
+        yield "]"
+    else:
+        yield _written(value)

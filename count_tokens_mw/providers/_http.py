@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import httpx
@@ -55,16 +55,9 @@ class HttpClient:
             UpstreamUnusable: it broke off in the middle of an answer.
             DeadlineExceeded: a timeout of the host's own client passed.
         """
-        # aiohttp warns of larger ones in one piece, which would hold the loop.
-        pieces = self._pieces(call.body) if len(call.body) > _LARGE else None
         if self._given is None:
-            return await _post_by_aiohttp(self._session(), call, pieces)
-        return await _post_by_httpx(self._given, call, pieces)
-
-    async def _pieces(self, body: bytes) -> AsyncIterator[bytes]:
-        for start in range(0, len(body), _PIECE):
-            await self._turns.next()
-            yield body[start : start + _PIECE]
+            return await _post_by_aiohttp(self._session(), call, self._turns)
+        return await _post_by_httpx(self._given, call, self._turns)
 
     async def aclose(self) -> None:
         """Close what this object opened."""
@@ -98,14 +91,17 @@ class HttpClient:
 
 
 async def _post_by_aiohttp(
-    session: aiohttp.ClientSession, call: UpstreamCall, pieces: AsyncIterator[bytes] | None
+    session: aiohttp.ClientSession, call: UpstreamCall, turns: Turns
 ) -> UpstreamAnswer:
+    data: bytes | AsyncIterator[bytes] = call.body
+    headers = call.headers
+    if len(call.body) > _LARGE:  # aiohttp warns of so much in one piece, which would hold the loop
+        data = aiter(_Pieces(call.body, turns))
+        # Or it would go out chunked, which not every upstream takes.
+        headers = [*headers, ("content-length", str(len(call.body)))]
     with transport_errors(call.provider, UpstreamUnreachable):
         response = await session.post(
-            URL(call.target, encoded=True),
-            data=pieces or call.body,
-            headers=_with_length(call) if pieces else call.headers,
-            allow_redirects=False,
+            URL(call.target, encoded=True), data=data, headers=headers, allow_redirects=False
         )
     with transport_errors(call.provider, UpstreamUnusable):
         async with response:
@@ -114,22 +110,35 @@ async def _post_by_aiohttp(
 
 
 async def _post_by_httpx(
-    client: httpx.AsyncClient, call: UpstreamCall, pieces: AsyncIterator[bytes] | None
+    client: httpx.AsyncClient, call: UpstreamCall, turns: Turns
 ) -> UpstreamAnswer:
     with transport_errors(call.provider, UpstreamUnreachable):
         request = client.build_request(
-            "POST", call.target, content=pieces or call.body, headers=_with_length(call)
+            "POST", call.target, content=call.body, headers=list(call.headers)
         )
-        response = await client.send(request, stream=True, follow_redirects=False)
+        if len(call.body) > _LARGE:
+            request.stream = _Pieces(call.body, turns)  # the client's own hooks see the bytes
+        options: dict[str, Any] = {"stream": True, "follow_redirects": False}
+        if call.signed:  # the client's own parameters and auth would make the signature another's
+            request.url, options["auth"] = httpx.URL(call.target), None
+        response = await client.send(request, **options)
     with transport_errors(call.provider, UpstreamUnusable):
         async with aclosing(response):
             await response.aread()
     return UpstreamAnswer(response.status_code, _decoded(response.headers.raw), response.content)
 
 
-def _with_length(call: UpstreamCall) -> list[tuple[str, str]]:
-    # Or a body in pieces would go out chunked, which not every upstream takes.
-    return [*call.headers, ("content-length", str(len(call.body)))]
+class _Pieces(httpx.AsyncByteStream):
+    """A large body, piece by piece and by turns; as often as it is asked for."""
+
+    def __init__(self, body: bytes, turns: Turns) -> None:
+        self._body = body
+        self._turns = turns
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), _PIECE):
+            await self._turns.next()
+            yield self._body[start : start + _PIECE]
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

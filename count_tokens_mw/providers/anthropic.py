@@ -3,8 +3,10 @@
 https://docs.claude.com/en/api/messages-count-tokens
 """
 
+import re
 from functools import lru_cache, partial
 from typing import Final
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
@@ -31,6 +33,7 @@ GENERATION_ONLY: Final = frozenset(
 )
 """Fields of `/v1/messages` that say nothing about the input, and that the counting API refuses."""
 
+_NO_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").sub
 _MOST_HEADERS: Final = 16
 _PATH: Final = "/v1/messages/count_tokens"
 _DEFAULT_VERSION: Final = "2023-06-01"
@@ -39,6 +42,8 @@ _OAUTH_BETA: Final = "oauth-2025-04-20"
 
 class Anthropic:
     """A deployment of a model: lossless but for `model` and the fields that only generate."""
+
+    converts = False
 
     def __init__(
         self, params: AnthropicParams, http: HttpClient, *, name: str = "anthropic"
@@ -65,11 +70,12 @@ class Anthropic:
 class AnthropicPassthrough:
     """Anthropic's API as it is: body, native headers and query go through.
 
-    The body byte for byte; of the query, the HTTP library may write an escape anew (`%7E` as `~`).
+    The body byte for byte; of the query, what may not stand there is escaped.
     Under the gateway's credential, or under the caller's where that is configured.
     """
 
     name = "anthropic"
+    converts = False
 
     def __init__(self, params: PassthroughParams, http: HttpClient) -> None:
         self._params = params
@@ -84,7 +90,9 @@ class AnthropicPassthrough:
                     "This path forwards your own credential for Anthropic, and there is none: "
                     "send x-api-key or authorization."
                 )
-        url = self._params.api_base + _PATH + (f"?{request.query}" if request.query else "")
+        url = (
+            self._params.api_base + _PATH + (f"?{_escaped(request.query)}" if request.query else "")
+        )
         headers = (*_headers(self._params, request.headers), *forwarded)
         return UpstreamCall(self.name, url, headers, request.body.raw)
 
@@ -93,6 +101,11 @@ class AnthropicPassthrough:
 
     async def aclose(self) -> None:
         await self._api.aclose()
+
+
+def _escaped(query: str) -> str:
+    """https://www.rfc-editor.org/rfc/rfc3986#section-3.4"""
+    return _NO_ESCAPE("%25", quote(query, safe="%!$&'()*+,;=:@/?"))
 
 
 def _versioned(native: Headers) -> Headers:

@@ -8,7 +8,13 @@ __all__ = ["Provider"]
 
 
 class Provider(Protocol):
-    """One deployment's way to its provider's counting API."""
+    """One deployment's way to its provider's counting API.
+
+    One that `converts` works through the whole of a body in `prepare`, which takes long for a large
+    one, and so is done in a thread.
+    """
+
+    converts: bool
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """The exact upstream request; `request.model` is the upstream's name for the model.

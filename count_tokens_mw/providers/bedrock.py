@@ -61,6 +61,7 @@ _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).searc
 _MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
 _COUNT_TOKENS: Final = "/count-tokens"  # mantle's path ends in count_tokens
 _SERVICE: Final = "bedrock"  # what a signature for the runtime is scoped to
+_PIECE: Final = 3 * 256 * 1024  # a multiple of three, so that no piece but the last is padded
 _REMEMBERED_SECONDS: Final = 3600
 _MOST_REMEMBERED: Final = 100
 
@@ -91,6 +92,7 @@ class Bedrock:
     """A deployment of a Claude model on Bedrock."""
 
     name = "bedrock"
+    converts = True
 
     def __init__(
         self,
@@ -169,7 +171,8 @@ class Bedrock:
             headers = await self._aws.signed(call.target, dict(call.headers), call.body, service)
         else:
             headers = {**dict(call.headers), key_header: prefix + key.get_secret_value()}
-        return await self._http.post(replace(call, headers=tuple(headers.items())))
+        signed = replace(call, headers=tuple(headers.items()), signed=key is None)
+        return await self._http.post(signed)
 
     def _runtime_call(
         self, request: CountRequest, model: str, mantle: UpstreamCall | None
@@ -180,9 +183,12 @@ class Bedrock:
         it has been sent. Anthropic's own SDK sends the colon too.
         """
         target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
-        blob = b2a_base64(self._runtime_body(request), newline=False)
-        # In one join: a large body is not copied once more.
-        body = b"".join((b'{"input": {"invokeModel": {"body": "', blob, b'"}}}'))
+        raw = memoryview(self._runtime_body(request))
+        # In pieces, between which another thread may run, and one join.
+        blobs = [
+            b2a_base64(raw[at : at + _PIECE], newline=False) for at in range(0, len(raw), _PIECE)
+        ]
+        body = b"".join((b'{"input": {"invokeModel": {"body": "', *blobs, b'"}}}'))
         return UpstreamCall(
             self.name, target, (("content-type", "application/json"),), body, mantle
         )

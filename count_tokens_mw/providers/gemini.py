@@ -19,6 +19,7 @@ class Gemini:
     """A deployment of a Gemini model, by API key."""
 
     name = "gemini"
+    converts = True
 
     def __init__(self, params: GeminiParams, http: HttpClient) -> None:
         self._params = params

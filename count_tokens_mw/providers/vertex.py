@@ -34,6 +34,7 @@ class Vertex:
     """
 
     name = "vertex_ai"
+    converts = True
 
     def __init__(self, params: VertexParams, http: HttpClient, tokens: GoogleTokens) -> None:
         self._params = params

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests.bench import once
 from tests.bench.bodies import small
-from tests.bench.litellm import EXECUTABLE, litellm_proxy
-from tests.bench.load import Requests, generate
+from tests.bench.litellm import EXECUTABLE, litellm_proxy, litellm_version
+from tests.bench.load import Requests, check, generate
 from tests.bench.processes import Process, under_uvicorn
 from tests.bench.report import RESULTS, as_json, tables, write_readme
 from tests.bench.scenes import Result, measured, scenes
@@ -60,6 +60,8 @@ def _served(upstream: str, rounds: int, seconds: int) -> tuple[list[Result], dic
             servers["litellm"] = stack.enter_context(litellm_proxy(upstream))
         facts = {f"{name}_start": each.seconds for name, each in servers.items()}
         numbers = itertools.count(1)
+        for server in servers.values():
+            check(server.url, small())
         for name in servers.keys() & {"proxy", "ours", "litellm"}:
             facts[f"{name}_mb"] = _megabytes(servers[name], 10_000 if rounds > 1 else 500)
         for scene in scenes(with_litellm="litellm" in servers):
@@ -82,8 +84,9 @@ def _megabytes(server: Process, counts: int) -> float:
 
 def _once(upstream: str, *, quick: bool) -> dict[str, float]:
     _progress("import, Bedrock, health, memory")
-    baseline = once.import_seconds("starlette.applications, pydantic")
-    import_seconds = once.import_seconds("count_tokens_mw")
+    baseline, import_seconds = once.import_seconds(
+        "starlette.applications, pydantic", "count_tokens_mw"
+    )
     holds = once.longest_holds_ms(upstream)
     facts = {
         **{f"longest_hold_ms, {model}": longest for model, longest in holds.items()},
@@ -100,12 +103,15 @@ def _once(upstream: str, *, quick: bool) -> dict[str, float]:
 
 def _about() -> dict[str, str]:
     versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
-    tools = [tool for tool in ("nginx", "wrk") if shutil.which(tool)]
+    upstream = "nginx" if shutil.which("nginx") or shutil.which("/usr/sbin/nginx") else "uvloop"
+    generator = "wrk" if shutil.which("wrk") else "asyncio"
+    if EXECUTABLE.exists():
+        versions += f", litellm {litellm_version()}"
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{_processor()}, Python {platform.python_version()}",
         "versions": versions,
-        "load": f"one worker each, {' and '.join(tools) or 'uvloop'} on the same machine",
+        "load": f"one worker each, {upstream} and {generator} on the same machine",
     }
 
 

@@ -23,7 +23,7 @@ def small(model: str = "anthropic") -> bytes:
     return _text({"model": model, "messages": [{"role": "user", "content": f"Hello {_mark()}"}]})
 
 
-def large(model: str = "anthropic") -> bytes:
+def large(model: str = "anthropic", length: int = _LARGE) -> bytes:
     """880 KB as Claude Code sends them: a system prompt, two dozen tools, and what they found."""
     rng = random.Random(7)
     messages: list[Any] = [{"role": "user", "content": f"{_mark()} {_lines(rng, 2000)}"}]
@@ -37,7 +37,7 @@ def large(model: str = "anthropic") -> bytes:
         "metadata": {"user_id": "user_of_the_benchmark"},
     }
     size = len(_text(body))
-    while size < _LARGE:
+    while size < length:
         turn = _turn(rng, len(messages))
         messages += turn
         size += len(_text(turn))

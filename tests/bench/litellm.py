@@ -1,6 +1,7 @@
 """LiteLLM's proxy as a contender, if `make bench-litellm` has put it into its own environment."""
 
 import json
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,16 @@ from typing import Final
 from tests.bench.gateway import KEY
 from tests.bench.processes import Process, free_port, running
 
-__all__ = ["EXECUTABLE", "litellm_proxy"]
+__all__ = ["EXECUTABLE", "litellm_proxy", "litellm_version"]
 
 EXECUTABLE: Final = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "litellm"
+
+
+def litellm_version() -> str:
+    """Of the one that is measured."""
+    ask = "import importlib.metadata; print(importlib.metadata.version('litellm'))"
+    command = [str(EXECUTABLE.with_name("python")), "-c", ask]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @contextmanager
@@ -34,7 +42,8 @@ def litellm_proxy(upstream: str) -> Iterator[Process]:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         json.dump(config, file)  # which is YAML too
         file.flush()
-        command = [str(EXECUTABLE), "--config", file.name, "--port", str(port), "--num_workers=1"]
+        place = ["--host", "127.0.0.1", "--port", str(port)]
+        command = [str(EXECUTABLE), "--config", file.name, *place, "--num_workers=1"]
         environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
         with running(command, port, environ, quiet=True) as process:
             yield process

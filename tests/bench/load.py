@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
+from urllib.request import Request, urlopen
 
 from tests.bench.bodies import MARK
 from tests.bench.gateway import KEY, PATH
 
-__all__ = ["Load", "Requests", "generate", "generate_by_asyncio", "script_for_wrk"]
+__all__ = ["Load", "Requests", "check", "generate", "generate_by_asyncio", "script_for_wrk"]
 
 _WRK: Final = """
 local head, tail, distinct, number = {head}, {tail}, {distinct}, {first}
@@ -60,14 +61,28 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was measured: requests in a second, latencies in milliseconds, answers that were none
-    or not a count."""
+    """What was measured: requests in a second, latencies in milliseconds, and how many answers
+    were none or not 200."""
 
     per_second: float
     p50: float
     p99: float
     requests: int
     errors: int
+
+
+def check(url: str, body: bytes) -> None:
+    """Ask once, and see that the stub's count comes back.
+
+    Raises:
+        RuntimeError: something else does, as an estimate of one's own.
+    """
+    headers = dict(Requests(body, False, 0).headers)
+    raw = body.replace(MARK, b"0")
+    with urlopen(Request(url + PATH, raw, headers, method="POST"), timeout=60) as answer:
+        said = answer.read()
+    if json.loads(said) != {"input_tokens": 14}:
+        raise RuntimeError(f"{url} answers {said[:100]!r}")
 
 
 def generate(url: str, requests: Requests, connections: int, seconds: float) -> Load:

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import httpx
 
-from tests.bench.bodies import small
+from tests.bench.bodies import MARK, large, small
 from tests.bench.gateway import MODELS, PATH, config
-from tests.bench.load import Requests, generate
+from tests.bench.load import Requests, check, generate
 from tests.bench.processes import Process, under_uvicorn
 
 __all__ = [
@@ -28,11 +28,14 @@ __all__ = [
 _IMPORTED: Final = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
 
-def import_seconds(modules: str, times: int = 11) -> float:
-    """How long an import takes in a new process: the median."""
-    command = [sys.executable, "-c", _IMPORTED.format(modules)]
-    runs = [subprocess.run(command, check=True, capture_output=True) for _ in range(times)]
-    return median(float(run.stdout) for run in runs)
+def import_seconds(*imports: str, times: int = 11) -> list[float]:
+    """How long each takes in a new process: the medians, measured by turns."""
+    commands = [[sys.executable, "-c", _IMPORTED.format(each)] for each in imports]
+    rounds = [
+        [float(subprocess.run(each, check=True, capture_output=True).stdout) for each in commands]
+        for _ in range(times)
+    ]
+    return [median(each) for each in zip(*rounds, strict=True)]
 
 
 def bedrock_ratio(upstream: str, seconds: float = 2, rounds: int = 5) -> float:
@@ -93,11 +96,10 @@ async def _longest_holds_ms(upstream: str, size: int, counts: int) -> dict[str, 
         transport=httpx.ASGITransport(count_tokens), base_url="http://bench", timeout=60
     ) as client:
         for model in MODELS:
+            body = large(model, size)
             holds = []
             for number in range(counts + 1):
-                words = f"{number} " + "some words of a long conversation\n" * (size // 36)
-                message = {"role": "user", "content": words}
-                raw = json.dumps({"model": model, "messages": [message]}).encode()
+                raw = body.replace(MARK, b"%d" % number)
                 count = asyncio.create_task(client.post(PATH, content=raw))
                 holds.append(await _longest_round_ms(count))
                 count.result().raise_for_status()
@@ -153,7 +155,7 @@ def worst_health_ms(counts: int = 100, size: int = 5_000_000) -> float:
         under_uvicorn("crowd:slow_upstream", "") as slow,
         under_uvicorn("gateway:in_front", slow.url) as gateway,
     ):
-        generate(gateway.url, Requests(small(), True, 0), 1, 1)  # to warm up
+        check(gateway.url, small())  # to warm up
         command = [sys.executable, "-m", "tests.bench.crowd", gateway.url, str(counts), str(size)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as crowd:
             worst = 0.0

@@ -13,6 +13,7 @@ __all__ = ["README", "RESULTS", "as_json", "read_results", "tables", "write_read
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 README: Final = Path(__file__).parents[2] / "README.md"
+_COLUMNS: Final = ("body, connections", "who", "requests/s", "p50 ms", "p99 ms", "errors")
 _BEGIN: Final = "<!-- bench: written by `make bench` -->\n"
 _END: Final = "<!-- end of bench -->\n"
 
@@ -53,7 +54,7 @@ def tables(said: Mapping[str, Any]) -> str:
     ]
     rows = [
         f"| {row['scene']} | {_who(row)} | {_digits(row['per_second'])} | {row['p50_ms']:.2f} "
-        f"| {row['p99_ms']:.1f} |"
+        f"| {row['p99_ms']:.1f} | {row['errors']} |"
         for row in said["results"]
     ]
     processes = [
@@ -65,7 +66,7 @@ def tables(said: Mapping[str, Any]) -> str:
         [where],
         ["| figure | target | measured |", _line(3), *figures],
         ["<details><summary>Every request that was measured</summary>"],
-        ["| body, connections | who | requests/s | p50 ms | p99 ms |", _line(5), *rows],
+        [f"| {' | '.join(_COLUMNS)} |", _line(len(_COLUMNS)), *rows],
         ["| who | resident MB after 10,000 counts | seconds to start |", _line(3), *processes],
         ["</details>"],
     ]
