@@ -6,9 +6,10 @@ from typing import Any, Final
 from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import UpstreamCall
 
-__all__ = ["fingerprint", "update"]
+__all__ = ["PIECE", "fingerprint", "update"]
 
-_PIECE: Final = 1024 * 1024
+PIECE: Final = 1024 * 1024
+"""So much is hashed at a time: in half a millisecond."""
 
 
 async def fingerprint(call: UpstreamCall, account: str, turns: Turns) -> bytes:
@@ -28,10 +29,10 @@ async def fingerprint(call: UpstreamCall, account: str, turns: Turns) -> bytes:
 
 async def update(digest: Any, data: bytes, turns: Turns) -> None:
     """Hash so much at a time that others have their turn in between."""
-    if len(data) <= _PIECE:
+    if len(data) <= PIECE:
         digest.update(data)
         return
     view = memoryview(data)
-    for start in range(0, len(data), _PIECE):
+    for start in range(0, len(data), PIECE):
         await turns.next()
-        digest.update(view[start : start + _PIECE])
+        digest.update(view[start : start + PIECE])

@@ -15,9 +15,9 @@ from count_tokens_mw.errors import (
     InvalidRequest,
     RequestTooLarge,
 )
-from count_tokens_mw.fingerprint import update
+from count_tokens_mw.fingerprint import PIECE, update
 from count_tokens_mw.time_limit import within
-from count_tokens_mw.turns import LARGE, Turns
+from count_tokens_mw.turns import Turns
 
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Settings
@@ -71,7 +71,7 @@ async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-        if size <= LARGE:
+        if size <= PIECE:
             digest.update(chunk)
         else:
             await update(digest, chunk, turns)
