@@ -6,10 +6,9 @@ from typing import Any, Final
 from count_tokens_mw.turns import Turns
 from count_tokens_mw.types import UpstreamCall
 
-__all__ = ["PIECE", "fingerprint", "update"]
+__all__ = ["fingerprint", "update"]
 
-PIECE: Final = 1024 * 1024
-"""So much is hashed at a time: in half a millisecond."""
+_PIECE: Final = 1024 * 1024
 
 
 async def fingerprint(call: UpstreamCall, account: str, turns: Turns) -> bytes:
@@ -29,10 +28,10 @@ async def fingerprint(call: UpstreamCall, account: str, turns: Turns) -> bytes:
 
 async def update(digest: Any, data: bytes, turns: Turns) -> None:
     """Hash so much at a time that others have their turn in between."""
-    if len(data) <= PIECE:
+    if len(data) <= _PIECE:
         digest.update(data)
         return
     view = memoryview(data)
-    for start in range(0, len(data), PIECE):
+    for start in range(0, len(data), _PIECE):
         await turns.next()
-        digest.update(view[start : start + PIECE])
+        digest.update(view[start : start + _PIECE])

@@ -15,9 +15,9 @@ from count_tokens_mw.errors import (
     InvalidRequest,
     RequestTooLarge,
 )
-from count_tokens_mw.fingerprint import PIECE, update
+from count_tokens_mw.fingerprint import update
 from count_tokens_mw.time_limit import within
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.turns import LARGE, Turns
 
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Settings
@@ -64,18 +64,20 @@ async def read_body(
 
 async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
     chunks: list[bytes] = []
-    size = 0
+    size = since = 0  # in all, and since the last turn
     digest = hashlib.sha256()
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-        if size <= PIECE:
+        since += len(chunk)
+        if since <= LARGE:
             digest.update(chunk)
         else:
-            await update(digest, chunk, turns)
             await turns.next()
+            await update(digest, chunk, turns)
+            since = 0
     return RequestBody(b"".join(chunks), digest.digest())
 
 
