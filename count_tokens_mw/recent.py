@@ -58,8 +58,10 @@ class RecentRequests:
 
     def keep(self, request: CountRequest, place: tuple[str, str], fingerprint: bytes) -> None:
         """Find a request from now on, with the account and the model that it led to."""
+        if request.key is None:
+            return
         model = str(request.body.get("model"))  # as it was asked for
-        if request.key is None or len(model) > _LONGEST_NAME:
+        if len(model) > _LONGEST_NAME:
             return
         user = request.user and request.user[:_LONGEST_NAME]
         now = (*place, fingerprint)
