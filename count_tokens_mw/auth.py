@@ -1,10 +1,10 @@
 """Who may count: the host's own authentication and authorisation, called from here."""
 
+import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,8 +20,8 @@ __all__ = [
     "api_key",
     "authenticate_caller",
     "authorize_caller",
-    "host_refusals",
     "host_user",
+    "refused",
 ]
 
 Authenticator: TypeAlias = Callable[[Request], Caller | Awaitable[Caller]]
@@ -64,6 +64,8 @@ def anyone(request: Request) -> Caller:
     return Caller("anyone")
 
 
+_OWNER: Final = (str, Caller, type(None))
+
 KeyLookup: TypeAlias = (
     Mapping[str, Caller | str]
     | Callable[[str], Caller | str | Awaitable[Caller | str | None] | None]
@@ -84,29 +86,28 @@ def api_key(lookup: KeyLookup) -> Authenticator:
     owner_of = partial(_owner_in, lookup) if isinstance(lookup, Mapping) else lookup
 
     async def authenticate(request: Request) -> Caller:
-        some = False
-        for key in _keys(request):
-            some = True
+        keys = _keys(request)
+        for key in keys:
             owner = owner_of(key)
-            if not isinstance(owner, str | Caller | None):
+            if not isinstance(owner, _OWNER):
                 owner = await owner
             if owner:
                 return Caller(owner) if isinstance(owner, str) else owner
-        words = "Unknown API key." if some else "Send an API key as x-api-key or as bearer."
+        words = "Unknown API key." if keys else "Send an API key as x-api-key or as bearer."
         raise Unauthenticated(words, headers={"www-authenticate": "Bearer"})
 
     return authenticate
 
 
-def _keys(request: Request) -> Iterator[str]:
+def _keys(request: Request) -> Sequence[str]:
     # Of several lines of one name the first one counts, as in Starlette.
     headers: dict[bytes, bytes] = dict(reversed(request.scope["headers"]))
-    key = headers.get(b"x-api-key")
-    if key:
-        yield key.decode("latin-1")
-    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        yield token.strip()
+    keys = [headers.get(b"x-api-key", b"").decode("latin-1")]
+    if b"authorization" in headers:
+        scheme, _, token = headers[b"authorization"].decode("latin-1").partition(" ")
+        if scheme.lower() == "bearer":
+            keys.append(token.strip())
+    return [key for key in keys if key]
 
 
 def _owner_in(table: Mapping[str, Caller | str], key: str) -> Caller | str | None:
@@ -124,48 +125,39 @@ async def authenticate_caller(authenticate: Authenticator, request: Request) -> 
         CountError: it refused.
         TypeError: it returned something that is no `Caller`; nobody is let in by accident.
     """
-    with host_refusals():
+    try:
         caller: object = authenticate(request)
         if not isinstance(caller, Caller) and isinstance(caller, Awaitable):
             caller = await caller
+    except HTTPException as refusal:
+        raise refused(refusal) from None
     if isinstance(caller, Caller) and caller.id:
         return caller
     raise TypeError("authenticate has to return a Caller with an id")
 
 
-async def authorize_caller(authorize: Authorizer, caller: Caller, model: str) -> None:
+async def authorize_caller(
+    authorize: Authorizer, caller: Caller, model: str, seconds: float
+) -> None:
     """Call the host's `authorize`.
 
     Raises:
         CountError: it refused.
+        TimeoutError: it is async, and takes more than so many seconds.
     """
-    with host_refusals():
+    try:
         allowed = authorize(caller, model)
         if allowed is not True and isinstance(allowed, Awaitable):
-            allowed = await allowed
+            async with asyncio.timeout(seconds):
+                allowed = await allowed
+    except HTTPException as refusal:
+        raise refused(refusal) from None
     if allowed is False:
         raise PermissionDenied("You may not count tokens for this model.")
 
 
-class host_refusals:  # noqa: N801 - used as a function; a generator would take thrice the time
-    """Turn an `HTTPException` of the host into an error that can be told in Anthropic's envelope.
-
-    Raises:
-        Refused: with its status, its words and its headers.
-    """
-
-    __slots__ = ()
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        if isinstance(error, HTTPException):
-            raise _refused(error) from None
-
-
-def _refused(refusal: HTTPException) -> Refused | Unauthenticated:
+def refused(refusal: HTTPException) -> Refused | Unauthenticated:
+    """A refusal of the host's, with its status, words and headers, to be told in our envelope."""
     if refusal.status_code < 400:  # a redirect to a login page helps no API client
         return Unauthenticated("Authentication is required.")
     detail: object = refusal.detail  # FastAPI allows any JSON here; only words are shown

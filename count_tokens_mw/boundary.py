@@ -6,7 +6,7 @@ from types import TracebackType
 
 from count_tokens_mw.errors import CountTokensError, InternalError
 
-__all__ = ["boundary"]
+__all__ = ["boundary", "going_on"]
 
 _logger = logging.getLogger("count_tokens_mw")
 
@@ -38,6 +38,32 @@ class boundary:  # noqa: N801 - used as a function; a generator would take thric
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, CountTokensError):
             return
-        frames = "".join(traceback.format_tb(stack))
-        _logger.error("%s failed with %s\n%s", self._doing, type(error).__qualname__, frames)
+        _log(self._doing, error, stack)
         raise InternalError("The gateway failed; its log says where.") from None
+
+
+class going_on:  # noqa: N801
+    """Log any exception in the same way, and go on: for what nobody waits for."""
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: object) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        stack: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        _log(self._doing, error, stack)
+        return True
+
+
+def _log(doing: object, error: Exception, stack: TracebackType | None) -> None:
+    frames = "".join(traceback.format_tb(stack))
+    _logger.error("%s failed with %s\n%s", doing, type(error).__qualname__, frames)

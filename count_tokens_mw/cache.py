@@ -18,7 +18,7 @@ from count_tokens_mw.errors import UpstreamUnreachable
 from count_tokens_mw.types import TokenCount
 
 if TYPE_CHECKING:
-    from cachetools import TLRUCache
+    from cachetools import LRUCache
 
     from count_tokens_mw.config_models import CacheSettings
     from count_tokens_mw.shared_counts import SharedCounts
@@ -35,10 +35,10 @@ class _Flight:
 
 
 class _Kept(NamedTuple):
-    """A count, and for how many seconds it is remembered."""
+    """A count, and until when it is remembered; not `TTLCache`, since one from Redis has less."""
 
     tokens: TokenCount
-    seconds: float
+    end: float
 
 
 class CountCache:
@@ -55,25 +55,30 @@ class CountCache:
         self, settings: CacheSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         # Not at the top, as everything that only a count needs.
-        from cachetools import TLRUCache
+        from cachetools import LRUCache
 
         self._ttl = settings.ttl
-        self._stored: TLRUCache[bytes, _Kept] = TLRUCache(settings.max_entries, _end, clock)
+        self._clock = clock
+        self._stored: LRUCache[bytes, _Kept] = LRUCache(settings.max_entries)
         self._shared = _shared_counts(settings, clock)
         self._lock = threading.Lock()  # a host's metrics may be read in another thread
         self._under_way: dict[tuple[asyncio.AbstractEventLoop, bytes], _Flight] = {}
 
     def __len__(self) -> int:
+        """How many are held; those whose time is over go when they are asked for, or by number."""
         with self._lock:
             return len(self._stored)
 
     def remembered(self, key: bytes) -> TokenCount | None:
         """The count of this key, if it is remembered."""
-        try:
-            with self._lock:
-                return self._stored[key].tokens
-        except KeyError:
-            return None
+        with self._lock:
+            if key not in self._stored:
+                return None
+            kept = self._stored[key]
+            if kept.end <= self._clock():
+                del self._stored[key]
+                return None
+        return kept.tokens
 
     async def count(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
         """The count of this key: remembered, or of a call that is under way, or asked for."""
@@ -140,11 +145,7 @@ class CountCache:
 
     def _keep(self, key: bytes, count: TokenCount, seconds: float) -> None:
         with self._lock:
-            self._stored[key] = _Kept(count, seconds)
-
-
-def _end(_: bytes, kept: _Kept, now: float) -> float:
-    return now + kept.seconds
+            self._stored[key] = _Kept(count, self._clock() + seconds)
 
 
 def _shared_counts(settings: CacheSettings, clock: Callable[[], float]) -> SharedCounts | None:

@@ -1,6 +1,9 @@
 """One HTTP request: authenticate, read, authorise, count, answer, report."""
 
+from collections.abc import Collection
 from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -9,20 +12,16 @@ from count_tokens_mw.auth import Authenticator, authenticate_caller
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound
 from count_tokens_mw.hooks import Way, run_hooks
-from count_tokens_mw.messages import (
-    HttpAnswer,
-    count_answer,
-    credential_headers,
-    error_answer,
-    native_headers,
-)
+from count_tokens_mw.messages import credential_headers, http_answer, native_headers
 from count_tokens_mw.plan import Plan
-from count_tokens_mw.request_body import read_body
+from count_tokens_mw.request_body import BODY_HEADERS, read_body
 from count_tokens_mw.service import Service
-from count_tokens_mw.trace import Trace
+from count_tokens_mw.trace import SESSION_HEADERS, Trace
 from count_tokens_mw.types import Headers, TokenCount
 
 __all__ = ["Endpoint"]
+
+_MOST_CONFIGURATIONS: Final = 16
 
 
 class Endpoint:
@@ -48,60 +47,64 @@ class Endpoint:
         trace = Trace(self.way)
         event = None
         try:
-            answer = await self._answer(request, trace)
+            outcome: TokenCount | CountError
+            try:
+                with boundary(trace):
+                    outcome = await self._count(request, trace)
+            except CountError as error:
+                outcome = error
+            trace.finish(outcome)
+            answer = http_answer(outcome, trace.request_id)
             event = trace.event()
             request.scope.setdefault("state", {})["count_tokens"] = event
-            await _send(answer, send)
+            head = {"type": "http.response.start", "status": answer.status}
+            await send({**head, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
         finally:
             # Without an event yet, the request was cancelled.
             await run_hooks(self._service.hooks, event or trace.event())
 
-    async def _answer(self, request: Request, trace: Trace) -> HttpAnswer:
-        try:
-            with boundary(trace):
-                count = await self._count(request, trace)
-        except CountError as error:
-            trace.finish(error)
-            return error_answer(error, trace.request_id)
-        trace.finish(count)
-        return count_answer(count, trace.request_id)
-
     async def _count(self, request: Request, trace: Trace) -> TokenCount:
         service = self._service
         plan = service.counter.plan
-        lines = _header_lines(request.scope)
+        settings = plan.settings
+        lines = _lines(request.scope, _needed(settings.end_user_headers))
         # Of several lines of one name the first one counts, as in Starlette.
         headers = dict(reversed(lines))
-        trace.read_headers(headers, plan.settings.end_user_headers)
+        trace.read_headers(headers, settings.end_user_headers)
         if self.way == "other":
             raise NotFound("There is nothing at this path.")
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
         trace.caller = await authenticate_caller(service.authenticate, request)
         with service.counter.slot():
-            body = await read_body(request, headers, plan.settings, service.counter.turns)
+            body = await read_body(request, headers, settings, service.counter.turns)
             native = native_headers(lines)
             if self.way == "count_tokens":
-                read = await service.read(body, native)
-                return await service.count(read, plan, trace)
+                return await service.count(service.read(body, native), plan, trace)
             query = request.scope.get("query_string", b"").decode("latin-1")
-            own = _own_credentials(lines, plan)
-            read = await service.read(body, native, query, own)
+            read = service.read(body, native, query, _own_credentials(request.scope, plan))
             return await service.pass_through(read, plan, trace)
 
 
-def _header_lines(scope: Scope) -> Headers:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+@lru_cache(_MOST_CONFIGURATIONS)
+def _needed(end_user_headers: tuple[str, ...]) -> Collection[bytes]:
+    names = (*end_user_headers, *SESSION_HEADERS, *BODY_HEADERS)
+    return frozenset(name.encode("latin-1") for name in names)
 
 
-def _own_credentials(lines: Headers, plan: Plan) -> Headers:
+def _lines(scope: Scope, names: Collection[bytes]) -> Headers:
+    """Those of these names, and the native ones; the others are nothing to us."""
+    return [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in scope["headers"]
+        if name in names or name.startswith(b"anthropic-")
+    ]
+
+
+def _own_credentials(scope: Scope, plan: Plan) -> Headers:
     """The caller's, if the pass-through forwards them."""
     params = plan.settings.passthrough.anthropic
-    forward = params is not None and params.forward_client_credentials
-    return credential_headers(lines) if forward else ()
-
-
-async def _send(answer: HttpAnswer, send: Send) -> None:
-    head = {"type": "http.response.start", "status": answer.status}
-    await send({**head, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    if params is None or not params.forward_client_credentials:
+        return ()
+    return credential_headers(_lines(scope, {b"authorization", b"x-api-key"}))

@@ -1,15 +1,12 @@
 """One event for each request, whatever its end, and the host's hooks that receive it."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
 from inspect import isawaitable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import anyio
 
-from count_tokens_mw.boundary import boundary
-from count_tokens_mw.errors import CountTokensError
+from count_tokens_mw.boundary import going_on
 from count_tokens_mw.types import Caller, Source
 
 __all__ = ["Attempt", "CountEvent", "Hook", "Way", "run_hooks"]
@@ -21,8 +18,7 @@ Way: TypeAlias = Literal["count_tokens", "passthrough", "count", "other"]
 of ours under a prefix that is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One deployment that was tried. `started_at` is in seconds since the epoch, as `time.time()`,
     and `duration` in seconds.
 
@@ -46,8 +42,8 @@ class Attempt:
     duration: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountEvent:
+# Named tuples, since a frozen dataclass of so many fields takes as long to make as auth does.
+class CountEvent(NamedTuple):
     """What is known of one request at its end; never prompt content, never a secret.
 
     Everything that the caller worded (`model`, `end_user`, the ids) is printable and cut to 256
@@ -82,9 +78,8 @@ class CountEvent:
     def as_dict(self) -> dict[str, Any]:
         """The event as JSON could hold it: of the caller its `id`, and the attempts as dicts."""
         caller = self.caller.id if self.caller else None
-        attempts = [asdict(attempt) for attempt in self.attempts]
-        facts = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**facts, "caller": caller, "attempts": attempts}
+        attempts = [attempt._asdict() for attempt in self.attempts]
+        return {**self._asdict(), "caller": caller, "attempts": attempts}
 
 
 Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]
@@ -99,23 +94,17 @@ async def run_hooks(
     Also where the request was cancelled. An async hook has its `seconds`, so that one which hangs
     does not hold its request for ever.
     """
-    running = _Running()
-    left = iter(hooks)
-    finished = False
-    while not finished:
-        # One boundary for as many as go well: each costs as much as several hooks.
-        with suppress(CountTokensError), boundary(running):
-            for running.hook in left:
-                result = running.hook(event)
-                if result is not None and isawaitable(result):
-                    with anyio.move_on_after(seconds, shield=True) as time_limit:
-                        await result
-                    if time_limit.cancelled_caught:
-                        raise TimeoutError
-            finished = True
+    for hook in hooks:
+        with going_on(_Named(hook)):
+            result = hook(event)
+            if result is not None and isawaitable(result):
+                with anyio.move_on_after(seconds, shield=True) as time_limit:
+                    await result
+                if time_limit.cancelled_caught:
+                    raise TimeoutError
 
 
-class _Running:
+class _Named(NamedTuple):
     """Says which hook is running, if that has to be said."""
 
     hook: Hook

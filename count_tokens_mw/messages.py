@@ -6,8 +6,7 @@ https://docs.claude.com/en/api/messages-count-tokens and https://docs.claude.com
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
 from count_tokens_mw.json_object import JsonObject
@@ -15,9 +14,8 @@ from count_tokens_mw.types import CountRequest, Headers, TokenCount, unreadable
 
 __all__ = [
     "HttpAnswer",
-    "count_answer",
     "credential_headers",
-    "error_answer",
+    "http_answer",
     "native_headers",
     "parse_request",
     "request_from_mapping",
@@ -30,8 +28,7 @@ _LONGEST_QUERY: Final = 4096
 _CREDENTIALS: Final = {"authorization", "x-api-key"}
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """An answer as ASGI sends it; header names in lower case."""
 
     status: int
@@ -121,15 +118,23 @@ def _unchanged(headers: Sequence[tuple[str, str]]) -> Headers:
     return tuple(headers) if headers else ()
 
 
-def count_answer(count: TokenCount, request_id: str) -> HttpAnswer:
-    """200 with the provider's own JSON, or with exactly `{"input_tokens": N}`."""
+def http_answer(outcome: TokenCount | CountError, request_id: str) -> HttpAnswer:
+    """A count is 200 with the provider's own JSON, or with exactly `{"input_tokens": N}`.
+
+    An error is the upstream's own envelope byte for byte if it is one, else ours.
+    """
+    if isinstance(outcome, CountError):
+        return _error_answer(outcome, request_id)
+    return _count_answer(outcome, request_id)
+
+
+def _count_answer(count: TokenCount, request_id: str) -> HttpAnswer:
     body = count.body or b'{"input_tokens": %d}' % count.input_tokens
-    headers = _sendable(count.headers)
+    headers = _sendable(count.headers) if count.headers else {}
     return _answer(200, headers.pop("request-id", request_id), count.source, headers, body)
 
 
-def error_answer(error: CountError, request_id: str) -> HttpAnswer:
-    """The upstream's own envelope byte for byte if it is one, else ours."""
+def _error_answer(error: CountError, request_id: str) -> HttpAnswer:
     headers = _sendable(error.headers)
     request_id = headers.pop("request-id", request_id)
     of_upstream = isinstance(error, UpstreamError)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from count_tokens_mw.auth import host_refusals
+from count_tokens_mw.auth import refused
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     DeadlineExceeded,
@@ -22,7 +23,10 @@ from count_tokens_mw.turns import LARGE, Turns
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Settings
 
-__all__ = ["RequestBody", "read_body"]
+__all__ = ["BODY_HEADERS", "RequestBody", "read_body"]
+
+BODY_HEADERS: Final = ("content-encoding", "content-length")
+"""Those that say how a body comes."""
 
 
 class RequestBody(NamedTuple):
@@ -53,9 +57,10 @@ async def read_body(
             error_code="request_body_encoding_unsupported",
         )
     try:
-        # The host may have a body limit of its own, and a client may stall for ever.
-        with host_refusals():
-            return await within(settings.timeout, _read(request, limit, turns))
+        # A client may stall for ever.
+        return await within(settings.timeout, _read(request, limit, turns))
+    except HTTPException as refusal:  # the host may have a body limit of its own
+        raise refused(refusal) from None
     except ClientDisconnect:
         raise ClientClosedRequest("The client left.") from None
     except TimeoutError:
@@ -78,6 +83,8 @@ async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
             await turns.next()
             await update(digest, chunk, turns)
             since = 0
+    if size > LARGE:
+        await turns.next()  # what comes next reads all of it
     return RequestBody(b"".join(chunks), digest.digest())
 
 

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from typing import TypeAlias
 
-from count_tokens_mw.auth import host_refusals
+from starlette.exceptions import HTTPException
+
+from count_tokens_mw.auth import refused
 from count_tokens_mw.config_models import Deployment
 from count_tokens_mw.types import Caller
 
@@ -32,10 +34,12 @@ async def resolved_deployments(
         CountError: it refused.
         TypeError: it returned something else than deployments.
     """
-    with host_refusals():
+    try:
         found = resolve(model, caller)
         if isawaitable(found):
             found = await found
+    except HTTPException as refusal:
+        raise refused(refusal) from None
     if found is None:
         return None
     deployments = list(found)

@@ -13,7 +13,6 @@ from count_tokens_mw.request_body import RequestBody
 from count_tokens_mw.time_limit import within
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.transforming import Transform, transformed
-from count_tokens_mw.turns import LARGE
 from count_tokens_mw.types import CountRequest, Headers, TokenCount
 
 __all__ = ["Service"]
@@ -29,7 +28,7 @@ class Service:
     transform: Transform | None
     hooks: Sequence[Hook]
 
-    async def read(
+    def read(
         self, body: RequestBody, headers: Headers, query: str = "", credentials: Headers = ()
     ) -> CountRequest:
         """The request that a body is; one that came lately, byte for byte, is not parsed again.
@@ -37,8 +36,6 @@ class Service:
         Raises:
             InvalidRequest: it cannot be read, or is no count request.
         """
-        if len(body.raw) > LARGE:
-            await self.counter.turns.next()
         recent = self.counter.recent
         if recent is None or self.transform is not None or credentials:
             return parse_request(body.raw, headers, query=query, credentials=credentials)
@@ -75,7 +72,7 @@ class Service:
         caller = trace.caller
         try:
             if self.authorize is not None and caller is not None:
-                await within(seconds, authorize_caller(self.authorize, caller, request.model))
+                await authorize_caller(self.authorize, caller, request.model, seconds)
             if self.transform is not None:
                 request = await within(seconds, transformed(self.transform, request, caller))
             return request

@@ -6,19 +6,27 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
 from count_tokens_mw.hooks import Attempt, CountEvent, Way
-from count_tokens_mw.types import Caller, CountRequest, TokenCount
+from count_tokens_mw.types import Caller, CountRequest, Source, TokenCount
 
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Deployment
 
-__all__ = ["Trace"]
+__all__ = ["SESSION_HEADERS", "Trace"]
+
+SESSION_HEADERS: Final = (
+    "x-claude-code-session-id",
+    "x-claude-code-agent-id",
+    "x-claude-code-parent-agent-id",
+)
+"""By which Claude Code says what of it asks, beside who."""
 
 _LONGEST_LABEL = 256
 _LEFT = ClientClosedRequest("")
+_NOBODY = Attempt("", "", "", 0, None, None, None, None, None, 0, 0)
 
 
 class Trace:
@@ -53,12 +61,9 @@ class Trace:
         for name in end_user_headers:
             if name in headers and self.end_user is None:
                 self.end_user = _label(headers[name])
-        if "x-claude-code-session-id" in headers:
-            self.session_id = _label(headers["x-claude-code-session-id"])
-        if "x-claude-code-agent-id" in headers:
-            self.agent_id = _label(headers["x-claude-code-agent-id"])
-        if "x-claude-code-parent-agent-id" in headers:
-            self.parent_agent_id = _label(headers["x-claude-code-parent-agent-id"])
+        if not headers.keys().isdisjoint(SESSION_HEADERS):
+            ids = (_label(headers.get(name)) for name in SESSION_HEADERS)
+            self.session_id, self.agent_id, self.parent_agent_id = ids
 
     def read_request(self, request: CountRequest) -> None:
         """Learn the model and, where no header told it, the end user."""
@@ -70,21 +75,20 @@ class Trace:
         self, deployment: Deployment, outcome: TokenCount | CountError, started: float
     ) -> None:
         """Record one attempt that began at `started`, by `time.perf_counter()`."""
-        status, error_type = _result(outcome)
-        code = outcome.code if isinstance(outcome, UpstreamError) else None
+        result = _result(outcome)
         self.attempts.append(
             Attempt(
-                deployment=deployment.id,
-                provider=deployment.provider,
-                upstream_model=_label(deployment.upstream_model) or "",
-                status=status,
-                error=_error(outcome),
-                error_type=error_type,
-                upstream_code=_label(code),
-                upstream_request_id=outcome.headers.get("request-id"),
-                source=outcome.source if isinstance(outcome, TokenCount) else None,
-                started_at=self._started_at + started - self._started,
-                duration=time.perf_counter() - started,
+                deployment.id,
+                deployment.provider,
+                _label(deployment.upstream_model) or "",
+                result.status,
+                result.error,
+                result.error_type,
+                result.upstream_code,
+                outcome.headers.get("request-id"),
+                result.source,
+                self._started_at + started - self._started,
+                time.perf_counter() - started,
             )
         )
 
@@ -95,45 +99,53 @@ class Trace:
 
     def event(self) -> CountEvent:
         """The event, as far as is known."""
-        status, error_type = _result(self.outcome)
-        count = self.outcome if isinstance(self.outcome, TokenCount) else None
-        answered = self.attempts[self.answer_from] if self.attempts else None
+        result = _result(self.outcome)
+        answered = self.attempts[self.answer_from] if self.attempts else _NOBODY
         elapsed = time.perf_counter() - self._started
+        # By their places, which takes a third of the time that it takes by their names.
         return CountEvent(
-            request_id=self.request_id,
-            way=self.way,
-            status=status,
-            error=_error(self.outcome),
-            error_type=error_type,
-            input_tokens=count.input_tokens if count else None,
-            source=count.source if count else None,
-            caller=self.caller,
-            end_user=self.end_user,
-            session_id=self.session_id,
-            agent_id=self.agent_id,
-            parent_agent_id=self.parent_agent_id,
-            model=self.model,
-            deployment=answered.deployment if answered else None,
-            provider=answered.provider if answered else None,
-            upstream_model=answered.upstream_model if answered else None,
-            upstream_request_id=answered.upstream_request_id if answered else None,
-            attempts=tuple(self.attempts),
-            started_at=self._started_at,
-            duration=elapsed if self._duration is None else self._duration,
+            self.request_id,
+            self.way,
+            result.status,
+            result.error,
+            result.error_type,
+            result.input_tokens,
+            result.source,
+            self.caller,
+            self.end_user,
+            self.session_id,
+            self.agent_id,
+            self.parent_agent_id,
+            self.model,
+            answered.deployment or None,
+            answered.provider or None,
+            answered.upstream_model or None,
+            answered.upstream_request_id,
+            tuple(self.attempts),
+            self._started_at,
+            elapsed if self._duration is None else self._duration,
         )
 
 
-def _error(outcome: TokenCount | CountError) -> str | None:
-    return None if isinstance(outcome, TokenCount) else type(outcome).__name__
+class _Result(NamedTuple):
+    """What events and attempts say of an outcome."""
+
+    status: int
+    error: str | None
+    error_type: str | None
+    upstream_code: str | None
+    input_tokens: int | None
+    source: Source | None
 
 
-def _result(outcome: TokenCount | CountError) -> tuple[int, str | None]:
+def _result(outcome: TokenCount | CountError) -> _Result:
     if isinstance(outcome, TokenCount):
-        return 200, None
+        return _Result(200, None, None, None, outcome.input_tokens, outcome.source)
+    code = _label(outcome.code) if isinstance(outcome, UpstreamError) else None
     # Anthropic's own word, which may be one that we do not know yet.
-    if isinstance(outcome, UpstreamError) and outcome.body is not None:
-        return outcome.status, _label(outcome.code)
-    return outcome.status, outcome.type
+    own_word = isinstance(outcome, UpstreamError) and outcome.body is not None
+    error_type = code if own_word else outcome.type
+    return _Result(outcome.status, type(outcome).__name__, error_type, code, None, None)
 
 
 def _label(value: object) -> str | None:

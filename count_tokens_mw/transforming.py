@@ -5,7 +5,9 @@ from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
-from count_tokens_mw.auth import host_refusals
+from starlette.exceptions import HTTPException
+
+from count_tokens_mw.auth import refused
 from count_tokens_mw.errors import InvalidRequest
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest
@@ -34,10 +36,12 @@ async def transformed(
         TypeError: it returned something else than a body.
         ValueError: it returned a body that is no count request.
     """
-    with host_refusals():
+    try:
         body: object = transform(request.parsed(), caller)
         if isawaitable(body):
             body = await body
+    except HTTPException as refusal:
+        raise refused(refusal) from None
     if not isinstance(body, Mapping):
         raise TypeError("transform has to return a body")
     try:

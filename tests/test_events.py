@@ -1,7 +1,6 @@
 """What a hook is told: everything about a request but its content and its secrets."""
 
 import asyncio
-import dataclasses
 import functools
 import json
 from typing import Any
@@ -39,7 +38,7 @@ HEADERS = {
 
 def without_times(event: CountEvent) -> dict[str, Any]:
     """The event as data, its measured and invented parts checked and taken out."""
-    facts = dataclasses.asdict(event)
+    facts = {**event.as_dict(), "caller": event.caller}
     assert facts.pop("duration") >= 0
     assert facts.pop("started_at") > 0
     assert facts.pop("request_id").startswith("req_")
@@ -60,7 +59,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
         "error_type": None,
         "input_tokens": 14,
         "source": "provider",
-        "caller": {"id": "team-a", "scopes": frozenset(), "attributes": {}},
+        "caller": Caller("team-a"),
         "end_user": "meta-user",
         "session_id": "session-1",
         "agent_id": "agent-1",
@@ -70,7 +69,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
         "provider": "anthropic",
         "upstream_model": "claude-sonnet-4-5",
         "upstream_request_id": "req_upstream",
-        "attempts": (
+        "attempts": [
             {
                 "deployment": "claude-sonnet#0",
                 "provider": "anthropic",
@@ -82,7 +81,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
                 "upstream_request_id": "req_upstream",
                 "source": "provider",
             },
-        ),
+        ],
     }
     assert CANARY not in repr(hook.event)
 
@@ -271,5 +270,5 @@ async def test_a_request_that_is_cancelled_is_a_499_in_the_event(upstream: FakeU
 async def test_a_hook_cannot_change_the_event_for_the_next_one(upstream: FakeUpstream) -> None:
     hook = Recorder()
     await count_tokens_with(upstream, hooks=[hook]).count(HELLO)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         hook.event.status = 0  # type: ignore[misc]

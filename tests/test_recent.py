@@ -31,7 +31,7 @@ def remembering(upstream: FakeUpstream, config: Any = CONFIG, **options: Any) ->
 async def counted(count_tokens: CountTokens, raw: bytes = RAW) -> Any:
     """Read and count a body as the endpoint does."""
     service = count_tokens._service
-    request = await service.read(RequestBody(raw, hashlib.sha256(raw).digest()), ())
+    request = service.read(RequestBody(raw, hashlib.sha256(raw).digest()), ())
     count = await service.count(request, service.counter.plan, Trace("count_tokens"))
     return request, count
 

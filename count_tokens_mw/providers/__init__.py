@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Collection, Hashable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 
-from count_tokens_mw.boundary import boundary
-from count_tokens_mw.errors import CannotCount, CountTokensError, CredentialsUnavailable
+from count_tokens_mw.boundary import going_on
+from count_tokens_mw.errors import CannotCount, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
 from count_tokens_mw.time_limit import within
 from count_tokens_mw.turns import Turns
@@ -113,7 +113,7 @@ class Providers:
         """Close what is no longer needed by anybody. What fails in it is logged."""
         while self._done_with:
             provider = self._done_with.pop()
-            with suppress(CountTokensError), boundary("closing a provider"):
+            with going_on("closing a provider"):
                 with CancelScope(shield=True):
                     await provider.aclose()
 
