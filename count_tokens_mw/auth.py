@@ -4,7 +4,8 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from inspect import isawaitable
+from typing import Any, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -64,8 +65,6 @@ def anyone(request: Request) -> Caller:
     return Caller("anyone")
 
 
-_OWNER: Final = (str, Caller, type(None))
-
 KeyLookup: TypeAlias = (
     Mapping[str, Caller | str]
     | Callable[[str], Caller | str | Awaitable[Caller | str | None] | None]
@@ -83,20 +82,34 @@ def api_key(lookup: KeyLookup) -> Authenticator:
 
     Of a request with both, either may be the one that is known.
     """
-    owner_of = partial(_owner_in, lookup) if isinstance(lookup, Mapping) else lookup
+    if isinstance(lookup, Mapping):
+        return partial(_by_table, lookup)
+    return partial(_by_callable, lookup)
 
-    async def authenticate(request: Request) -> Caller:
-        keys = _keys(request)
-        for key in keys:
-            owner = owner_of(key)
-            if not isinstance(owner, _OWNER):
-                owner = await owner
-            if owner:
-                return Caller(owner) if isinstance(owner, str) else owner
-        words = "Unknown API key." if keys else "Send an API key as x-api-key or as bearer."
-        raise Unauthenticated(words, headers={"www-authenticate": "Bearer"})
 
-    return authenticate
+def _by_table(table: Mapping[str, Caller | str], request: Request) -> Caller:
+    keys = _keys(request)
+    for key in keys:
+        owner = _owner_in(table, key)
+        if owner:
+            return Caller(owner) if isinstance(owner, str) else owner
+    raise _unknown(keys)
+
+
+async def _by_callable(owner_of: Callable[[str], Any], request: Request) -> Caller:
+    keys = _keys(request)
+    for key in keys:
+        owner = owner_of(key)
+        if isawaitable(owner):
+            owner = await owner
+        if owner:
+            return Caller(owner) if isinstance(owner, str) else owner
+    raise _unknown(keys)
+
+
+def _unknown(keys: Sequence[str]) -> Unauthenticated:
+    words = "Unknown API key." if keys else "Send an API key as x-api-key or as bearer."
+    return Unauthenticated(words, headers={"www-authenticate": "Bearer"})
 
 
 def _keys(request: Request) -> Sequence[str]:

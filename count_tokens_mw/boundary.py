@@ -43,7 +43,10 @@ class boundary:  # noqa: N801 - used as a function; a generator would take thric
 
 
 class going_on:  # noqa: N801
-    """Log any exception in the same way, and go on: for what nobody waits for."""
+    """Log any exception in the same way, and go on: for what nobody waits for.
+
+    `doing` says what failed: a callable, which is named, or text.
+    """
 
     __slots__ = ("_doing",)
 
@@ -60,7 +63,8 @@ class going_on:  # noqa: N801
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        _log(self._doing, error, stack)
+        name = getattr(self._doing, "__qualname__", type(self._doing).__qualname__)
+        _log(f"hook {name}" if callable(self._doing) else self._doing, error, stack)
         return True
 
 

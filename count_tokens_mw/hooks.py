@@ -95,20 +95,10 @@ async def run_hooks(
     does not hold its request for ever.
     """
     for hook in hooks:
-        with going_on(_Named(hook)):
+        with going_on(hook):
             result = hook(event)
             if result is not None and isawaitable(result):
                 with anyio.move_on_after(seconds, shield=True) as time_limit:
                     await result
                 if time_limit.cancelled_caught:
                     raise TimeoutError
-
-
-class _Named(NamedTuple):
-    """Says which hook is running, if that has to be said."""
-
-    hook: Hook
-
-    def __str__(self) -> str:
-        name = getattr(self.hook, "__qualname__", type(self.hook).__qualname__)
-        return f"hook {name}"

@@ -6,7 +6,7 @@ level are found, and each keeps its place in the text; an edited object is put t
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Self
 
 from count_tokens_mw.json_members import JsonValue, Member, read_members
@@ -25,7 +25,7 @@ class JsonObject:
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self._members: Sequence[Member] | None = None
+        self._members: Mapping[str, Member] | None = None
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
@@ -39,8 +39,8 @@ class JsonObject:
         return parsed
 
     @property
-    def members(self) -> Sequence[Member]:
-        """Those of the top level, in their order."""
+    def members(self) -> Mapping[str, Member]:
+        """Those of the top level by their names, in their order."""
         if self._members is None:
             self._members = read_members(self.raw)
         return self._members
@@ -52,14 +52,11 @@ class JsonObject:
         Raises:
             ValueError: there is something in it that Python cannot read; the message says what.
         """
-        return {member.name: member.value for member in self.members}
+        return {name: member.value for name, member in self.members.items()}
 
     def member(self, name: str) -> Member | None:
         """The member of this name, if there is one."""
-        for member in self.members:
-            if member.name == name:
-                return member
-        return None
+        return self.members.get(name)
 
     def get(self, name: str) -> JsonValue:
         """The value of a member, None if there is none of that name.
@@ -79,11 +76,11 @@ class JsonObject:
         text = memoryview(self.raw)
         pieces: list[bytes | memoryview] = []
         added = dict(replace)
-        for member in self.members:
-            if member.name in drop:
+        for name, member in self.members.items():
+            if name in drop:
                 continue
-            if member.name in replace:
-                value = _json(added.pop(member.name))
+            if name in replace:
+                value = _json(added.pop(name))
                 pieces += (b",", text[member.begin : member.start], value)
             else:
                 pieces += (b",", text[member.begin : member.end])

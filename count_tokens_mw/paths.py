@@ -20,6 +20,8 @@ def path_below_mount(scope: Scope) -> str:
     """The path without its mount, and without a slash at its end."""
     path: str = scope["path"].rstrip("/")
     root: str = scope.get("root_path", "").rstrip("/")
+    if not root:
+        return path
     # FastAPI(root_path=...) sets a root that a proxy has already taken off the path; what Starlette
     # mounts added to it is still there.
     mounts = root.removeprefix(scope.get("app_root_path", ""))

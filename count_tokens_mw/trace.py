@@ -37,6 +37,23 @@ class Trace:
     one, unless told otherwise.
     """
 
+    __slots__ = (
+        "_duration",
+        "_started",
+        "_started_at",
+        "agent_id",
+        "answer_from",
+        "attempts",
+        "caller",
+        "end_user",
+        "model",
+        "outcome",
+        "parent_agent_id",
+        "request_id",
+        "session_id",
+        "way",
+    )
+
     def __init__(self, way: Way, caller: Caller | None = None) -> None:
         self.way: Way = way
         self.request_id = f"req_{_numbers().getrandbits(128):032x}"

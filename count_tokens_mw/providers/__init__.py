@@ -15,7 +15,6 @@ from anyio import CancelScope
 from count_tokens_mw.boundary import going_on
 from count_tokens_mw.errors import CannotCount, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
-from count_tokens_mw.time_limit import within
 from count_tokens_mw.turns import Turns
 
 if TYPE_CHECKING:
@@ -80,14 +79,15 @@ class Providers:
         """
         return _Use(self, deployment, seconds)
 
-    async def take(self, deployment: Deployment) -> _Open:
+    async def take(self, deployment: Deployment, seconds: float | None) -> _Open:
         """Begin to use it; what `use` does first."""
         params = deployment.params
         if params is None:
             raise _unusable(deployment)
-        while (opened := self._open.get(params.identity)) is None:
-            # In a thread: a vendor's library is a third of a second to import.
-            await asyncio.to_thread(self._open_once, params)
+        opened = self._open.get(params.identity)
+        if opened is None:
+            async with asyncio.timeout(seconds):
+                opened = await self._newly_opened(params)
         opened.users += 1
         opened.used = next(self._uses)
         return opened
@@ -137,6 +137,12 @@ class Providers:
             opened.left = True
             if not opened.users:
                 self._done_with.append(opened.provider)
+
+    async def _newly_opened(self, params: Params) -> _Open:
+        while (opened := self._open.get(params.identity)) is None:
+            # In a thread: a vendor's library is a third of a second to import.
+            await asyncio.to_thread(self._open_once, params)
+        return opened
 
     def _open_once(self, params: Params) -> None:
         with self._opening:
@@ -194,7 +200,7 @@ class _Use:
         self._seconds = seconds
 
     async def __aenter__(self) -> Provider:
-        self._opened = await within(self._seconds, self._providers.take(self._deployment))
+        self._opened = await self._providers.take(self._deployment, self._seconds)
         return self._opened.provider
 
     async def __aexit__(self, *_: object) -> None:
