@@ -4,13 +4,19 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-litellm clean
+.PHONY: demo test picture check bench bench-litellm clean
 
 demo: .venv/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
 
 test: .venv/installed-test
+	@tests/browser/install.sh
 	$(BIN)/python -m pytest --cov --numprocesses auto --dist worksteal
+
+# The README's picture of the demo's page.
+picture: .venv/installed-test
+	@tests/browser/install.sh
+	PICTURE=demo_app/screenshot.png $(BIN)/python -m pytest tests/browser/test_pictures.py
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

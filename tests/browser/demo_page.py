@@ -1,0 +1,124 @@
+"""The demo's page as its users find it: by roles and names."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from playwright.async_api import Locator, Page, Request, expect
+
+from tests.browser.watch import Watch
+
+__all__ = ["COUNT", "FIVE", "DemoPage", "number", "rows"]
+
+COUNT: Final = "/v1/messages/count_tokens"
+FIVE: Final = (
+    "claude-3-5-sonnet",
+    "claude-vertex",
+    "claude-bedrock",
+    "gemini-2.5-flash",
+    "gemini-vertex",
+)
+"""A model of each provider."""
+
+
+class DemoPage:
+    """One page, open in a browser. `sent` are the counts that it asked for, newest last."""
+
+    def __init__(self, page: Page, watch: Watch) -> None:
+        self.page = page
+        self.watch = watch
+        self.key = page.get_by_label("API key")
+        self.upstreams = page.get_by_role("list", name="Upstreams")
+        self.request = page.get_by_role("region", name="Request", exact=True)
+        self.counts = page.get_by_role("region", name="Counts", exact=True)
+        self.breakdown = page.get_by_role("region", name="Where the tokens go")
+        self.snippets = page.get_by_role("region", name="Call it yourself")
+        self.live = page.get_by_role("region", name="Live requests")
+        self.system = self.request.get_by_label("System")
+        self.body = self.request.get_by_label("Request body")
+        self.tools = self.request.get_by_label("Tools (JSON list)")
+        self.state = self.counts.get_by_role("status")
+        self.parts = self.breakdown.get_by_role("table", name="Parts")
+        self.last = self.live.get_by_role("table", name="Last requests")
+        self.sent: list[Request] = []
+        page.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        if request.url.endswith(COUNT):
+            self.sent.append(request)
+
+    @property
+    def bodies(self) -> list[Any]:
+        """Of the counts that it asked for."""
+        return [request.post_data_json for request in self.sent]
+
+    def button(self, name: str) -> Locator:
+        """A button, wherever it is."""
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def tab(self, name: str) -> Locator:
+        """A tab, wherever it is."""
+        return self.page.get_by_role("tab", name=name, exact=True)
+
+    def text_of(self, message: int) -> Locator:
+        """The text of a message; the first is 1."""
+        return self.request.get_by_label(f"Text of message {message}", exact=True)
+
+    def message(self, number: int) -> Locator:
+        """A message with all that belongs to it; the first is 1."""
+        return self.request.get_by_role("group", name=f"Message {number}", exact=True)
+
+    async def take_example(self, name: str) -> None:
+        """Choose an example."""
+        await self.request.get_by_label("Example").select_option(name)
+
+    async def choose(self, *models: str) -> None:
+        """Have these models counted, and no others."""
+        boxes = self.counts.get_by_role("group", name="Models").get_by_role("checkbox")
+        for box in await boxes.all():
+            name = await box.get_attribute("value") or ""
+            await box.set_checked(name in models)
+
+    async def add_model(self, name: str) -> None:
+        """Have a model counted that is not in the list."""
+        await self.counts.get_by_label("Other model").fill(name)
+        await self.button("Add model").click()
+
+    async def write_body(self, body: Mapping[str, Any] | str) -> None:
+        """Write the request as JSON."""
+        await self.tab("Raw JSON").click()
+        await self.body.fill(body if isinstance(body, str) else json.dumps(body))
+
+    async def read_body(self) -> Any:
+        """The request as the page shows it as JSON."""
+        await self.tab("Raw JSON").click()
+        return json.loads(await self.body.input_value())
+
+    def row(self, model: str) -> Locator:
+        """A model's row in the table of counts."""
+        name = self.page.get_by_text(model, exact=True)
+        return self.counts.get_by_role("table", name="Counts").get_by_role("row").filter(has=name)
+
+    async def shows(self, model: str, tokens: int) -> None:
+        """Wait until a model's count is this."""
+        await expect(self.row(model)).to_contain_text(re.compile(rf"(?<!\d){tokens:,}(?!\d)"))
+
+
+async def rows(table: Locator) -> list[dict[str, str]]:
+    """What a table says, by the names of its columns."""
+    found: list[dict[str, str]] = await table.evaluate(
+        """table => {
+            const text = cell => cell.innerText.trim()
+            const names = [...table.tHead.rows[0].cells].map(text)
+            const bodies = [...table.tBodies].flatMap(body => [...body.rows])
+            return bodies.map(row => Object.fromEntries(
+                [...row.cells].map((cell, index) => [names[index], text(cell)])))
+        }"""
+    )
+    return found
+
+
+def number(text: str) -> int:
+    """What is written as 1,234 or -3."""
+    return int(re.sub(r"[^\d-]", "", text.replace("\N{MINUS SIGN}", "-")))

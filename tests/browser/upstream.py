@@ -1,0 +1,127 @@
+"""An upstream under a test's control, and a demo gateway whose models lead to it."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from count_tokens_mw import Config
+from demo_app.emulators import count
+from demo_app.gateway import create_app
+from demo_app.loopback import serving
+from demo_app.upstreams import Upstreams
+
+__all__ = ["QUICK", "SLOW", "ToldUpstream", "gateway_to"]
+
+QUICK: Final = "claude-quick"
+SLOW: Final = "claude-slow"
+
+Which: TypeAlias = Callable[[str], bool]
+
+_TOO_LONG: Final = 30  # what does not come until then is a failure
+
+
+class ToldUpstream:
+    """Anthropic's counting API as an ASGI app, which holds and refuses what it is told to.
+
+    `bodies` are the requests that came, and `left` is how many callers went without an answer.
+    Its counts are the emulator's.
+    """
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.left = 0
+        self._changed = threading.Condition()
+        self._held: Which = lambda text: False
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._refused: list[tuple[Which, int, str]] = []
+
+    def hold(self, word: str = "") -> None:
+        """Let those whose body has the word wait from now on."""
+        self._held = lambda text: word in text
+
+    def release(self) -> None:
+        """Hold nobody any more."""
+        with self._changed:
+            self._held = lambda text: False
+            waiting, self._waiting = self._waiting, []
+        for loop, event in waiting:
+            loop.call_soon_threadsafe(event.set)
+
+    def refuse(self, which: Which, status: int, message: str) -> None:
+        """Answer some with an error; which, is told by the text of their body."""
+        self._refused.append((which, status, message))
+
+    def bodies_with(self, word: str) -> list[dict[str, Any]]:
+        """The requests that came and have the word."""
+        return [body for body in self.bodies if word in json.dumps(body, ensure_ascii=False)]
+
+    async def until(self, true: Callable[["ToldUpstream"], bool]) -> None:
+        """Wait until something is true of it."""
+        assert await asyncio.to_thread(self._wait_for, true), (len(self.bodies), self.left)
+
+    def _wait_for(self, true: Callable[["ToldUpstream"], bool]) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: true(self), _TOO_LONG)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            request = Request(scope, receive)
+            if (response := await self._answer(request)) is not None:
+                await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response | None:
+        body = json.loads(await request.body())
+        text = json.dumps(body, ensure_ascii=False)
+        if not await self._may_go_on(body, text, request.receive):
+            return None
+        for which, status, message in self._refused:
+            if which(text):
+                error = {"type": "invalid_request_error", "message": message}
+                return JSONResponse({"type": "error", "error": error}, status)
+        return JSONResponse({"input_tokens": count(body)})
+
+    async def _may_go_on(self, body: dict[str, Any], text: str, receive: Receive) -> bool:
+        """Wait where it is held; false where the caller left before the end of that."""
+        released = asyncio.Event()
+        with self._changed:
+            self.bodies.append(body)
+            if not self._held(text):
+                released.set()
+            self._waiting.append((asyncio.get_running_loop(), released))
+            self._changed.notify_all()
+        waits = {asyncio.create_task(released.wait()), asyncio.create_task(receive())}
+        _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for other in others:
+            other.cancel()
+        if not released.is_set():
+            with self._changed:
+                self.left += 1
+                self._changed.notify_all()
+        return released.is_set()
+
+
+@contextmanager
+def gateway_to(upstream: ToldUpstream) -> Iterator[str]:
+    """The base URL of a demo gateway with two models, both of which the upstream counts."""
+    with serving(upstream) as url:
+        params = {"api_key": "sk-upstream", "api_base": url}
+        models = [
+            {
+                "model_name": name,
+                "litellm_params": {**params, "model": f"anthropic/{name}"},
+            }
+            for name in (QUICK, SLOW)
+        ]
+        config = Config.from_mapping({"model_list": models}, {})
+        with serving(create_app(config, Upstreams(frozenset()))) as gateway:
+            try:
+                yield gateway
+            finally:
+                upstream.release()

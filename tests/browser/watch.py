@@ -1,0 +1,56 @@
+"""What must not happen on a page, whatever else a test is about."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Request, WebError
+
+__all__ = ["Watch"]
+
+_OF_THE_PAGE: Final = {"blob", "data"}  # what the page makes itself and asks nobody for
+
+
+class Watch:
+    """Notes console errors and warnings, uncaught errors, dialogs and requests to other hosts."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self._host = urlsplit(url).netloc
+        self._allowed: list[re.Pattern[str]] = []
+        self.seen: list[str] = []
+        context.on("console", self._console)
+        context.on("weberror", self._web_error)
+        context.on("request", self._request)
+        context.on("dialog", self._dialog)
+
+    def allow(self, pattern: str) -> None:
+        """Let through what the test provokes."""
+        self._allowed.append(re.compile(pattern))
+
+    def allow_status(self, *statuses: int) -> None:
+        """Let Chromium's word about failing answers through."""
+        self.allow(f"the server responded with a status of ({'|'.join(map(str, statuses))}) ")
+
+    def check(self) -> None:
+        """Fail where something happened."""
+        assert self.seen == []
+
+    def _note(self, what: str) -> None:
+        if not any(pattern.search(what) for pattern in self._allowed):
+            self.seen.append(what)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._note(f"console {message.type}: {message.text} ({message.location['url']})")
+
+    def _web_error(self, error: WebError) -> None:
+        self._note(f"uncaught: {error.error}")
+
+    async def _dialog(self, dialog: Dialog) -> None:
+        self._note(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    def _request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in _OF_THE_PAGE and parts.netloc != self._host:
+            self._note(f"request elsewhere: {request.url}")
