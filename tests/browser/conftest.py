@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import pytest
@@ -40,7 +39,8 @@ async def open_page(browser: Browser) -> AsyncIterator[Open]:
     pages: list[DemoPage] = []
 
     async def opened(url: str, **options: Any) -> DemoPage:
-        context = await browser.new_context(**options)
+        # Nothing moves, so that what is measured does not depend on when.
+        context = await browser.new_context(**{"reduced_motion": "reduce", **options})
         context.set_default_timeout(20_000)
         page = DemoPage(await context.new_page(), Watch(context, url))
         pages.append(page)
@@ -63,9 +63,11 @@ async def page(open_page: Open, demo: str) -> DemoPage:
 
 
 @pytest.fixture
-def told() -> ToldUpstream:
+def told() -> Iterator[ToldUpstream]:
     """An upstream that does as it is told."""
-    return ToldUpstream()
+    upstream = ToldUpstream()
+    yield upstream
+    upstream.release()
 
 
 @pytest.fixture
@@ -73,3 +75,12 @@ def gateway(told: ToldUpstream) -> Iterator[str]:
     """The base URL of a demo gateway in front of it."""
     with gateway_to(told) as url:
         yield url
+
+
+# The gateway first, so that it ends last: it waits for the streams that it serves.
+@pytest.fixture
+async def told_page(gateway: str, open_page: Open) -> DemoPage:
+    """The page of that gateway, with nothing chosen."""
+    page = await open_page(gateway)
+    await page.choose()
+    return page

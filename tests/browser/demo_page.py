@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import httpx
 from playwright.async_api import Locator, Page, Request, expect
 
 from tests.browser.watch import Watch
@@ -77,7 +78,7 @@ class DemoPage:
         """Have these models counted, and no others."""
         boxes = self.counts.get_by_role("group", name="Models").get_by_role("checkbox")
         for box in await boxes.all():
-            name = await box.get_attribute("value") or ""
+            name = await box.evaluate("box => box.labels[0].innerText")
             await box.set_checked(name in models)
 
     async def add_model(self, name: str) -> None:
@@ -93,12 +94,29 @@ class DemoPage:
     async def read_body(self) -> Any:
         """The request as the page shows it as JSON."""
         await self.tab("Raw JSON").click()
-        return json.loads(await self.body.input_value())
+        text = await self.body.input_value()
+        await self.tab("Form").click()
+        return json.loads(text)
+
+    async def counted(self, model: str, key: str = "sk-demo") -> int:
+        """What the API counts for the request that the page shows."""
+        body = {**await self.read_body(), "model": model}
+        async with httpx.AsyncClient(base_url=self.page.url, timeout=30) as client:
+            answer = await client.post(COUNT, json=body, headers={"x-api-key": key})
+        assert answer.status_code == 200, answer.text
+        tokens: int = answer.json()["input_tokens"]
+        return tokens
 
     def row(self, model: str) -> Locator:
         """A model's row in the table of counts."""
         name = self.page.get_by_text(model, exact=True)
         return self.counts.get_by_role("table", name="Counts").get_by_role("row").filter(has=name)
+
+    async def length_of_bar(self, model: str) -> float:
+        """How long the bar of a model's count is, in pixels."""
+        box = await self.row(model).locator(".fill").bounding_box()
+        assert box is not None
+        return box["width"]
 
     async def shows(self, model: str, tokens: int) -> None:
         """Wait until a model's count is this."""

@@ -33,7 +33,7 @@ class Watch:
 
     def check(self) -> None:
         """Fail where something happened."""
-        assert self.seen == []
+        assert not self.seen, "\n".join(self.seen)
 
     def _note(self, what: str) -> None:
         if not any(pattern.search(what) for pattern in self._allowed):

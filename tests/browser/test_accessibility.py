@@ -1,0 +1,68 @@
+"""What axe-core finds, and what people ask of a page by their settings."""
+
+from importlib.resources import files
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Open
+from tests.browser.demo_page import DemoPage
+from tests.browser.states import STATES
+
+AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+async def violations(page: DemoPage) -> list[str]:
+    """What axe-core calls serious or critical: the rule, and the elements that break it."""
+    # Evaluated by the debugger, which the page's policy does not bind.
+    await page.page.evaluate(AXE)
+    found: list[dict[str, Any]] = await page.page.evaluate(
+        "axe.run({ resultTypes: ['violations'] }).then(results => results.violations)"
+    )
+    return [
+        f"{each['id']}: {node['target']} {node['failureSummary']}"
+        for each in found
+        if each["impact"] in {"serious", "critical"}
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_axe_finds_no_serious_violation(open_page: Open, demo: str, state: str) -> None:
+    page = await open_page(demo, color_scheme="light")
+    await STATES[state](page)
+    for scheme in ("light", "dark"):
+        await page.page.emulate_media(color_scheme=scheme)
+        assert await violations(page) == [], scheme
+
+
+async def test_axe_would_find_one(page: DemoPage) -> None:
+    await page.page.evaluate(
+        "document.querySelector('h1').append(document.createElement('button'))"
+    )
+    assert [found.partition(":")[0] for found in await violations(page)] == ["button-name"]
+
+
+async def test_what_happens_to_the_counts_is_announced(page: DemoPage) -> None:
+    await expect(page.page.get_by_role("heading", level=1)).to_have_text(
+        "count_tokens demo gateway"
+    )
+    await expect(page.page).to_have_title("count_tokens demo gateway")
+    await expect(page.page.locator("html")).to_have_attribute("lang", "en")
+    await page.choose("claude-3-5-sonnet")
+    await expect(page.state).to_have_text("Counted 1 model")
+
+
+async def test_nothing_moves_for_those_who_want_no_motion(open_page: Open, demo: str) -> None:
+    page = await open_page(demo, reduced_motion="reduce")
+    await STATES["breakdown"](page)
+    moving = await page.page.evaluate(
+        """[...document.querySelectorAll("*")].filter(it => {
+            const style = getComputedStyle(it)
+            const longest = list => Math.max(...list.split(",").map(parseFloat))
+            return longest(style.transitionDuration) > 0.02
+                || (style.animationName !== "none" && longest(style.animationDuration) > 0.02)
+        }).map(it => it.outerHTML.slice(0, 80))"""
+    )
+    assert moving == []

@@ -1,0 +1,161 @@
+"""Where the tokens go: the API's own breakdown, as it comes."""
+
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Locator, expect
+
+from tests.browser.demo_page import COUNT, DemoPage, number, rows
+from tests.browser.upstream import QUICK, ToldUpstream
+
+KEY = {"x-api-key": "sk-demo"}
+TEN = {"messages": [{"role": "user", "content": f"Question {i}"} for i in range(10)]}
+
+
+async def asked(page: DemoPage, model: str) -> Any:
+    """The API's breakdown of the page's request."""
+    body = {**await page.read_body(), "model": model}
+    async with httpx.AsyncClient(base_url=page.page.url, headers=KEY, timeout=60) as client:
+        return (await client.post(f"{COUNT}/breakdown", json=body)).json()
+
+
+async def break_down(page: DemoPage, model: str) -> None:
+    await page.breakdown.get_by_label("Model for the breakdown").select_option(model)
+    await page.button("Break down").click()
+
+
+def flat(answer: Any) -> list[tuple[str, int]]:
+    """Kinds and numbers in the order of the request: each image after its message."""
+    parts = [("system", answer["system"])] if answer["system"] else []
+    parts += [("tool", tool["input_tokens"]) for tool in answer["tools"]]
+    for message in answer["messages"]:
+        parts.append(("message", message["input_tokens"]))
+        parts += [("image", image["input_tokens"]) for image in message.get("images", [])]
+    return [*parts, ("overhead", answer["overhead"])]
+
+
+async def progress_of(bar: Locator) -> tuple[int, int]:
+    now, most = await bar.get_attribute("aria-valuenow"), await bar.get_attribute("aria-valuemax")
+    assert now is not None
+    assert most is not None
+    return int(now), int(most)
+
+
+@pytest.mark.parametrize(
+    ("example", "model"),
+    [
+        ("Claude Code session", "claude-3-5-sonnet"),
+        ("Image", "claude-bedrock"),
+        ("Tools", "gemini-vertex"),
+    ],
+)
+async def test_its_numbers_are_the_apis_and_sum_to_the_whole(
+    page: DemoPage, example: str, model: str
+) -> None:
+    await page.take_example(example)
+    await break_down(page, model)
+    await expect(page.parts).to_be_visible()
+    answer = await asked(page, model)
+    shown = await rows(page.parts)
+    expected = flat(answer)
+    assert [number(row["Tokens"]) for row in shown] == [tokens for _, tokens in expected]
+    counted = [
+        number(row["Tokens"])
+        for row, (kind, _) in zip(shown, expected, strict=True)
+        if kind != "image"
+    ]
+    assert sum(counted) == answer["input_tokens"]
+    names = " ".join(row["Part"] for row in shown)
+    assert all(tool["name"] in names for tool in answer["tools"])
+    words = await page.breakdown.get_by_role("img").get_attribute("aria-label")
+    assert str(answer["input_tokens"]) in (words or "").replace(",", "")
+
+
+async def test_a_share_is_the_parts_of_the_whole(page: DemoPage) -> None:
+    await page.take_example("Tools")
+    await break_down(page, "claude-3-5-sonnet")
+    await expect(page.parts).to_be_visible()
+    shown = await rows(page.parts)
+    whole = sum(number(row["Tokens"]) for row in shown)
+    for row in shown:
+        share = float(row["Share"].rstrip(" %"))
+        assert share == pytest.approx(100 * number(row["Tokens"]) / whole, abs=0.51)
+
+
+async def test_its_progress_is_shown_and_stop_ends_the_upstreams_work(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    await told_page.write_body(TEN)
+    told.hold("Question")
+    await break_down(told_page, QUICK)
+    bar = told_page.breakdown.get_by_role("progressbar")
+    await expect(bar).to_be_visible()
+    await told.until(lambda told: bool(told.bodies))
+    await told_page.button("Stop").click()
+    await expect(bar).to_be_hidden()
+    await told.until(lambda told: told.left == len(told.bodies))
+    asked_until_then = len(told.bodies)
+    told.release()
+    await told_page.write_body({"messages": [{"role": "user", "content": "Afterwards"}]})
+    await told_page.choose(QUICK)
+    await told_page.shows(QUICK, await told_page.counted(QUICK))
+    assert len(told.bodies) == asked_until_then + 1
+    await expect(told_page.parts).to_be_hidden()
+
+
+async def test_its_progress_goes_on_with_each_count(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    await told_page.write_body(TEN)
+    told.hold("Question 9")
+    await break_down(told_page, QUICK)
+    bar = told_page.breakdown.get_by_role("progressbar")
+    await expect(bar).not_to_have_attribute("aria-valuenow", "0")
+    done, total = await progress_of(bar)
+    assert 0 < done < total
+    told.release()
+    await expect(told_page.parts).to_be_visible()
+    await expect(bar).to_be_hidden()
+
+
+@pytest.mark.parametrize("column", ["Part", "Kind", "Tokens", "Share"])
+async def test_a_click_on_a_column_sorts_by_it_and_says_so(page: DemoPage, column: str) -> None:
+    await page.take_example("Tools")
+    await break_down(page, "claude-3-5-sonnet")
+    await expect(page.parts).to_be_visible()
+    header = page.parts.get_by_role("columnheader", name=column)
+    orders = {}
+    for _ in range(2):
+        before = await header.get_attribute("aria-sort") or ""
+        await header.get_by_role("button").click()
+        await expect(header).not_to_have_attribute("aria-sort", before)
+        sorted_ones = page.parts.locator("[aria-sort=ascending], [aria-sort=descending]")
+        await expect(sorted_ones).to_have_count(1)
+        orders[await header.get_attribute("aria-sort")] = [
+            row[column] for row in await rows(page.parts)
+        ]
+    assert orders.keys() == {"ascending", "descending"}
+    assert set(orders["ascending"]) == set(orders["descending"])
+    if column == "Tokens":
+        assert orders["ascending"] == sorted(orders["ascending"], key=number)
+        assert orders["descending"] == sorted(orders["descending"], key=number, reverse=True)
+    else:
+        assert orders["ascending"][0] == orders["descending"][-1]
+
+
+async def test_a_part_that_the_provider_does_not_count_without_says_why(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    told.refuse(lambda text: "Be brief" not in text, 400, "a system prompt is required")
+    await told_page.write_body({**TEN, "messages": TEN["messages"][:1], "system": "Be brief."})
+    await break_down(told_page, QUICK)
+    await expect(told_page.parts).to_contain_text("not countable")
+    await expect(told_page.breakdown).to_contain_text("a system prompt is required")
+
+
+async def test_a_request_that_cannot_be_counted_at_all_says_why(page: DemoPage) -> None:
+    await break_down(page, "gpt-4o")
+    words = page.breakdown.get_by_role("alert").filter(visible=True)
+    await expect(words).to_contain_text("501")
+    await expect(page.parts).to_be_hidden()

@@ -1,0 +1,161 @@
+"""The counts: the API's own, as one types, each model for itself."""
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.demo_page import FIVE, DemoPage, rows
+from tests.browser.upstream import QUICK, SLOW, ToldUpstream
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        "Hello",
+        "Haiku (one message)",
+        "Multi-turn conversation",
+        "Tools",
+        "Image",
+        "Claude Code session",
+    ],
+)
+async def test_the_counts_of_all_five_providers_are_the_apis(page: DemoPage, example: str) -> None:
+    await page.choose(*FIVE)
+    await page.take_example(example)
+    for model in FIVE:
+        await page.shows(model, await page.counted(model))
+    await expect(page.state).to_have_text("Counted 5 models")
+
+
+async def test_what_is_typed_is_counted_without_a_button(page: DemoPage) -> None:
+    await page.choose("claude-3-5-sonnet")
+    before = len(page.sent)
+    await page.text_of(1).fill("")
+    await page.text_of(1).press_sequentially("Counted when the typing stops")
+    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    assert page.bodies[-1]["messages"][0]["content"] == "Counted when the typing stops"
+    assert len(page.sent) - before < len("Counted when the typing stops") / 2
+
+
+async def test_the_same_request_again_comes_from_the_cache_and_says_so(page: DemoPage) -> None:
+    await page.choose("claude-3-5-sonnet")
+    row = page.row("claude-3-5-sonnet")
+    await page.text_of(1).fill("Never counted before the test of the cache")
+    await expect(row).to_contain_text("provider")
+    await page.page.reload()
+    await page.choose("claude-3-5-sonnet")
+    await page.text_of(1).fill("Never counted before the test of the cache")
+    await expect(row).to_contain_text("cache")
+    await expect(row).not_to_contain_text("provider")
+
+
+async def test_what_is_emulated_says_so_at_the_top_and_in_each_row(page: DemoPage) -> None:
+    items = page.upstreams.get_by_role("listitem")
+    for provider in ("Anthropic", "Bedrock", "Gemini", "Vertex AI"):
+        await expect(items.filter(has_text=f"{provider}: emulated")).to_be_visible()
+    await expect(page.page.get_by_role("banner")).to_contain_text("invented")
+    await page.choose(*FIVE)
+    await expect(page.state).to_have_text("Counted 5 models")
+    table = page.counts.get_by_role("table", name="Counts")
+    shown = {row["Model"]: row for row in await rows(table)}
+    assert set(shown) == set(FIVE)
+    for row in shown.values():
+        assert "emulated" in row["Source"]
+        assert re.search(r"\d ?ms", row["Latency"])
+
+
+async def test_a_bar_is_as_long_as_its_count_is_large(page: DemoPage) -> None:
+    await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
+    await page.take_example("Claude Code session")
+    counts = {name: await page.counted(name) for name in ("claude-3-5-sonnet", "gemini-2.5-flash")}
+    for name, count in counts.items():
+        await page.shows(name, count)
+    widths = {name: await page.length_of_bar(name) for name in counts}
+    largest = max(counts, key=lambda name: counts[name])
+    for name, count in counts.items():
+        share = widths[name] / widths[largest]
+        assert share == pytest.approx(count / counts[largest], abs=0.03)
+
+
+async def test_the_newest_text_wins_over_an_answer_that_comes_late(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    told.hold("the first text")
+    await told_page.choose(QUICK)
+    await told_page.text_of(1).fill("the first text, which is the longer one by some words")
+    await told.until(lambda told: bool(told.bodies_with("the first text")))
+    (late,) = (each for each in told_page.sent if "the first text" in (each.post_data or ""))
+    await told_page.text_of(1).fill("the second")
+    second = await told_page.counted(QUICK)
+    await told_page.shows(QUICK, second)
+    assert late.failure == "net::ERR_ABORTED"
+    await told.until(lambda told: told.left == 1)
+    told.release()
+    await told_page.text_of(1).fill("the third")
+    await told_page.shows(QUICK, await told_page.counted(QUICK))
+
+
+async def test_a_slow_model_holds_neither_the_others_nor_the_typing(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    told.hold(SLOW)
+    await told_page.choose(QUICK, SLOW)
+    for text in ("A first text", "A second text"):
+        await told_page.text_of(1).fill(text)
+        await told_page.shows(QUICK, await told_page.counted(QUICK))
+        await expect(told_page.state).to_contain_text("Counting")
+    told.release()
+    await told_page.shows(SLOW, await told_page.counted(SLOW))
+    await expect(told_page.state).to_have_text("Counted 2 models")
+
+
+async def test_an_error_of_the_upstream_is_shown_in_words_beside_the_other_counts(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    told.refuse(lambda text: SLOW in text, 400, "prompt is too long: 200001 tokens")
+    told_page.watch.allow_status(400)
+    await told_page.choose(QUICK, SLOW)
+    await expect(told_page.row(SLOW)).to_contain_text("400")
+    await expect(told_page.row(SLOW)).to_contain_text("prompt is too long: 200001 tokens")
+    await told_page.shows(QUICK, await told_page.counted(QUICK))
+    await expect(told_page.state).to_have_text("1 of 2 failed")
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "words"),
+    [
+        ("nobody", 404, "nobody"),
+        ("anthropic/claude-does-not-exist", 404, "claude-does-not-exist"),
+        ("gpt-4o", 501, "openai"),
+    ],
+)
+async def test_a_model_that_cannot_be_counted_says_why(
+    page: DemoPage, model: str, status: int, words: str
+) -> None:
+    page.watch.allow_status(status)
+    await page.choose("claude-3-5-sonnet")
+    await page.add_model(model)
+    await expect(page.row(model)).to_contain_text(str(status))
+    await expect(page.row(model)).to_contain_text(words)
+    await expect(page.state).to_have_text("1 of 2 failed")
+
+
+async def test_another_model_is_added_by_its_name_and_counted(page: DemoPage) -> None:
+    await page.choose()
+    await page.add_model("anthropic/claude-opus-4-8")
+    await page.shows("anthropic/claude-opus-4-8", await page.counted("anthropic/claude-opus-4-8"))
+    box = page.counts.get_by_role("checkbox", name="anthropic/claude-opus-4-8", exact=True)
+    await expect(box).to_be_checked()
+
+
+async def test_a_key_that_may_not_have_a_model_is_told_so_for_that_model_only(
+    page: DemoPage,
+) -> None:
+    page.watch.allow_status(403)
+    await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
+    await page.key.fill("sk-demo-claude")
+    await page.text_of(1).fill("For the Claude team")
+    await expect(page.row("gemini-2.5-flash")).to_contain_text("403")
+    tokens = await page.counted("claude-3-5-sonnet", key="sk-demo-claude")
+    await page.shows("claude-3-5-sonnet", tokens)

@@ -1,0 +1,130 @@
+"""Everything by keyboard: reached in order, seen where one is, and done."""
+
+from playwright.async_api import Locator, expect
+
+from tests.browser.demo_page import DemoPage
+from tests.browser.upstream import QUICK, ToldUpstream
+
+_STOPS = 150  # more than the page has
+
+
+async def has_focus(target: Locator) -> bool:
+    focused: bool = await target.evaluate("it => it === document.activeElement")
+    return focused
+
+
+async def reach(target: Locator) -> None:
+    """Press Tab until the focus is there."""
+    for _ in range(_STOPS):
+        await target.page.keyboard.press("Tab")
+        if await target.count() and await has_focus(target):
+            return
+    raise AssertionError(f"Tab does not lead to {target}")
+
+
+async def stops(page: DemoPage) -> list[tuple[str, bool]]:
+    """Where Tab leads from the beginning of the page until it leaves it, and whether each shows."""
+    await page.page.evaluate("document.body.tabIndex = -1; document.body.focus()")
+    await page.page.evaluate("document.body.removeAttribute('tabindex')")
+    found: list[tuple[str, bool]] = []
+    while len(found) < _STOPS:
+        await page.page.keyboard.press("Tab")
+        name, shows = await page.page.evaluate(
+            """() => {
+                const it = document.activeElement
+                const style = getComputedStyle(it)
+                const shows = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
+                const box = it.getBoundingClientRect()
+                const name = it.getAttribute("aria-label") || it.innerText || it.id
+                return [it === document.body ? "" : `${it.tagName} ${name}`,
+                        (shows || style.boxShadow !== "none") && box.width > 0 && box.height > 0]
+            }"""
+        )
+        if not name:
+            break
+        found.append((name, shows))
+    return found
+
+
+async def test_the_focus_is_seen_at_every_stop(page: DemoPage) -> None:
+    found = await stops(page)
+    assert 20 < len(found) < _STOPS
+    assert [name for name, shows in found if not shows] == []
+
+
+async def test_a_request_is_made_and_counted_by_keyboard_alone(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    page, keyboard = told_page, told_page.page.keyboard
+    await page.page.reload()
+    await expect(page.key).not_to_have_value("")
+    await reach(page.button("Add message"))
+    await keyboard.press("Enter")
+    await expect(page.text_of(2)).to_be_visible()
+    if not await has_focus(page.text_of(2)):
+        await page.page.evaluate("document.activeElement.blur()")
+        await reach(page.text_of(2))
+    await keyboard.type("Typed by hand")
+    box = page.counts.get_by_role("checkbox", name=QUICK, exact=True)
+    await reach(box)
+    if await box.is_checked():
+        await keyboard.press("Space")
+        await expect(box).not_to_be_checked()
+    await keyboard.press("Space")
+    await expect(box).to_be_checked()
+    await told.until(lambda told: bool(told.bodies_with("Typed by hand")))
+    await page.shows(QUICK, await page.counted(QUICK))
+
+
+async def test_a_breakdown_is_started_and_stopped_by_keyboard_alone(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    told.hold()
+    await reach(told_page.button("Break down"))
+    await told_page.page.keyboard.press("Enter")
+    bar = told_page.breakdown.get_by_role("progressbar")
+    await expect(bar).to_be_visible()
+    await told.until(lambda told: bool(told.bodies))
+    await told_page.page.keyboard.press("Escape")
+    await expect(bar).to_be_hidden()
+    await told.until(lambda told: told.left == len(told.bodies))
+    await expect(told_page.button("Break down")).to_be_focused()
+
+
+async def test_tabs_go_by_arrow_keys(page: DemoPage) -> None:
+    for first, second in (("Form", "Raw JSON"), ("curl", "httpx")):
+        await reach(page.tab(first))
+        await page.page.keyboard.press("ArrowRight")
+        await expect(page.tab(second)).to_be_focused()
+        await expect(page.tab(second)).to_have_attribute("aria-selected", "true")
+        await expect(page.tab(first)).to_have_attribute("tabindex", "-1")
+        panel = await page.tab(second).get_attribute("aria-controls")
+        await expect(page.page.locator(f"#{panel}")).to_be_visible()
+        await page.page.keyboard.press("Home")
+        await expect(page.tab(first)).to_be_focused()
+        await page.page.keyboard.press("ArrowLeft")
+        await expect(page.tab(first)).not_to_be_focused()
+        await page.page.keyboard.press("ArrowRight")
+        await expect(page.tab(first)).to_be_focused()
+
+
+async def test_a_call_is_copied_by_keyboard_alone(page: DemoPage) -> None:
+    await page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.page.evaluate("navigator.clipboard.writeText('')")
+    await reach(page.snippets.get_by_role("button", name="Copy"))
+    await page.page.keyboard.press("Enter")
+    await page.page.wait_for_function(
+        "navigator.clipboard.readText().then(text => text.startsWith('curl'))"
+    )
+
+
+async def test_columns_are_sorted_by_keyboard_alone(page: DemoPage) -> None:
+    await page.button("Break down").click()
+    await expect(page.parts).to_be_visible()
+    header = page.parts.get_by_role("columnheader", name="Tokens")
+    await reach(header.get_by_role("button"))
+    await page.page.keyboard.press("Enter")
+    await expect(header).to_have_attribute("aria-sort", "descending")
+    await page.page.keyboard.press("Enter")
+    await expect(header).to_have_attribute("aria-sort", "ascending")
+    await expect(header.get_by_role("button")).to_be_focused()

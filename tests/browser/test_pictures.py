@@ -1,0 +1,63 @@
+"""What the page looks like, on a desk and on a phone, by day and by night; kept in build/."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.browser.conftest import Open
+from tests.browser.demo_page import DemoPage
+from tests.browser.states import STATES
+
+ROOT: Final = Path(__file__).parent.parent.parent
+PICTURES: Final = ROOT / "build" / "screenshots"
+DESKTOP: Final = {"viewport": {"width": 1280, "height": 900}}
+PHONE: Final = {"viewport": {"width": 375, "height": 812}, "has_touch": True, "is_mobile": True}
+
+BRIGHTNESS: Final = """() => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d")
+    canvas.fillStyle = getComputedStyle(document.body).backgroundColor
+    canvas.fillRect(0, 0, 1, 1)
+    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data
+    return (red + green + blue) / 3
+}"""
+
+
+async def width_beyond(page: DemoPage) -> int:
+    """By how much the page is wider than its window."""
+    beyond: int = await page.page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    return beyond
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("width", "options"), [(1280, DESKTOP), (375, PHONE)], ids=["desktop", "phone"]
+)
+async def test_it_fits_its_window_by_day_and_by_night(
+    open_page: Open, demo: str, state: str, width: int, options: dict[str, Any]
+) -> None:
+    page = await open_page(demo, color_scheme="light", **options)
+    await STATES[state](page)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    brightness = {}
+    for scheme in ("light", "dark"):
+        await page.page.emulate_media(color_scheme=scheme)
+        assert await width_beyond(page) == 0
+        brightness[scheme] = await page.page.evaluate(BRIGHTNESS)
+        picture = PICTURES / f"{state}-{width}-{scheme}.png"
+        picture.write_bytes(await page.page.screenshot(full_page=True))
+    assert brightness["light"] > 200
+    assert brightness["dark"] < 60
+
+
+async def test_the_readmes_picture_is_small_enough_to_be_kept(open_page: Open, demo: str) -> None:
+    """`make picture` puts it into PICTURE, which is committed."""
+    page = await open_page(demo, color_scheme="light", **DESKTOP)
+    await STATES["breakdown"](page)
+    picture = await page.page.screenshot()
+    assert len(picture) < 250_000
+    if kept := os.environ.get("PICTURE"):
+        (ROOT / kept).write_bytes(picture)

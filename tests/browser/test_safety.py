@@ -1,0 +1,120 @@
+"""Whatever is in a prompt, a name or an answer is text, and nobody else is ever asked."""
+
+import json
+from typing import Final
+
+import httpx
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Open
+from tests.browser.demo_page import COUNT, DemoPage
+from tests.browser.test_request import PNG, drop
+from tests.browser.upstream import QUICK, ToldUpstream
+
+HTML: Final = (
+    "</textarea></pre></title><script>alert(1)</script><img src=x onerror=alert(2)>"
+    '<svg onload=alert(3)><a href="javascript:alert(4)">x</a><b id=injected>y</b>'
+)
+
+
+async def check_that_it_is_text(page: DemoPage) -> None:
+    """A script that ran would have raised a dialog, or the policy's refusal: see `Watch`."""
+    inserted = page.page.locator(
+        "#injected, [onerror], [onload], img[src=x], a[href^=javascript], script:not([src])"
+    )
+    await expect(inserted).to_have_count(0)
+    await page.page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    page.watch.check()
+
+
+async def test_a_prompt_with_html_runs_nothing(page: DemoPage) -> None:
+    await page.choose("claude-3-5-sonnet")
+    await page.system.fill(HTML)
+    await page.text_of(1).fill(HTML)
+    await page.tools.fill(json.dumps([{"name": HTML, "input_schema": {"type": "object"}}]))
+    await drop(page.request, (f"{HTML.replace('/', '')}.png", "image/png", PNG))
+    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    await expect(page.snippets.locator("pre")).to_contain_text("onerror")
+    await page.button("Break down").click()
+    await expect(page.parts).to_contain_text("<script>")
+    await check_that_it_is_text(page)
+
+
+async def test_a_model_with_html_in_its_name_runs_nothing(page: DemoPage) -> None:
+    page.watch.allow_status(404)
+    await page.choose()
+    await page.add_model(HTML)
+    await expect(page.counts.get_by_role("table", name="Counts")).to_contain_text("404")
+    await expect(page.last).to_contain_text("<script>")
+    await check_that_it_is_text(page)
+
+
+async def test_an_upstreams_error_with_html_runs_nothing(
+    told_page: DemoPage, told: ToldUpstream
+) -> None:
+    told_page.watch.allow_status(400)
+    told.refuse(lambda text: True, 400, HTML)
+    await told_page.choose(QUICK)
+    await expect(told_page.row(QUICK)).to_contain_text("<script>alert(1)</script>")
+    await told_page.button("Break down").click()
+    await expect(told_page.breakdown.get_by_role("alert")).to_contain_text("<script>")
+    await check_that_it_is_text(told_page)
+
+
+async def test_a_terminals_request_with_html_in_it_runs_nothing(page: DemoPage) -> None:
+    async with httpx.AsyncClient(base_url=page.page.url, timeout=30) as client:
+        body = {"model": f"{HTML}-from-a-terminal", "messages": [], "user": HTML}
+        await client.post(COUNT, json=body, headers={"x-api-key": "sk-demo"})
+    await expect(page.last).to_contain_text("-from-a-terminal")
+    await check_that_it_is_text(page)
+
+
+async def test_a_script_that_did_get_in_would_be_refused_by_the_policy(page: DemoPage) -> None:
+    """So that the others' silence means something."""
+    page.watch.allow("Content Security Policy")
+    await page.page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(1)>')"
+    )
+    page.watch.allow("status of 404")
+    await page.page.wait_for_function("document.querySelector('img[src=x]').complete")
+    async with page.page.expect_console_message(lambda said: "Content Security" in said.text):
+        await page.page.evaluate(
+            "document.body.append(Object.assign(document.createElement('script'), "
+            "{ textContent: 'alert(2)' }))"
+        )
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.js"])
+async def test_the_policy_lets_the_page_load_and_call_its_gateway_only(
+    demo: str, path: str
+) -> None:
+    async with httpx.AsyncClient(base_url=demo) as client:
+        headers = (await client.get(path)).headers
+    policy = dict(
+        part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";")
+    )
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data: blob:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+async def test_it_works_where_nobody_else_can_be_reached(open_page: Open, demo: str) -> None:
+    page = await open_page(demo, service_workers="block")
+    async with page.page.expect_request_finished():
+        await page.page.reload(wait_until="load")
+    hosts = await page.page.evaluate(
+        "performance.getEntriesByType('resource').map(entry => new URL(entry.name).host)"
+    )
+    assert set(hosts) == {demo.removeprefix("http://")}
+    await page.choose("claude-3-5-sonnet")
+    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
