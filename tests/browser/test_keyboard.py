@@ -79,7 +79,7 @@ async def test_a_request_is_made_and_counted_by_keyboard_alone(
 async def test_a_breakdown_is_started_and_stopped_by_keyboard_alone(
     told_page: DemoPage, told: ToldUpstream
 ) -> None:
-    told.hold()
+    told.hold(lambda text: True)
     await reach(told_page.button("Break down"))
     await told_page.page.keyboard.press("Enter")
     bar = told_page.breakdown.get_by_role("progressbar")

@@ -17,12 +17,15 @@ from demo_app.gateway import create_app
 from demo_app.loopback import serving
 from demo_app.upstreams import Upstreams
 
-__all__ = ["QUICK", "SLOW", "ToldUpstream", "gateway_to"]
+__all__ = ["AT_ONCE", "QUICK", "SLOW", "ToldUpstream", "gateway_to"]
 
 QUICK: Final = "claude-quick"
 SLOW: Final = "claude-slow"
+AT_ONCE: Final = 4
+"""So many counts does a breakdown there take at a time."""
 
 Which: TypeAlias = Callable[[str], bool]
+"""Told by the text of a request's body."""
 
 _TOO_LONG: Final = 30  # what does not come until then is a failure
 
@@ -42,9 +45,9 @@ class ToldUpstream:
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._refused: list[tuple[Which, int, str]] = []
 
-    def hold(self, word: str = "") -> None:
-        """Let those whose body has the word wait from now on."""
-        self._held = lambda text: word in text
+    def hold(self, which: Which) -> None:
+        """Let some wait from now on."""
+        self._held = which
 
     def release(self) -> None:
         """Hold nobody any more."""
@@ -55,7 +58,7 @@ class ToldUpstream:
             loop.call_soon_threadsafe(event.set)
 
     def refuse(self, which: Which, status: int, message: str) -> None:
-        """Answer some with an error; which, is told by the text of their body."""
+        """Answer some with an error."""
         self._refused.append((which, status, message))
 
     def bodies_with(self, word: str) -> list[dict[str, Any]]:
@@ -119,6 +122,7 @@ def gateway_to(upstream: ToldUpstream) -> Iterator[str]:
             }
             for name in (QUICK, SLOW)
         ]
-        config = Config.from_mapping({"model_list": models}, {})
+        settings = {"breakdown": {"max_concurrency": AT_ONCE}}
+        config = Config.from_mapping({"model_list": models, "count_tokens": settings}, {})
         with serving(create_app(config, Upstreams(frozenset()))) as gateway:
             yield gateway

@@ -1,0 +1,95 @@
+"""`install.sh`, which `make test` starts with: it says what it did in one line, and never fails."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SCRIPT: Final = Path(__file__).with_name("install.sh")
+PROGRAMS: Final = ("chromium", "redis-server", "curl")
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path) -> Path:
+    """A PATH with next to nothing in it."""
+    for name in ("bash", "env"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    return tmp_path
+
+
+def put(folder: Path, name: str, does: str) -> None:
+    (folder / name).write_text(f"#!{folder}/bash\n{does}\n")
+    (folder / name).chmod(0o755)
+
+
+def said(folder: Path) -> str:
+    """What the script says; one that fails is a failure."""
+    done = subprocess.run(
+        [folder / "bash", SCRIPT],
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("\n") <= 1
+    return done.stdout.strip()
+
+
+def test_where_all_is_there_it_says_nothing(bin_folder: Path) -> None:
+    for name in PROGRAMS:
+        put(bin_folder, name, "")
+    assert said(bin_folder) == ""
+
+
+def test_what_is_missing_is_installed_as_root(bin_folder: Path) -> None:
+    put(bin_folder, "redis-server", "")
+    put(bin_folder, "id", "echo 0")
+    put(bin_folder, "true", "")
+    put(bin_folder, "apt-get", f'echo "$DEBIAN_FRONTEND $*" >> {bin_folder}/asked; echo noise')
+    assert said(bin_folder) == "Installed for the tests: chromium fonts-dejavu-core curl"
+    update, install = (bin_folder / "asked").read_text().splitlines()
+    assert update.endswith(" update")
+    assert install.startswith("noninteractive ")
+    assert install.endswith("install --yes --no-install-recommends chromium fonts-dejavu-core curl")
+
+
+def test_others_install_by_sudo_without_a_password(bin_folder: Path) -> None:
+    put(bin_folder, "id", "echo 1000")
+    put(bin_folder, "true", "")
+    put(bin_folder, "sudo", f'[ "$1" = -n ] && shift && echo sudo >> {bin_folder}/asked && "$@"')
+    put(bin_folder, "apt-get", f"echo apt-get >> {bin_folder}/asked")
+    assert said(bin_folder).startswith("Installed for the tests: chromium ")
+    # For `true`, which tells whether it can, and for the update and the installation.
+    by_sudo = ["sudo", "sudo", "apt-get", "sudo", "apt-get"]
+    assert (bin_folder / "asked").read_text().split() == by_sudo
+
+
+@pytest.mark.parametrize(
+    ("user", "commands", "why"),
+    [
+        ("0", {}, "there is no apt-get"),
+        ("1000", {"apt-get": ""}, "apt-get needs root, or sudo without a password"),
+        (
+            "1000",
+            {"apt-get": "", "sudo": "exit 1"},
+            "apt-get needs root, or sudo without a password",
+        ),
+        (
+            "0",
+            {"apt-get": "echo; echo 'E: Unable to locate package chromium' >&2; exit 100"},
+            "apt-get: E: Unable to locate package chromium",
+        ),
+    ],
+)
+def test_where_it_cannot_install_it_says_why(
+    bin_folder: Path, user: str, commands: dict[str, str], why: str
+) -> None:
+    put(bin_folder, "id", f"echo {user}")
+    put(bin_folder, "true", "")
+    for name, does in commands.items():
+        put(bin_folder, name, does)
+    assert said(bin_folder) == f"Tests run without chromium redis-server curl: {why}"
