@@ -3,6 +3,14 @@
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.auth import Authenticator, Authorizer, KeyLookup, anyone, api_key, host_user
+from count_tokens_mw.breakdown import (
+    Breakdown,
+    ImageTokens,
+    MessageTokens,
+    PartError,
+    Progress,
+    ToolTokens,
+)
 from count_tokens_mw.config import Config
 from count_tokens_mw.errors import (
     CannotCount,
@@ -34,6 +42,7 @@ __all__ = [
     "Attempt",
     "Authenticator",
     "Authorizer",
+    "Breakdown",
     "Caller",
     "CannotCount",
     "Config",
@@ -47,15 +56,20 @@ __all__ = [
     "DeadlineExceeded",
     "Deployment",
     "Hook",
+    "ImageTokens",
     "InvalidRequest",
     "KeyLookup",
+    "MessageTokens",
     "NotFound",
+    "PartError",
     "PermissionDenied",
+    "Progress",
     "Resolver",
     "RouterSettings",
     "Settings",
     "TokenCount",
     "TooManyRequests",
+    "ToolTokens",
     "Transform",
     "Unauthenticated",
     "UpstreamError",

@@ -10,6 +10,7 @@ from count_tokens_mw.value_types import Amount, Duration, HeaderName, RedisUrl, 
 
 __all__ = [
     "PASSTHROUGH_ID",
+    "BreakdownSettings",
     "CacheSettings",
     "Deployment",
     "HttpSettings",
@@ -67,6 +68,15 @@ class CacheSettings(BaseModel):
     url: RedisUrl | None = None
 
 
+class BreakdownSettings(BaseModel):
+    """How many counts one breakdown may take, and how many of them at once; 0 turns it off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_counts: Annotated[int, Field(ge=0)] = 500
+    max_concurrency: Amount = 8
+
+
 class HttpSettings(BaseModel):
     """Our own connections to the upstreams; a host's `http_client` has its own.
 
@@ -102,6 +112,7 @@ class Settings(BaseModel):
         "x-litellm-end-user-id",
         "x-litellm-customer-id",
     )
+    breakdown: BreakdownSettings = BreakdownSettings()
     passthrough: PassthroughSettings = PassthroughSettings()
 
 

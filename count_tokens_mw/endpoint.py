@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.auth import Authenticator, authenticate_caller
 from count_tokens_mw.boundary import boundary
+from count_tokens_mw.disconnects import while_client_waits
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound
 from count_tokens_mw.hooks import Way, run_hooks
 from count_tokens_mw.messages import credential_headers, http_answer, native_headers
@@ -82,6 +83,9 @@ class Endpoint:
             native = native_headers(lines)
             if self.way == "count_tokens":
                 return await service.count(service.read(body, native), plan, trace)
+            if self.way == "breakdown":
+                work = service.break_down(service.read(body, native), plan, trace)
+                return (await while_client_waits(request, work)).as_count()
             query = request.scope.get("query_string", b"").decode("latin-1")
             read = service.read(body, native, query, _own_credentials(request.scope, plan))
             return await service.pass_through(read, plan, trace)

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from count_tokens_mw.auth import Authenticator
 from count_tokens_mw.endpoint import Endpoint
 from count_tokens_mw.errors import InvalidRequest
-from count_tokens_mw.openapi import ERROR_RESPONSES, REQUEST, TokenCountBody
+from count_tokens_mw.openapi import ERROR_RESPONSES, REQUEST, BreakdownBody, TokenCountBody
 from count_tokens_mw.plugin import CountTokens
 from count_tokens_mw.types import Caller
 
@@ -26,13 +26,14 @@ _OF_THE_HOST: Final = {"assertion_error", "value_error"}
 _SUMMARIES: Final = {
     "count_tokens": "Count the tokens of a message",
     "passthrough": "Count the tokens of a message at Anthropic, for any of its models",
+    "breakdown": "Say where the tokens of a message go",
 }
 
 
 def count_tokens_router(
     count_tokens: CountTokens, *, identity: Any = None, dependencies: Sequence[Depends] = ()
 ) -> APIRouter:
-    """Both paths as a router: `app.include_router(count_tokens_router(count_tokens, ...))`.
+    """Our paths as a router: `app.include_router(count_tokens_router(count_tokens, ...))`.
 
     Its lifespan is the router's, so the clients close with the host's.
 
@@ -62,7 +63,7 @@ def count_tokens_router(
                 methods=["POST"],
                 name=endpoint.way,
                 summary=_SUMMARIES[endpoint.way],
-                response_model=TokenCountBody,
+                response_model=BreakdownBody if endpoint.way == "breakdown" else TokenCountBody,
                 responses=dict(ERROR_RESPONSES),
                 openapi_extra=dict(REQUEST),
                 include_in_schema=not slash,

@@ -13,9 +13,9 @@ __all__ = ["Attempt", "CountEvent", "Hook", "Way", "run_hooks"]
 
 _HOOK_SECONDS: Final = 10
 
-Way: TypeAlias = Literal["count_tokens", "passthrough", "count", "other"]
-"""Which way a request came in: one of our two paths, `CountTokens.count()`, or a path that is none
-of ours under a prefix that is."""
+Way: TypeAlias = Literal["count_tokens", "passthrough", "breakdown", "count", "other"]
+"""Which way a request came in: one of our three paths (a breakdown without HTTP too),
+`CountTokens.count()`, or a path that is none of ours under a prefix that is."""
 
 
 class Attempt(NamedTuple):

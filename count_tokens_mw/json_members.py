@@ -66,21 +66,36 @@ class Member:
                 self._value = _value_of(self._raw[self.start : self.end].decode())
         return self._value
 
+    @property
+    def items(self) -> Sequence[tuple[JsonValue, bytes]]:
+        """Those of a list, each with its own text; none if it is no list.
+
+        Raises:
+            ValueError: as above.
+        """
+        with _reasons():
+            text = self._raw[self.start : self.end].decode()
+            items = _items_of(text) if self.is_list else ()
+            return [(value, text[start:end].encode()) for value, start, end in items]
+
 
 def _value_of(text: str) -> JsonValue:
     """A list item by item: parsed as a whole, a long one would let no other thread run."""
-    if not text.startswith("["):
-        value: JsonValue = _decode(text)[0]
-        return value
-    items: list[JsonValue] = []
+    if text.startswith("["):
+        return [value for value, _, _ in _items_of(text)]
+    value: JsonValue = _decode(text)[0]
+    return value
+
+
+def _items_of(text: str) -> Iterator[tuple[JsonValue, int, int]]:
+    """Of each item of a list its value, and where its text starts and ends."""
     at = _skip(text, 1)
     while text[at] != "]":
-        item, at = _decode(text, at)
-        items.append(item)
-        at = _skip(text, at)
+        value, end = _decode(text, at)
+        yield value, at, end
+        at = _skip(text, end)
         if text[at] == ",":
             at = _skip(text, at + 1)
-    return items
 
 
 def read_members(raw: bytes) -> Mapping[str, Member]:

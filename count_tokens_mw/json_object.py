@@ -5,8 +5,10 @@ it: `1.0e2`, `1e400`, escapes, duplicate names in nested objects. So only the me
 level are found, and each keeps its place in the text; an edited object is put together from it.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 from count_tokens_mw.json_members import JsonValue, Member, read_members
@@ -67,10 +69,20 @@ class JsonObject:
         member = self.member(name)
         return None if member is None else member.value
 
-    def edited(self, replace: Mapping[str, JsonValue], drop: Collection[str] = ()) -> bytes:
+    def items(self, name: str) -> Sequence[tuple[JsonValue, bytes]]:
+        """The items of a member that is a list, each with its own text; else none.
+
+        Raises:
+            ValueError: as above.
+        """
+        member = self.member(name)
+        return () if member is None else member.items
+
+    def edited(self, replace: Mapping[str, JsonValue | bytes], drop: Collection[str] = ()) -> bytes:
         """The object in its own order and words, with some members replaced and some left out.
 
-        A member of `replace` that the object does not have is put at its end.
+        A member of `replace` that the object does not have is put at its end. A new value is the
+        text of one if it is in bytes.
         """
         # Views, and one join: a body may be megabytes, and each slice would copy it.
         text = memoryview(self.raw)
@@ -89,5 +101,5 @@ class JsonObject:
         return b"".join([b"{", *pieces[1:], b"}"])
 
 
-def _json(value: JsonValue) -> bytes:
-    return json.dumps(value).encode()
+def _json(value: JsonValue | bytes) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value).encode()

@@ -1,4 +1,4 @@
-"""A pure ASGI middleware: our two paths in front of any app, everything else untouched."""
+"""A pure ASGI middleware: our paths in front of any app, everything else untouched."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _ENDS: Final = {
 
 
 class CountTokensMiddleware:
-    """Answers the two paths itself and passes all else to `app`, websockets and lifespan too.
+    """Answers our paths itself and passes all else to `app`, websockets and lifespan too.
 
     The clients that were opened are closed when the host's lifespan ends, before the server is
     told; a host that has no lifespan closes them by `aclose`.
@@ -25,7 +25,7 @@ class CountTokensMiddleware:
     Args:
         app: the host, or the middleware behind this one.
         count_tokens: what answers.
-        path: the prefix of the two paths, such as the host's own `/llm`.
+        path: the prefix of our paths, such as the host's own `/llm`.
     """
 
     def __init__(self, app: ASGIApp, count_tokens: CountTokens, path: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Our two paths, and where in a host a request asked for one of them."""
+"""Our paths, and where in a host a request asked for one of them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,10 +9,11 @@ from count_tokens_mw.hooks import Way
 
 __all__ = ["PATHS", "path_below_mount"]
 
-# The longer one first: it ends like the other.
+# The pass-through before the one that it ends like.
 PATHS: Final[Mapping[str, Way]] = {
     "/anthropic/v1/messages/count_tokens": "passthrough",
     "/v1/messages/count_tokens": "count_tokens",
+    "/v1/messages/count_tokens/breakdown": "breakdown",
 }
 
 

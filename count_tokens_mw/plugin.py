@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, Unpack
 
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
@@ -13,6 +14,7 @@ from starlette.websockets import WebSocketClose
 
 from count_tokens_mw.auth import Authenticator, Authorizer, host_user
 from count_tokens_mw.boundary import boundary
+from count_tokens_mw.breakdown import Breakdown, Progress, unseen
 from count_tokens_mw.config import Config
 from count_tokens_mw.counting import Counter
 from count_tokens_mw.endpoint import Endpoint
@@ -20,10 +22,11 @@ from count_tokens_mw.errors import CountError
 from count_tokens_mw.hooks import Hook, run_hooks
 from count_tokens_mw.messages import native_headers, request_from_mapping
 from count_tokens_mw.paths import PATHS, path_below_mount
+from count_tokens_mw.plan import Plan
 from count_tokens_mw.service import Service
 from count_tokens_mw.trace import Trace
 from count_tokens_mw.transforming import Transform
-from count_tokens_mw.types import Caller, TokenCount
+from count_tokens_mw.types import Caller, CountRequest, TokenCount
 
 if TYPE_CHECKING:
     import httpx
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from count_tokens_mw.resolving import Resolver
 
 __all__ = ["CountTokens", "Options"]
+
+Outcome = TypeVar("Outcome", bound=TokenCount | Breakdown)
 
 
 class Options(TypedDict, total=False):
@@ -60,7 +65,7 @@ class CountTokens:
     """
 
     endpoints: Mapping[str, Endpoint]
-    """The two paths, each with the ASGI app that answers it."""
+    """The three paths, each with the ASGI app that answers it."""
 
     def __init__(
         self,
@@ -95,7 +100,7 @@ class CountTokens:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Our two paths as routes, to splice beside the host's own."""
+        """Our paths as routes, to splice beside the host's own."""
         # With the slash too, or the host's router would redirect to the path without it.
         return [
             Route(path + slash, endpoint, name=PATHS[path], include_in_schema=False)
@@ -133,15 +138,47 @@ class CountTokens:
             CountError: there is no count; its `status`, `type` and `message` say why.
         """
         trace = Trace("count", caller=caller)
+        return await self._without_http(self._service.count, trace, body, headers)
+
+    async def breakdown(
+        self,
+        body: Mapping[str, object],
+        *,
+        headers: Mapping[str, str] | None = None,
+        caller: Caller | None = None,
+        progress: Progress = unseen,
+    ) -> Breakdown:
+        """Say where the tokens of a request go, by counting it with and without each of its parts.
+
+        That is one count for the whole, and one or so for each system prompt, tool, message, image
+        and document, a few at a time: `count_tokens.breakdown` in the settings bounds both. They
+        are remembered like any other, so that only what is new is asked for the next time. All are
+        attempts of one event. `progress` is told after each of them.
+
+        Raises:
+            CountError: as `count`; also where one of the counts failed for a reason of the moment,
+                such as a rate limit. What is counted without a part and refused for that is None.
+        """
+        trace = Trace("breakdown", caller=caller)
+        work = partial(self._service.break_down, progress=progress)
+        return await self._without_http(work, trace, body, headers)
+
+    async def _without_http(
+        self,
+        work: Callable[[CountRequest, Plan, Trace], Awaitable[Outcome]],
+        trace: Trace,
+        body: Mapping[str, object],
+        headers: Mapping[str, str] | None,
+    ) -> Outcome:
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         try:
             with boundary(trace), self._service.counter.slot():
                 plan = self._service.counter.plan
                 trace.read_headers(sent, plan.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(sent.items()))
-                count = await self._service.count(request, plan, trace)
-                trace.finish(count)
-                return count
+                outcome = await work(request, plan, trace)
+                trace.finish(outcome if isinstance(outcome, TokenCount) else outcome.as_count())
+                return outcome
         except CountError as error:
             trace.finish(error)
             raise
@@ -173,7 +210,7 @@ class CountTokens:
         await self._service.counter.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI app: both paths, and our envelope for every other one."""
+        """The ASGI app: our paths, and our envelope for every other one."""
         match scope["type"]:
             case "http":
                 await self._endpoint(scope)(scope, receive, send)

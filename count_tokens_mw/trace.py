@@ -109,6 +109,10 @@ class Trace:
             )
         )
 
+    def include(self, part: Trace) -> None:
+        """Record the attempts of a count that this request took besides its own."""
+        self.attempts += part.attempts
+
     def finish(self, outcome: TokenCount | CountError) -> None:
         """Keep the outcome; the request's duration ends here."""
         self.outcome = outcome

@@ -2,31 +2,28 @@
 
 import logging
 import os
-import socket
-import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 
-import uvicorn
-
-from demo_app.gateway import API_KEYS, create_app
-from demo_app.loopback import address_of, listening
+from demo_app.gateway import create_app
+from demo_app.keys import ApiKey, keys_from, public_key
+from demo_app.loopback import Server, address_of, listener_for
 from demo_app.upstreams import Upstreams, configured
 
 
-def banner(address: str, upstreams: Upstreams) -> str:
-    """What a newcomer needs: where it is, the key, and a line to paste."""
-    key = next(iter(API_KEYS))
+def banner(address: str, upstreams: Upstreams, keys: Sequence[ApiKey]) -> str:
+    """What a newcomer needs: where it is, the key if it is no secret, and a line to paste."""
+    key = public_key(keys)
     return f"""
-  Demo gateway  {address}
-  API key       {key}
+  Open          {address}
+  API key       {key or "that of DEMO_API_KEY"}
   Upstreams     {upstreams.words}
 
-Paste this into another terminal:
+Or paste this into another terminal:
 
 curl -X POST "{address}/v1/messages/count_tokens" \\
   -H "Content-Type: application/json" \\
-  -H "Authorization: Bearer {key}" \\
+  -H "Authorization: Bearer {key or "$DEMO_API_KEY"}" \\
   -d '{{
     "model": "claude-3-5-sonnet-20241022",
     "messages": [{{"role": "user", "content": "Hello, how are you?"}}]
@@ -34,32 +31,19 @@ curl -X POST "{address}/v1/messages/count_tokens" \\
 """
 
 
-def listener_for(environ: Mapping[str, str]) -> socket.socket:
-    """Listen on HOST and PORT, or end the program with a word about what is wrong with them."""
-    host, port = environ.get("HOST") or "127.0.0.1", environ.get("PORT") or "8000"
-    if not port.isdecimal() or int(port) > 65535:
-        sys.exit(f"PORT={port}: a number up to 65535 is required")
-    try:
-        return listening(host, int(port))
-    except OSError as error:
-        sys.exit(f"HOST={host} PORT={port}: {error.strerror}; PORT=8001 make demo takes another")
-
-
 def main() -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("demo_app").setLevel(logging.INFO)
+    keys = keys_from(os.environ)
     with (
-        listener_for(os.environ) as listener,
+        listener_for(os.environ, is_key_public=bool(public_key(keys))) as listener,
         configured(os.environ) as (config, upstreams),
         suppress(KeyboardInterrupt),
     ):
-        app = create_app(config, upstreams)
-        print(banner(address_of(*listener.getsockname()), upstreams), flush=True)
-        server = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=3
-        )
-        uvicorn.Server(server).run(sockets=[listener])
+        app = create_app(config, upstreams, keys)
+        print(banner(address_of(*listener.getsockname()), upstreams, keys), flush=True)
+        Server(app, app.state.live.close, timeout_graceful_shutdown=3).run([listener])
 
 
 if __name__ == "__main__":

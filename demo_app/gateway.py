@@ -1,105 +1,107 @@
-"""The gateway: its own API keys, its own access log, its own routes, and us beside them."""
+"""The gateway: its own API keys, access log, metrics and routes, and us beside them."""
 
-import hmac
-import logging
-import time
-from typing import Annotated
-from urllib.parse import quote
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
 
-from fastapi import Depends, FastAPI, HTTPException, Request
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from count_tokens_mw import Caller, Config, CountEvent, CountTokens
+from count_tokens_mw import Caller, Config, CountTokens, __version__
+from count_tokens_mw.errors import error_type_of
+from count_tokens_mw.fastapi import count_tokens_router
+from count_tokens_mw.telemetry.prometheus import PrometheusHook
+from demo_app.access_log import AccessLog
+from demo_app.breakdown import breakdown_lines, read_object
+from demo_app.events import LiveEvents
+from demo_app.keys import DEMO_KEYS, ApiKey, authorize, caller_by, may_use, public_key
+from demo_app.page import Page
 from demo_app.upstreams import Upstreams
 
-__all__ = ["API_KEYS", "AccessLog", "create_app"]
 
-API_KEYS = {"sk-demo": "demo"}
-"""Which key is whose. A real gateway has a database for that."""
-
-_log = logging.getLogger("demo_app.access")
-
-
-def key_owner(request: Request) -> str:
-    """The owner of the request's API key, as `x-api-key` or as bearer; this gateway's own auth."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = request.headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
-    for known, owner in API_KEYS.items():
-        if hmac.compare_digest(known.encode(), key.encode()):  # in constant time
-            return owner
-    raise HTTPException(401, "Unknown API key.", headers={"www-authenticate": "Bearer"})
-
-
-def create_app(config: Config, upstreams: Upstreams) -> FastAPI:
+def create_app(config: Config, upstreams: Upstreams, keys: Sequence[ApiKey] = DEMO_KEYS) -> FastAPI:
     """The gateway. Whose counts are emulated is shown wherever a person looks."""
-    upstream = upstreams.words
-    count_tokens = CountTokens(config, authenticate=lambda request: Caller(key_owner(request)))
+    registry = CollectorRegistry()
+    prometheus, live = PrometheusHook(registry), LiveEvents(upstreams)
+    count_tokens = CountTokens(config, authorize=authorize, hooks=[prometheus, live])
+    prometheus.watch(count_tokens)
+    known_caller = Depends(caller_by(keys))
+    page = Page(directory=Path(__file__).with_name("page"))
+    models = {each.model_name: each for each in config.deployments if "*" not in each.model_name}
+    # While everybody knows the key, no web page may reach us by a name of its own for loopback.
+    hosts = ["localhost", "127.0.0.1", "[::1]"] if public_key(keys) else ["*"]
+
     app = FastAPI(
         title="Demo gateway",
-        description=f"Tokens are counted by: **{upstream}**.",
-        lifespan=count_tokens.lifespan,
+        version=__version__,
+        description=f"Tokens are counted by: **{upstreams.words}**.",
+        exception_handlers={HTTPException: in_envelope, Exception: in_envelope},
     )
-    app.add_middleware(AccessLog, upstreams=upstreams)
-    app.router.routes.extend(count_tokens.routes)
+    app.state.live = live
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_middleware(AccessLog, upstreams=upstreams)  # the last one is the outermost
+    app.include_router(count_tokens_router(count_tokens, identity=known_caller))
+    app.mount("/page", page)
 
-    @app.get("/")
-    def about() -> dict[str, str]:
-        return {"gateway": "count_tokens_mw demo", "upstream": upstream, "documentation": "/docs"}
+    @app.get("/", include_in_schema=False)
+    async def index(request: Request) -> Response:
+        return await page.get_response("index.html", request.scope)
 
     @app.get("/health")
-    def health() -> dict[str, str]:
-        return {"status": "ok", "upstream": upstream}
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "upstream": upstreams.words}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     @app.get("/v1/models")
-    def models(owner: Annotated[str, Depends(key_owner)]) -> dict[str, object]:
-        names = [each.model_name for each in config.deployments if "*" not in each.model_name]
-        return {"owner": owner, "data": [{"type": "model", "id": name} for name in names]}
+    async def list_models(caller: Annotated[Caller, known_caller]) -> dict[str, Any]:
+        ids = [name for name in models if may_use(caller, name)]
+        about = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # for: it is not known
+        data = [{**about, "id": name, "display_name": name} for name in ids]
+        first, last = (ids[0], ids[-1]) if ids else (None, None)
+        return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+
+    @app.get("/demo/info")
+    async def info() -> dict[str, Any]:
+        told = [
+            {"id": name, "provider": model.provider, "countable": model.params is not None}
+            for name, model in models.items()
+        ]
+        known = {"version": __version__, "key": public_key(keys)}
+        return {**known, "upstreams": upstreams.each, "models": told}
+
+    @app.get("/demo/events", dependencies=[known_caller])
+    async def events(request: Request) -> StreamingResponse:
+        after = request.headers.get("last-event-id", "")
+        stream = live.listen(int(after) if after.isdecimal() else 0)
+        return StreamingResponse(stream, media_type="text/event-stream")
+
+    @app.post("/demo/breakdown")
+    async def breakdown(
+        request: Request, caller: Annotated[Caller, known_caller]
+    ) -> StreamingResponse:
+        bounds = config.settings.max_body_bytes, config.settings.timeout
+        body = await read_object(request, *bounds)
+        lines = breakdown_lines(count_tokens, body, request, caller)
+        end = BackgroundTask(lines.aclose)  # also when the client left
+        return StreamingResponse(lines, media_type="application/x-ndjson", background=end)
 
     return app
 
 
-class AccessLog:
-    """One line for each request; for a count, with what its event says."""
-
-    def __init__(self, app: ASGIApp, upstreams: Upstreams) -> None:
-        self.app = app
-        self.upstreams = upstreams
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        scope.setdefault("state", {})
-        started = time.perf_counter()
-        status = 0
-
-        async def send_labelled(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                event = scope["state"].get("count_tokens")
-                label = self.upstreams.label(event.provider if event else None)
-                MutableHeaders(scope=message)["x-demo-upstream"] = label
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_labelled)
-        finally:
-            took = (time.perf_counter() - started) * 1000
-            words = [scope["method"], quote(scope["path"]), str(status), f"{took:.0f}ms"]
-            event = scope["state"].get("count_tokens")
-            _log.info(" ".join(words + (self._about(event) if event else [])))
-
-    def _about(self, event: CountEvent) -> list[str]:
-        facts = {
-            "caller": event.caller.id if event.caller else None,
-            "end_user": event.end_user,
-            "model": event.model,
-            "tokens": event.input_tokens,
-            "error": event.error_type,
-            # The client sees the upstream's id where there is one.
-            "request_id": event.upstream_request_id or event.request_id,
-            "upstream": self.upstreams.label(event.provider) if event.provider else None,
-        }
-        return [f"{name}={value}" for name, value in facts.items() if value is not None]
+async def in_envelope(request: Request, error: Exception) -> JSONResponse:
+    """The gateway's own errors, as clients know them from Anthropic's API."""
+    if not isinstance(error, HTTPException):
+        error = HTTPException(500, "The gateway failed; its log says where.")
+    request_id = f"req_{uuid4().hex}"
+    told = {"type": error_type_of(error.status_code), "message": str(error.detail)}
+    envelope = {"type": "error", "error": told, "request_id": request_id}
+    headers = {**(error.headers or {}), "request-id": request_id}
+    return JSONResponse(envelope, error.status_code, headers)

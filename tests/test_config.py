@@ -146,6 +146,7 @@ def test_the_settings_have_the_documented_defaults() -> None:
         "max_body_bytes": 32 * 1024 * 1024,
         "max_concurrency": 256,
         "end_user_headers": ("x-end-user-id", "x-litellm-end-user-id", "x-litellm-customer-id"),
+        "breakdown": {"max_counts": 500, "max_concurrency": 8},
         "passthrough": {"anthropic": None},
     }
 

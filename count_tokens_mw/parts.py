@@ -1,0 +1,179 @@
+"""The parts of a request, and the requests by which a breakdown tells what each takes; pure."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from count_tokens_mw.breakdown import Breakdown, ImageTokens, MessageTokens, PartError, ToolTokens
+from count_tokens_mw.errors import CountError
+from count_tokens_mw.json_object import JsonObject, JsonValue
+from count_tokens_mw.media import Medium, media_of, without_medium
+from count_tokens_mw.types import CountRequest, TokenCount, unreadable
+
+__all__ = ["Counts", "Parts"]
+
+_CLOSING: Final = {"type": "text", "text": "."}
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was counted, by the names of `Parts.requests`; and what could not be, and why."""
+
+    tokens: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, CountError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """One message: its text, the ids of the tools that it uses, its images and documents."""
+
+    role: str
+    text: bytes
+    uses: Sequence[str]
+    media: Sequence[Medium]
+
+
+class Parts:
+    """What a breakdown of a request tells apart.
+
+    Raises:
+        InvalidRequest: there is something in the request that Python cannot read.
+    """
+
+    def __init__(self, request: CountRequest) -> None:
+        self._request = request
+        body = request.body
+        try:
+            self._has_system = body.member("system") is not None
+            self._tools = body.items("tools")
+            self._tool_choice = body.get("tool_choice")
+            self._messages = [_message(value, text) for value, text in body.items("messages")]
+        except ValueError as error:
+            raise unreadable(error) from None
+
+    @property
+    def number(self) -> int:
+        """How many requests there are to count."""
+        media = sum(not medium.alone for each in self._messages for medium in each.media)
+        return self._has_system + len(self._tools) + len(self._messages) + 1 + media
+
+    def requests(self) -> Iterator[tuple[str, CountRequest]]:
+        """Those to count besides the whole, each with its name, and made when it is its turn."""
+        if self._has_system:
+            yield "system", self._with({}, "system")
+        for at in range(len(self._tools)):
+            yield f"tools.{at}", self._without_tool(at)
+        for number in range(len(self._messages) + 1):
+            yield _up_to(number), self._up_to(number)
+        for at, message in enumerate(self._messages):
+            for medium in message.media:
+                if not medium.alone:
+                    texts = [each.text for each in self._messages]
+                    texts[at] = without_medium(message.text, medium)
+                    yield f"messages.{at}.{medium.path}", self._with({"messages": _list(texts)})
+
+    def breakdown(self, whole: TokenCount, counts: Counts) -> Breakdown:
+        """What each part takes, once all of the requests were counted or could not be."""
+        told = _Differences(whole.input_tokens, counts)
+        return Breakdown(
+            whole.input_tokens,
+            whole.source,
+            told.without("system") if self._has_system else 0,
+            [
+                ToolTokens(_label(tool), told.without(f"tools.{at}"))
+                for at, (tool, _) in enumerate(self._tools)
+            ],
+            [_told(told, at, message) for at, message in enumerate(self._messages)],
+            told.errors,
+        )
+
+    def _without_tool(self, at: int) -> CountRequest:
+        left = [text for number, (_, text) in enumerate(self._tools) if number != at]
+        if not left:
+            return self._with({}, "tools", "tool_choice")
+        name = _text(self._tools[at][0], "name")
+        is_chosen = name is not None and name == _text(self._tool_choice, "name")
+        return self._with({"tools": _list(left)}, *(["tool_choice"] if is_chosen else []))
+
+    def _up_to(self, number: int) -> CountRequest:
+        """The conversation of so many messages, closed by one of the user's."""
+        messages = self._messages[:number]
+        # Every tool use has to be followed by its result.
+        uses = messages[-1].uses if messages else ()
+        content = [*({"type": "tool_result", "tool_use_id": use} for use in uses), _CLOSING]
+        closing = json.dumps({"role": "user", "content": content}).encode()
+        return self._with({"messages": _list([*(each.text for each in messages), closing])})
+
+    def _with(self, replaced: Mapping[str, bytes], *drop: str) -> CountRequest:
+        body = JsonObject(self._request.body.edited(replaced, drop))
+        return replace(self._request, body=body, key=None, led_to=())
+
+
+class _Differences:
+    """Between counts, of which some may have failed."""
+
+    def __init__(self, whole: int, counts: Counts) -> None:
+        self._whole = whole
+        self._counts = counts
+        self.errors: list[PartError] = []
+
+    def without(self, part: str) -> int | None:
+        """What the request has more than the one without this part."""
+        if self._failed(part, part):
+            return None
+        return self._whole - self._counts.tokens[part]
+
+    def between(self, part: str, with_it: str, without_it: str) -> int | None:
+        """What one request has more than another."""
+        if self._failed(part, with_it, without_it):
+            return None
+        return self._counts.tokens[with_it] - self._counts.tokens[without_it]
+
+    def _failed(self, part: str, *names: str) -> bool:
+        for name in names:
+            error = self._counts.errors.get(name)
+            if error is not None:
+                self.errors.append(PartError(part, error.type, error.message))
+                return True
+        return False
+
+
+def _told(told: _Differences, at: int, message: _Message) -> MessageTokens:
+    tokens = told.between(f"messages.{at}", _up_to(at + 1), _up_to(at))
+    images = [
+        ImageTokens(
+            medium.path,
+            medium.type,
+            tokens if medium.alone else told.without(f"messages.{at}.{medium.path}"),
+        )
+        for medium in message.media
+    ]
+    return MessageTokens(message.role, tokens, images)
+
+
+def _up_to(number: int) -> str:
+    """The name of the request with so many messages."""
+    return f"messages up to {number}"
+
+
+def _message(value: JsonValue, text: bytes) -> _Message:
+    content = value.get("content") if isinstance(value, Mapping) else None
+    blocks = content if isinstance(content, list) else []
+    ids = [_text(block, "id") for block in blocks if _text(block, "type") == "tool_use"]
+    uses = [use for use in ids if use is not None]
+    return _Message(_text(value, "role") or "", text, uses, tuple(media_of(content)))
+
+
+def _label(tool: JsonValue) -> str:
+    """A tool of the provider's own may have no name."""
+    return _text(tool, "name") or _text(tool, "type") or ""
+
+
+def _text(value: JsonValue, name: str) -> str | None:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _list(texts: Sequence[bytes]) -> bytes:
+    return b"[%b]" % b",".join(texts)

@@ -1,0 +1,57 @@
+"""Where the tokens go, told while it is being found out, as JSON lines."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from count_tokens_mw import Caller, CountError, CountTokens
+
+
+async def read_object(request: Request, most: int, seconds: float) -> dict[str, Any]:
+    """The JSON object that a request's body is, read within bounds."""
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > most:
+                    raise HTTPException(413, f"The request body is larger than {most} bytes.")
+        return dict[str, Any](json.loads(raw).items())
+    except (TimeoutError, ClientDisconnect):
+        raise HTTPException(408, "The request body did not arrive.") from None
+    except (AttributeError, ValueError, RecursionError):
+        raise HTTPException(400, "The request body is not a JSON object.") from None
+
+
+async def breakdown_lines(
+    count_tokens: CountTokens, body: dict[str, Any], request: Request, caller: Caller
+) -> AsyncGenerator[str, None]:
+    """A line for each count that it takes, and at last what came of it. Closed, it stops."""
+    news: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+
+    def progress(done: int, total: int) -> None:
+        news.put_nowait({"done": done, "total": total})
+
+    async def work() -> None:
+        try:
+            found = await count_tokens.breakdown(
+                body, headers=request.headers, caller=caller, progress=progress
+            )
+            last: dict[str, object] = {"breakdown": found.as_dict()}
+        except CountError as error:
+            words = {"status": error.status, "type": error.type, "message": error.message}
+            last = {"error": words}
+        news.put_nowait(last)
+
+    working = asyncio.create_task(work())
+    try:
+        line: dict[str, object] = {"done": 0}
+        while "done" in line:
+            line = await news.get()
+            yield json.dumps(line) + "\n"
+    finally:
+        working.cancel()

@@ -1,0 +1,67 @@
+"""This gateway's API keys: whose each is, and for which models."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Annotated, Final
+
+from fastapi import HTTPException, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from count_tokens_mw import Caller, PermissionDenied
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key, its owner, and patterns of the models that it may use."""
+
+    secret: str = field(repr=False)
+    owner: str
+    models: tuple[str, ...] = ("*",)
+
+
+# Everybody knows these. A real gateway has a table of its own, of the keys' hashes.
+DEMO_KEYS: Final = (
+    ApiKey("sk-demo", "demo"),
+    ApiKey("sk-demo-claude", "claude-team", ("claude-*", "anthropic/*")),
+)
+_Header = Annotated[str | None, Security(APIKeyHeader(name="x-api-key", auto_error=False))]
+_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
+
+
+def keys_from(environ: Mapping[str, str]) -> Sequence[ApiKey]:
+    """The demo's keys, or in their place the operator's own, DEMO_API_KEY."""
+    secret = environ.get("DEMO_API_KEY", "").strip()
+    return [ApiKey(secret, "demo")] if secret else DEMO_KEYS
+
+
+def public_key(keys: Sequence[ApiKey]) -> str | None:
+    """The key that everybody knows, if it is in place; no other one may be shown."""
+    known = {key.secret for key in DEMO_KEYS}
+    return next((key.secret for key in keys if key.secret in known), None)
+
+
+def caller_by(keys: Sequence[ApiKey]) -> Callable[..., Awaitable[Caller]]:
+    """The dependency that says who asks, by `x-api-key` or as bearer, and refuses all others."""
+
+    async def known_caller(key: _Header, bearer: _Bearer) -> Caller:
+        sent = (key or (bearer.credentials if bearer else "")).encode("latin-1")
+        # All of them, each in constant time, so that nobody learns by the clock how near he is.
+        found = [each for each in keys if hmac.compare_digest(each.secret.encode(), sent)]
+        if not found:
+            raise HTTPException(401, "Unknown API key.", headers={"www-authenticate": "Bearer"})
+        return Caller(found[0].owner, scopes=frozenset(found[0].models))
+
+    return known_caller
+
+
+def may_use(caller: Caller, model: str) -> bool:
+    return any(fnmatchcase(model, pattern) for pattern in caller.scopes)
+
+
+def authorize(caller: Caller, model: str) -> None:
+    """For `CountTokens`, which asks before each count."""
+    if not may_use(caller, model):
+        models = ", ".join(sorted(caller.scopes))
+        raise PermissionDenied(f"{caller.id} may not use {model[:256]}, only {models}.")
