@@ -124,5 +124,6 @@ def gateway_to(upstream: ToldUpstream) -> Iterator[str]:
         ]
         settings = {"breakdown": {"max_concurrency": AT_ONCE}}
         config = Config.from_mapping({"model_list": models, "count_tokens": settings}, {})
-        with serving(create_app(config, Upstreams(frozenset()))) as gateway:
+        app = create_app(config, Upstreams(frozenset()))
+        with serving(app, app.state.live.close) as gateway:
             yield gateway
