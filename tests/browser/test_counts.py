@@ -115,6 +115,7 @@ async def test_an_error_of_the_upstream_is_shown_in_words_beside_the_other_count
 ) -> None:
     told.refuse(lambda text: SLOW in text, 400, "prompt is too long: 200001 tokens")
     told_page.watch.allow_status(400)
+    await told_page.text_of(1).fill("Not counted before")
     await told_page.choose(QUICK, SLOW)
     await expect(told_page.row(SLOW)).to_contain_text("400")
     await expect(told_page.row(SLOW)).to_contain_text("prompt is too long: 200001 tokens")
