@@ -107,7 +107,7 @@ function show(found, body, model) {
     ` ${found.input_tokens === 1 ? "token" : "tokens"} for `,
     el("code", {}, model),
     " ",
-    upstreamBadge(upstream) ?? "",
+    upstreamBadge(upstream),
   ]);
   const table = el(
     "div",

@@ -80,9 +80,8 @@ function showError(element, error) {
   setText(latency, error.ms === undefined ? "" : milliseconds(error.ms));
 }
 
-function sourceOf({ source, upstream, provider }) {
-  const badge = (provider || source) && upstreamBadge(upstream);
-  return [source ? el("span", { class: "origin" }, source) : "", " ", badge || ""];
+function sourceOf({ source, upstream }) {
+  return [source ?? "", " ", upstreamBadge(upstream)];
 }
 
 export const milliseconds = (ms) => `${number(ms < 10 ? Number(ms.toFixed(1)) : Math.round(ms))} ms`;

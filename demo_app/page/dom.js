@@ -48,12 +48,8 @@ const PROVIDERS = {
 };
 export const providerName = (provider) => (provider ? (PROVIDERS[provider] ?? provider) : "–");
 
-// A badge that says whether a provider is asked for real.
+// A badge that says whether a provider is asked for real, or nothing where nobody was asked.
 export function upstreamBadge(upstream) {
-  const known = upstream === "live" || upstream === "emulated";
-  return upstream && el("span", { class: `badge ${known ? upstream : ""}` }, upstream);
-}
-
-export function providerCell(provider) {
-  return el("td", { role: "cell", class: "provider" }, providerName(provider));
+  if (upstream !== "live" && upstream !== "emulated") return "";
+  return el("span", { class: `badge ${upstream}` }, upstream);
 }

@@ -103,7 +103,7 @@ function rowOf(event, name) {
     cell("provider", providerName(event.provider)),
     cell("", status, failed && event.error ? ` ${event.error}` : ""),
     cell("number tokens", event.input_tokens === null ? "–" : number(event.input_tokens)),
-    cell("source", event.source ?? "", " ", (event.provider && upstreamBadge(event.upstream)) || ""),
+    cell("source", event.source ?? "", " ", upstreamBadge(event.upstream)),
     cell("number latency", milliseconds(event.duration_ms)),
   ]);
 }

@@ -81,15 +81,18 @@ function plan(random) {
 
 const STEPS = [read, read, edit, test, plan];
 
-const FIRST = `The monthly report is wrong when an invoice is split over two currencies: the totals are
-added up before they are converted. Please find where that happens, write a test that shows it, and
-mend it. Keep to the style of the code around it, and do not touch the public interface.`;
+const FIRST =
+  "The monthly report is wrong when an invoice is split over two currencies: the totals are " +
+  "added up before they are converted. Please find where that happens, write a test that shows it, and " +
+  "mend it. Keep to the style of the code around it, and do not touch the public interface.";
 
-const SECOND = `Good. Now do the same for credit notes, which take another path, and make the error
-message say which invoice it is about. Run all of the tests again when you are done.`;
+const SECOND =
+  "Good. Now do the same for credit notes, which take another path, and make the error " +
+  "message say which invoice it is about. Run all of the tests again when you are done.";
 
-const SUMMARY = `The totals of split invoices are now converted line by line and added up afterwards.
-I added a test with two currencies that failed before and passes now; all others pass as they did.`;
+const SUMMARY =
+  "The totals of split invoices are now converted line by line and added up afterwards. " +
+  "I added a test with two currencies that failed before and passes now; all others pass as they did.";
 
 const SAID = [
   "I'll read FILE first, to see how the totals are made.",

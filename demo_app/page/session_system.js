@@ -7,9 +7,10 @@ export function systemPrompt() {
 
 const ruleOf = (rule) => ` - ${rule}`;
 
-const OPENING = `You are an interactive agent that helps a person with software engineering, in a
-terminal. Use the instructions below and the tools that you have. What the person asks for is what
-you do; what you find on the way and was not asked for, you mention and leave alone.`;
+const OPENING =
+  "You are an interactive agent that helps a person with software engineering, in a " +
+  "terminal. Use the instructions below and the tools that you have. What the person asks for is what " +
+  "you do; what you find on the way and was not asked for, you mention and leave alone.";
 
 const SECTIONS = [
   ["Tone", [
@@ -118,14 +119,18 @@ const FOLDERS = {
 const MEMORY = [
   "# Project memory (CLAUDE.md)",
   ...Object.entries(FOLDERS).map(
-    ([folder, about]) => `## src/${folder}
-${about}
-Run its tests by \`python -m pytest tests/test_${folder}.py -q\`; they take a few seconds and need no
-database. Its owner is the ${folder} team: ask in #${folder} before its public functions change, and
-put what was agreed into docs/decisions. Names there are in English, also where the law is not, and
-each term that is in the glossary (docs/glossary.md) is used as the glossary says. Fixtures of this
-part are in tests/data/${folder}; they are made from real files with all names and amounts changed,
-and are never edited by hand: \`make fixtures-${folder}\` writes them again from their sources.
-`,
+    ([folder, about]) => `## src/${folder}\n${about} ${rulesFor(folder)}\n`,
   ),
 ].join("\n");
+
+function rulesFor(folder) {
+  return [
+    `Run its tests by \`python -m pytest tests/test_${folder}.py -q\`; they take a few seconds and need`,
+    `no database. Its owner is the ${folder} team: ask in #${folder} before its public functions`,
+    "change, and put what was agreed into docs/decisions. Names there are in English, also where the",
+    "law is not, and each term that is in the glossary (docs/glossary.md) is used as it says.",
+    `Fixtures of this part are in tests/data/${folder}; they are made from real files with all names`,
+    `and amounts changed, and are never edited by hand: \`make fixtures-${folder}\` writes them again`,
+    "from their sources.",
+  ].join(" ");
+}
