@@ -137,6 +137,6 @@ function readTools(text) {
     request.put("tools", list);
     return null;
   } catch (error) {
-    return `This is not valid JSON: ${error.message}`;
+    return `This is not valid JSON: ${error.message}.`;
   }
 }

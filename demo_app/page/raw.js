@@ -38,7 +38,7 @@ function read(written) {
     const body = parse(written);
     return isObject(body) ? [body, null] : [null, "The body must be a JSON object, as { … }."];
   } catch (error) {
-    return [null, `This is not valid JSON: ${error.message}`];
+    return [null, `This is not valid JSON: ${error.message}.`];
   }
 }
 
