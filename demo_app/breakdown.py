@@ -8,18 +8,18 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from count_tokens_mw import Caller, CountError, CountTokens
+from count_tokens_mw import Caller, CountError, CountTokens, Settings
 
 
-async def read_object(request: Request, most: int, seconds: float) -> dict[str, Any]:
-    """The JSON object that a request's body is, read within bounds."""
+async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
+    """The JSON object that a request's body is, within the bounds of a count's."""
     raw = bytearray()
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(settings.timeout):
             async for chunk in request.stream():
                 raw += chunk
-                if len(raw) > most:
-                    raise HTTPException(413, f"The request body is larger than {most} bytes.")
+                if len(raw) > settings.max_body_bytes:
+                    raise HTTPException(413, "The request body is too large.")
         return dict[str, Any](json.loads(raw).items())
     except (TimeoutError, ClientDisconnect):
         raise HTTPException(408, "The request body did not arrive.") from None
@@ -31,7 +31,7 @@ async def breakdown_lines(
     count_tokens: CountTokens, body: dict[str, Any], request: Request, caller: Caller
 ) -> AsyncGenerator[str, None]:
     """A line for each count that it takes, and at last what came of it. Closed, it stops."""
-    news: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    news: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     def progress(done: int, total: int) -> None:
         news.put_nowait({"done": done, "total": total})
@@ -41,15 +41,14 @@ async def breakdown_lines(
             found = await count_tokens.breakdown(
                 body, headers=request.headers, caller=caller, progress=progress
             )
-            last: dict[str, object] = {"breakdown": found.as_dict()}
+            news.put_nowait({"breakdown": found.as_dict()})
         except CountError as error:
             words = {"status": error.status, "type": error.type, "message": error.message}
-            last = {"error": words}
-        news.put_nowait(last)
+            news.put_nowait({"error": words})
 
     working = asyncio.create_task(work())
+    line = {"done": 0}
     try:
-        line: dict[str, object] = {"done": 0}
         while "done" in line:
             line = await news.get()
             yield json.dumps(line) + "\n"

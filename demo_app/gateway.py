@@ -1,14 +1,12 @@
 """The gateway: its own API keys, access log, metrics and routes, and us beside them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -17,11 +15,12 @@ from count_tokens_mw.errors import error_type_of
 from count_tokens_mw.fastapi import count_tokens_router
 from count_tokens_mw.telemetry.prometheus import PrometheusHook
 from demo_app.access_log import AccessLog
-from demo_app.breakdown import breakdown_lines, read_object
 from demo_app.events import LiveEvents
 from demo_app.keys import DEMO_KEYS, ApiKey, authorize, caller_by, may_use, public_key
-from demo_app.page import Page
-from demo_app.upstreams import Upstreams
+from demo_app.page import PageFiles, page_router
+from demo_app.upstreams import Upstreams, models_of
+
+__all__ = ["create_app"]
 
 
 def create_app(config: Config, upstreams: Upstreams, keys: Sequence[ApiKey] = DEMO_KEYS) -> FastAPI:
@@ -31,10 +30,10 @@ def create_app(config: Config, upstreams: Upstreams, keys: Sequence[ApiKey] = DE
     count_tokens = CountTokens(config, authorize=authorize, hooks=[prometheus, live])
     prometheus.watch(count_tokens)
     known_caller = Depends(caller_by(keys))
-    page = Page(directory=Path(__file__).with_name("page"))
-    models = {each.model_name: each for each in config.deployments if "*" not in each.model_name}
+    models = models_of(config)
+    key = public_key(keys)
     # While everybody knows the key, no web page may reach us by a name of its own for loopback.
-    hosts = ["localhost", "127.0.0.1", "[::1]"] if public_key(keys) else ["*"]
+    hosts = ["localhost", "127.0.0.1", "[::1]"] if key else ["*"]
 
     app = FastAPI(
         title="Demo gateway",
@@ -42,15 +41,12 @@ def create_app(config: Config, upstreams: Upstreams, keys: Sequence[ApiKey] = DE
         description=f"Tokens are counted by: **{upstreams.words}**.",
         exception_handlers={HTTPException: in_envelope, Exception: in_envelope},
     )
-    app.state.live = live
+    app.state.live = live  # for its server to close, when it begins to end
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.add_middleware(AccessLog, upstreams=upstreams)  # the last one is the outermost
     app.include_router(count_tokens_router(count_tokens, identity=known_caller))
-    app.mount("/page", page)
-
-    @app.get("/", include_in_schema=False)
-    async def index(request: Request) -> Response:
-        return await page.get_response("index.html", request.scope)
+    app.include_router(page_router(config, upstreams, count_tokens, live, known_caller, key))
+    app.mount("/page", PageFiles())
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -62,36 +58,12 @@ def create_app(config: Config, upstreams: Upstreams, keys: Sequence[ApiKey] = DE
 
     @app.get("/v1/models")
     async def list_models(caller: Annotated[Caller, known_caller]) -> dict[str, Any]:
-        ids = [name for name in models if may_use(caller, name)]
-        about = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # for: it is not known
-        data = [{**about, "id": name, "display_name": name} for name in ids]
+        """Those that the key may use, as https://docs.claude.com/en/api/models-list has them."""
+        ids = [model["id"] for model in models if may_use(caller, model["id"])]
+        model = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # for: nobody knows
+        data = [{**model, "id": each, "display_name": each} for each in ids]
         first, last = (ids[0], ids[-1]) if ids else (None, None)
         return {"data": data, "has_more": False, "first_id": first, "last_id": last}
-
-    @app.get("/demo/info")
-    async def info() -> dict[str, Any]:
-        told = [
-            {"id": name, "provider": model.provider, "countable": model.params is not None}
-            for name, model in models.items()
-        ]
-        known = {"version": __version__, "key": public_key(keys)}
-        return {**known, "upstreams": upstreams.each, "models": told}
-
-    @app.get("/demo/events", dependencies=[known_caller])
-    async def events(request: Request) -> StreamingResponse:
-        after = request.headers.get("last-event-id", "")
-        stream = live.listen(int(after) if after.isdecimal() else 0)
-        return StreamingResponse(stream, media_type="text/event-stream")
-
-    @app.post("/demo/breakdown")
-    async def breakdown(
-        request: Request, caller: Annotated[Caller, known_caller]
-    ) -> StreamingResponse:
-        bounds = config.settings.max_body_bytes, config.settings.timeout
-        body = await read_object(request, *bounds)
-        lines = breakdown_lines(count_tokens, body, request, caller)
-        end = BackgroundTask(lines.aclose)  # also when the client left
-        return StreamingResponse(lines, media_type="application/x-ndjson", background=end)
 
     return app
 

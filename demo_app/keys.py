@@ -1,7 +1,7 @@
 """This gateway's API keys: whose each is, and for which models."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Final
@@ -10,6 +10,9 @@ from fastapi import HTTPException, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from count_tokens_mw import Caller, PermissionDenied
+
+_Header = Annotated[str | None, Security(APIKeyHeader(name="x-api-key", auto_error=False))]
+_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,6 @@ DEMO_KEYS: Final = (
     ApiKey("sk-demo", "demo"),
     ApiKey("sk-demo-claude", "claude-team", ("claude-*", "anthropic/*")),
 )
-_Header = Annotated[str | None, Security(APIKeyHeader(name="x-api-key", auto_error=False))]
-_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
-
-
-def keys_from(environ: Mapping[str, str]) -> Sequence[ApiKey]:
-    """The demo's keys, or in their place the operator's own, DEMO_API_KEY."""
-    secret = environ.get("DEMO_API_KEY", "").strip()
-    return [ApiKey(secret, "demo")] if secret else DEMO_KEYS
 
 
 def public_key(keys: Sequence[ApiKey]) -> str | None:
@@ -47,7 +42,7 @@ def caller_by(keys: Sequence[ApiKey]) -> Callable[..., Awaitable[Caller]]:
 
     async def known_caller(key: _Header, bearer: _Bearer) -> Caller:
         sent = (key or (bearer.credentials if bearer else "")).encode("latin-1")
-        # All of them, each in constant time, so that nobody learns by the clock how near he is.
+        # All of them, each in constant time, so that the clock tells nobody how near he is.
         found = [each for each in keys if hmac.compare_digest(each.secret.encode(), sent)]
         if not found:
             raise HTTPException(401, "Unknown API key.", headers={"www-authenticate": "Bearer"})

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from count_tokens_mw import Config, CountEvent
+from count_tokens_mw import Config, CountEvent, Deployment
 from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_GEMINI_KEY,
@@ -20,7 +20,7 @@ from demo_app.emulators import (
 )
 from demo_app.loopback import serving
 
-__all__ = ["CONFIG", "Upstreams", "configured"]
+__all__ = ["CONFIG", "Upstreams", "configured", "models_of"]
 
 CONFIG: Final = Path(__file__).with_name("config.yaml")
 
@@ -77,6 +77,18 @@ class Upstreams:
             # The client sees the upstream's id where there is one.
             "request_id": event.upstream_request_id or event.request_id,
         }
+
+
+def models_of(config: Config) -> list[dict[str, Any]]:
+    """The configured names, stars left out, in the file's order; of several entries the first."""
+    named: dict[str, Deployment] = {}
+    for each in config.deployments:
+        named.setdefault(each.model_name, each)
+    return [
+        {"id": name, "provider": each.provider, "countable": each.params is not None}
+        for name, each in named.items()
+        if "*" not in name
+    ]
 
 
 @contextmanager

@@ -30,8 +30,10 @@ def upstream() -> FakeUpstream:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
     """The base URL of the demo gateway, started as `make demo` starts it without any key."""
-    with configured({}) as (config, upstreams), serving(create_app(config, upstreams)) as url:
-        yield url
+    with configured({}) as (config, upstreams):
+        app = create_app(config, upstreams)
+        with serving(app, ending=app.state.live.close) as url:
+            yield url
 
 
 @pytest.fixture(scope="session")
