@@ -12,7 +12,7 @@ from tests.browser.demo_page import DemoPage
 from tests.browser.upstream import ToldUpstream, gateway_to
 from tests.browser.watch import Watch
 
-expect.set_options(timeout=20_000)  # what does not come until then is a failure
+expect.set_options(timeout=4_000)  # what does not come until then is a failure
 
 
 class Open(Protocol):
@@ -41,7 +41,7 @@ async def open_page(browser: Browser) -> AsyncIterator[Open]:
     async def opened(url: str, **options: Any) -> DemoPage:
         # Nothing moves, so that what is measured does not depend on when.
         context = await browser.new_context(**{"reduced_motion": "reduce", **options})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(4_000)
         page = DemoPage(await context.new_page(), Watch(context, url))
         pages.append(page)
         await page.page.goto(url)
@@ -63,11 +63,9 @@ async def page(open_page: Open, demo: str) -> DemoPage:
 
 
 @pytest.fixture
-def told() -> Iterator[ToldUpstream]:
+def told() -> ToldUpstream:
     """An upstream that does as it is told."""
-    upstream = ToldUpstream()
-    yield upstream
-    upstream.release()
+    return ToldUpstream()
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ class ToldUpstream:
         self.left = 0
         self._changed = threading.Condition()
         self._held: Which = lambda text: False
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._refused: list[tuple[Which, int, str]] = []
 
     def hold(self, which: Which) -> None:
@@ -53,7 +53,7 @@ class ToldUpstream:
         """Hold nobody any more."""
         with self._changed:
             self._held = lambda text: False
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, set()
         for loop, event in waiting:
             loop.call_soon_threadsafe(event.set)
 
@@ -93,20 +93,23 @@ class ToldUpstream:
     async def _may_go_on(self, body: dict[str, Any], text: str, receive: Receive) -> bool:
         """Wait where it is held; false where the caller left before the end of that."""
         released = asyncio.Event()
+        waiting = (asyncio.get_running_loop(), released)
         with self._changed:
             self.bodies.append(body)
-            if not self._held(text):
-                released.set()
-            self._waiting.append((asyncio.get_running_loop(), released))
+            is_held = self._held(text)
+            if is_held:
+                self._waiting.add(waiting)
             self._changed.notify_all()
+        if not is_held:
+            return True
         waits = {asyncio.ensure_future(released.wait()), asyncio.ensure_future(receive())}
         _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for other in others:
             other.cancel()
-        if not released.is_set():
-            with self._changed:
-                self.left += 1
-                self._changed.notify_all()
+        with self._changed:
+            self._waiting.discard(waiting)
+            self.left += not released.is_set()
+            self._changed.notify_all()
         return released.is_set()
 
 
@@ -126,4 +129,7 @@ def gateway_to(upstream: ToldUpstream) -> Iterator[str]:
         config = Config.from_mapping({"model_list": models, "count_tokens": settings}, {})
         app = create_app(config, Upstreams(frozenset()))
         with serving(app, app.state.live.close) as gateway:
-            yield gateway
+            try:
+                yield gateway
+            finally:
+                upstream.release()
