@@ -77,8 +77,10 @@ def gateway(told: ToldUpstream) -> Iterator[str]:
 
 # The gateway first, so that it ends last: it waits for the streams that it serves.
 @pytest.fixture
-async def told_page(gateway: str, open_page: Open) -> DemoPage:
-    """The page of that gateway, with nothing chosen."""
+async def told_page(gateway: str, open_page: Open, told: ToldUpstream) -> DemoPage:
+    """The page of that gateway, with nothing chosen and nothing under way."""
     page = await open_page(gateway)
+    await expect(page.state).to_have_text("Counted 2 models")
     await page.choose()
+    told.bodies.clear()
     return page

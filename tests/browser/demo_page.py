@@ -109,6 +109,26 @@ class DemoPage:
         tokens: int = answer.json()["input_tokens"]
         return tokens
 
+    async def clear_clipboard(self) -> None:
+        """Empty the clipboard, and allow to read it."""
+        await self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await self.page.evaluate("navigator.clipboard.writeText('')")
+
+    async def clipboard(self) -> str:
+        """What is in the clipboard, as soon as something is."""
+        # Not by `wait_for_function`, whose `eval` the page's policy refuses.
+        text: str = await self.page.evaluate(
+            """async () => {
+                const end = performance.now() + 20_000
+                for (;;) {
+                    const text = await navigator.clipboard.readText()
+                    if (text || performance.now() > end) return text
+                    await new Promise(requestAnimationFrame)
+                }
+            }"""
+        )
+        return text
+
     def row(self, model: str) -> Locator:
         """A model's row in the table of counts."""
         name = self.page.get_by_text(model, exact=True)

@@ -109,13 +109,10 @@ async def test_tabs_go_by_arrow_keys(page: DemoPage) -> None:
 
 
 async def test_a_call_is_copied_by_keyboard_alone(page: DemoPage) -> None:
-    await page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    await page.page.evaluate("navigator.clipboard.writeText('')")
+    await page.clear_clipboard()
     await reach(page.snippets.get_by_role("button", name="Copy"))
     await page.page.keyboard.press("Enter")
-    await page.page.wait_for_function(
-        "navigator.clipboard.readText().then(text => text.startsWith('curl'))"
-    )
+    assert (await page.clipboard()).startswith("curl")
 
 
 async def test_columns_are_sorted_by_keyboard_alone(page: DemoPage) -> None:

@@ -23,13 +23,10 @@ EOF
 
 async def copied(page: DemoPage, name: str) -> str:
     """What the page gives to the clipboard."""
-    await page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.tab(name).click()
-    await expect(page.tab(name)).to_have_attribute("aria-selected", "true")
-    await page.page.evaluate("navigator.clipboard.writeText('')")
+    await page.clear_clipboard()
     await page.snippets.get_by_role("button", name="Copy").click()
-    await page.page.wait_for_function("navigator.clipboard.readText().then(text => text !== '')")
-    text: str = await page.page.evaluate("navigator.clipboard.readText()")
+    text = await page.clipboard()
     assert text.strip() == (await page.snippets.locator("pre").inner_text()).strip()
     return text
 
