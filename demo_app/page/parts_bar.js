@@ -3,8 +3,12 @@
 import { el, number, plural } from "./dom.js";
 import { sumsOf } from "./parts.js";
 
-export const share = (tokens, total) =>
-  total ? `${((100 * tokens) / total).toLocaleString("en", { maximumFractionDigits: 1 })} %` : "–";
+export function share(tokens, total) {
+  if (!total) return "–";
+  const percent = (100 * tokens) / total;
+  if (percent > 0 && percent < 0.05) return "< 0.1 %";
+  return `${percent.toLocaleString("en", { maximumFractionDigits: 1 })} %`;
+}
 
 export const kindClass = (kind) => `kind-${kind.split(" ")[0]}`;
 
