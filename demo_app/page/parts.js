@@ -65,12 +65,15 @@ function namesOfCalls(messages) {
   return new Map(blocks.filter((block) => block?.id).map(({ id, name }) => [id, name]));
 }
 
-// What each kind holds together, in the order in which they come; parts without a number add none.
+// What each kind holds together, in the order in which they come; `uncounted` have no number.
 export function sumsOf(parts) {
   const sums = new Map();
   for (const { kind, tokens } of parts) {
-    const sum = sums.get(kind) ?? { kind, count: 0, tokens: 0 };
-    sums.set(kind, { kind, count: sum.count + 1, tokens: sum.tokens + (tokens ?? 0) });
+    const sum = sums.get(kind) ?? { kind, count: 0, uncounted: 0, tokens: 0 };
+    sums.set(kind, sum);
+    sum.count += 1;
+    sum.uncounted += tokens === null ? 1 : 0;
+    sum.tokens += tokens ?? 0;
   }
   return [...sums.values()];
 }

@@ -15,7 +15,7 @@ export const kindClass = (kind) => `kind-${kind.split(" ")[0]}`;
 export function stackedBar(parts, total) {
   const segments = parts.filter((part) => part.tokens > 0).map((part) => segment(part, total));
   const sums = sumsOf(parts);
-  const words = sums.map((sum) => `${labelOf(sum)} ${number(sum.tokens)} (${share(sum.tokens, total)})`);
+  const words = sums.map((sum) => [labelOf(sum), ...figuresOf(sum, total)].join(" "));
   const label = `${plural(total, "token")}: ${words.join(", ")}`;
   return [
     el("div", { class: "stacked", role: "img", "aria-label": label }, segments),
@@ -31,12 +31,19 @@ function segment(part, total) {
 }
 
 function legendOf(sum, total) {
+  const [tokens, ...more] = figuresOf(sum, total);
   return el("li", {}, [
     el("span", { class: `swatch ${kindClass(sum.kind)}` }),
     el("span", {}, labelOf(sum)),
-    el("strong", {}, number(sum.tokens)),
-    el("span", { class: "note" }, share(sum.tokens, total)),
+    el("strong", {}, tokens),
+    el("span", { class: "note" }, more.join(" ")),
   ]);
+}
+
+function figuresOf({ tokens, count, uncounted }, total) {
+  if (uncounted === count) return ["not countable"];
+  const rest = uncounted ? [`and ${number(uncounted)} not countable`] : [];
+  return [number(tokens), `(${share(tokens, total)})`, ...rest];
 }
 
 function labelOf({ kind, count }) {
