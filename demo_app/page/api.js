@@ -45,7 +45,8 @@ export async function* breakdown(text, signal) {
   try {
     yield* jsonLines(response);
   } catch (error) {
-    throw broken(error, "The breakdown's answer broke off");
+    if (isAbort(error)) throw error;
+    throw new ApiError(null, null, "The gateway's answer broke off before there was a breakdown.");
   }
 }
 
@@ -78,7 +79,8 @@ async function send(path, options) {
   try {
     response = await fetch(new URL(path, base), options);
   } catch (error) {
-    throw broken(error, "The gateway could not be reached");
+    if (isAbort(error)) throw error;
+    throw new ApiError(null, null, "The gateway could not be reached; does it still run?");
   }
   // Of a key that is no longer in the field, there is nothing to say beside it.
   if (options.headers?.["x-api-key"] === key.value) {
@@ -86,11 +88,6 @@ async function send(path, options) {
     else key.accepted();
   }
   return response;
-}
-
-function broken(error, words) {
-  if (isAbort(error) || error instanceof ApiError) return error;
-  return new ApiError(null, null, `${words}: ${error.message}`);
 }
 
 async function json(response) {

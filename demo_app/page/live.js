@@ -101,7 +101,7 @@ function rowOf(event, name) {
     cell("caller", event.caller ?? "–", event.end_user ? ` (${event.end_user})` : ""),
     cell("model-name", event.model ?? "–"),
     cell("provider", providerName(event.provider)),
-    cell("", status, failed && event.error ? ` ${event.error}` : ""),
+    cell("outcome", status, failed && event.error ? ` ${event.error}` : ""),
     cell("number tokens", event.input_tokens === null ? "–" : number(event.input_tokens)),
     cell("source", event.source ?? "", " ", upstreamBadge(event.upstream)),
     cell("number latency", milliseconds(event.duration_ms)),

@@ -12,13 +12,14 @@ export function partsOf(breakdown, body) {
     const reason = tokens === null ? (reasons.get(path) ?? "") : "";
     return { name, kind, tokens, reason, detail: "", within: [], ...more };
   };
+  const toolOf = namesOfCalls(body.messages);
   const tools = breakdown.tools.map((tool, index) =>
     part(`tools.${index}`, tool.name ?? `Tool ${index + 1}`, "tool", tool.input_tokens),
   );
   const messages = breakdown.messages.map((message, index) => {
     const sent = body.messages[index];
     return part(`messages.${index}`, `Message ${index + 1}`, kindOf(message.role), message.input_tokens, {
-      detail: beginning(sent.content),
+      detail: beginning(sent.content, toolOf),
       within: (message.images ?? []).map(({ path, type, input_tokens }) =>
         part(`messages.${index}.${path}`, attachmentAt(sent, path), type, input_tokens),
       ),
@@ -46,20 +47,33 @@ function attachmentAt(message, path) {
   return isAttachment(block) ? nameOf(block, content) : path;
 }
 
-function beginning(content) {
+// A message's first words, and what else it holds.
+function beginning(content, toolOf) {
   if (!Array.isArray(content)) return String(content ?? "").slice(0, 200);
   const text = content.find((block) => isText(block) && block.text.trim());
   const others = content.filter((block) => !isText(block) && !isAttachment(block));
-  const named = others.map((block) => [block?.type, block?.name].filter(Boolean).join(" "));
+  const named = others.map((block) => {
+    const tool = block?.name ?? toolOf.get(block?.tool_use_id);
+    return [block?.type, tool].filter(Boolean).join(" ");
+  });
   return [...(text ? [text.text.slice(0, 200)] : []), ...named].join(" · ");
 }
 
-// What each kind holds together, in the order in which they come; parts without a number add none.
+// Which tool a result is of.
+function namesOfCalls(messages) {
+  const blocks = messages.flatMap(({ content }) => (Array.isArray(content) ? content : []));
+  return new Map(blocks.filter((block) => block?.id).map(({ id, name }) => [id, name]));
+}
+
+// What each kind holds together, in the order in which they come; `uncounted` have no number.
 export function sumsOf(parts) {
   const sums = new Map();
   for (const { kind, tokens } of parts) {
-    const sum = sums.get(kind) ?? { kind, count: 0, tokens: 0 };
-    sums.set(kind, { kind, count: sum.count + 1, tokens: sum.tokens + (tokens ?? 0) });
+    const sum = sums.get(kind) ?? { kind, count: 0, uncounted: 0, tokens: 0 };
+    sums.set(kind, sum);
+    sum.count += 1;
+    sum.uncounted += tokens === null ? 1 : 0;
+    sum.tokens += tokens ?? 0;
   }
   return [...sums.values()];
 }

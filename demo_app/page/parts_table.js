@@ -4,7 +4,7 @@ import { el, number } from "./dom.js";
 import { kindClass, share } from "./parts_bar.js";
 
 const byName = new Intl.Collator("en", { numeric: true }).compare;
-const byTokens = (one, other) => (one.tokens ?? -Infinity) - (other.tokens ?? -Infinity);
+const byTokens = (one, other) => one.tokens - other.tokens;
 
 // Of numbers one wants to see the largest first.
 const COLUMNS = {
@@ -26,7 +26,9 @@ export function partsTable(parts, total) {
     const direction = header.getAttribute("aria-sort") === first ? other : first;
     for (const each of headers) each.setAttribute("aria-sort", each === header ? direction : "none");
     const sign = direction === "ascending" ? 1 : -1;
-    show(parts.toSorted((one, another) => sign * compare(one, another)));
+    const last = (part) => (compare === byTokens && part.tokens === null ? 1 : 0);
+    const order = (one, two) => last(one) - last(two) || sign * compare(one, two);
+    show(parts.toSorted(order));
   }
 
   function show(sorted) {
