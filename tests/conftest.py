@@ -1,6 +1,9 @@
 """What many tests need: asyncio, an upstream that remembers, and a demo gateway under uvicorn."""
 
+import logging
+import queue
 from collections.abc import Iterator
+from logging.handlers import QueueHandler
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,3 +44,15 @@ def emulator() -> Iterator[str]:
     """The base URL of an emulated Anthropic API."""
     with serving(emulated_anthropic()) as url:
         yield url
+
+
+@pytest.fixture
+def access_log() -> Iterator["queue.Queue[logging.LogRecord]"]:
+    """The lines of the demo's access log, to wait for: a line is there when its request ended."""
+    lines: queue.Queue[logging.LogRecord] = queue.Queue()
+    logger, handler = logging.getLogger("demo_app.access"), QueueHandler(lines)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
