@@ -2,7 +2,7 @@
 
 import logging
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from logging.handlers import QueueHandler
 
 import pytest
@@ -47,12 +47,18 @@ def emulator() -> Iterator[str]:
 
 
 @pytest.fixture
-def access_log() -> Iterator["queue.Queue[logging.LogRecord]"]:
-    """The lines of the demo's access log, to wait for: a line is there when its request ended."""
+def logged() -> Iterator[Callable[[str], str]]:
+    """Waits for a line of the demo's access log by its beginning: its request has ended then."""
     lines: queue.Queue[logging.LogRecord] = queue.Queue()
     logger, handler = logging.getLogger("demo_app.access"), QueueHandler(lines)
+
+    def line(start: str) -> str:
+        while not (message := lines.get(timeout=10).getMessage()).startswith(start):
+            pass
+        return message
+
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
-    yield lines
+    yield line
     logger.removeHandler(handler)
     logger.setLevel(logging.NOTSET)
