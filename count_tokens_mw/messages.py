@@ -164,8 +164,9 @@ def _answer(
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"request-id", request_id.encode()),
-        *[(name.encode(), value.encode()) for name, value in more.items()],
     ]
+    if more:
+        headers += [(name.encode(), value.encode()) for name, value in more.items()]
     if source is not None:
         headers.append((b"x-count-tokens-source", source.encode()))
     return HttpAnswer(status, headers, body)

@@ -43,6 +43,8 @@ class Router:
             names = starred if "*" in deployment.model_name else exact
             names.setdefault(deployment.model_name, []).append(deployment)
         self._exact = exact
+        # Most names have nothing to be put into an order, and are asked for again and again.
+        self._settled = {name: found for name, found in exact.items() if not _is_ordered(found)}
         self._aliases = aliases or {}
         # The more of a name is spelt out, the more specific it is.
         by_specificity = sorted(starred, key=lambda name: len(name.replace("*", "")), reverse=True)
@@ -71,6 +73,8 @@ class Router:
         Raises:
             NotFound: no entry has this name.
         """
+        if model in self._settled:
+            return self._settled[model]
         name = self.name_of(model)
         found = self._named(name) or self._named(self._aliases.get(name, "")) or self._like(name)
         if not found:
@@ -112,7 +116,7 @@ class Router:
 
 def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequence[Deployment]:
     """By `order`, those without one last; among equals by a draw of weights; else as given."""
-    if all(each.order is None and not each.weight for each in deployments):
+    if not _is_ordered(deployments):
         return deployments
 
     def place(deployment: Deployment) -> tuple[float, float]:
@@ -122,6 +126,10 @@ def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequen
         return order, turn
 
     return sorted(deployments, key=place)
+
+
+def _is_ordered(deployments: Sequence[Deployment]) -> bool:
+    return any(each.order is not None or each.weight for each in deployments)
 
 
 def _unknown(model: str) -> NotFound:

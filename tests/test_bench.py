@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from demo_app.loopback import serving
-from tests.bench import load
+from tests.bench import compare, load
 from tests.bench.baselines import bare, proxy, route
 from tests.bench.bodies import MARK, large, small
 from tests.bench.gateway import KEY, MODELS, PATH, in_front, mounted
@@ -179,3 +179,9 @@ def test_every_provider_is_measured_and_litellm_only_where_it_is() -> None:
     assert not any("litellm" in scene.contenders for scene in every)
     asked = [scene.words for scene in scenes(with_litellm=True) if "litellm" in scene.contenders]
     assert asked == ["uncached, small, 16", "uncached, large, 4"]
+
+
+def test_the_readme_compares_what_we_answer_now() -> None:
+    said = json.loads(compare.ANSWERS.read_text(encoding="utf-8"))
+    assert compare.table(said) in README.read_text(encoding="utf-8")
+    assert compare.answers(compare.ours) == said["ours"]

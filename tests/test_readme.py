@@ -68,9 +68,21 @@ def test_the_commands_for_trying_it_are_targets_of_make() -> None:
 @pytest.mark.parametrize("code", snippets("bash", "curl"))
 def test_the_curl_calls_count(code: str, demo: str) -> None:
     said = json.loads(run_in_shell(code.replace("http://127.0.0.1:8000", demo)))
-    assert said.keys() == {"input_tokens"}
-    if "how are you" in code:
-        assert said == json.loads(snippet("json", "input_tokens"))
+    if "breakdown" in code:
+        assert said == json.loads(snippet("json", "overhead"))
+    elif "how are you" in code:
+        assert said == json.loads(snippet("json", '{"input_tokens": 14}'))
+    else:
+        assert said.keys() == {"input_tokens"}
+
+
+def test_what_claude_code_reads_leads_its_sdk_to_the_gateway(demo: str) -> None:
+    ask = (
+        "import anthropic; print(anthropic.Anthropic().messages.count_tokens("
+        "model='claude-3-5-sonnet', messages=[{'role': 'user', 'content': 'Hi'}]).input_tokens)"
+    )
+    code = snippet("bash", "ANTHROPIC_BASE_URL").replace("http://127.0.0.1:8000", demo)
+    assert int(run_in_shell(f'{code}\nenv -u ANTHROPIC_API_KEY {sys.executable} -c "{ask}"')) > 0
 
 
 @pytest.mark.parametrize("code", snippets("python", "127.0.0.1:8000"))
@@ -289,7 +301,9 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("python", "current_user"),
         snippet("python", "add_middleware"),
         snippet("python", "on_change"),
-        snippet("json", "input_tokens"),
+        snippet("json", '{"input_tokens": 14}'),
+        snippet("json", "overhead"),
+        snippet("bash", "ANTHROPIC_BASE_URL"),
         snippet("yaml", "# what callers ask for"),
         snippet("yaml", "REDIS_URL"),
         snippet("yaml", "timeout: 20"),

@@ -9,7 +9,15 @@ from typing import Any, Final
 from tests.bench.scenes import Result
 from tests.bench.targets import Figure
 
-__all__ = ["README", "RESULTS", "as_json", "read_results", "tables", "write_readme"]
+__all__ = [
+    "README",
+    "RESULTS",
+    "as_json",
+    "read_results",
+    "tables",
+    "write_between",
+    "write_readme",
+]
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 README: Final = Path(__file__).parents[2] / "README.md"
@@ -79,10 +87,15 @@ def _line(columns: int) -> str:
 
 def write_readme(said: Mapping[str, Any]) -> None:
     """Put the tables where the last ones are."""
+    write_between(_BEGIN, _END, tables(said))
+
+
+def write_between(begin: str, end: str, words: str) -> None:
+    """Put words between two marks in the README, in place of those that are there."""
     text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    README.write_text(f"{before}{_BEGIN}{tables(said)}{_END}{after}", encoding="utf-8")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    README.write_text(f"{before}{begin}{words}{end}{after}", encoding="utf-8")
 
 
 def read_results() -> dict[str, Any]:
