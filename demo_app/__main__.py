@@ -18,7 +18,6 @@ def banner(address: str, upstreams: Upstreams, key: str | None) -> str:
   Upstreams     {upstreams.words}
 
 Or in another terminal:
-
 curl "{address}/v1/messages/count_tokens" \\
   -H "x-api-key: {key or "$DEMO_API_KEY"}" -H "content-type: application/json" -d '{{
     "model": "claude-3-5-sonnet",
@@ -39,8 +38,9 @@ def main() -> None:
         configured(os.environ) as (config, upstreams),
         suppress(KeyboardInterrupt),
     ):
-        app = create_app(config, upstreams, keys)
-        print(banner(address_of(*listener.getsockname()), upstreams, key), flush=True)
+        host, port = listener.getsockname()[:2]
+        app = create_app(config, upstreams, keys, host)
+        print(banner(address_of(host, port), upstreams, key), flush=True)
         Server(app, app.state.live.close, timeout_graceful_shutdown=3).run([listener])
 
 

@@ -16,8 +16,7 @@ class AccessLog:
     """Pure ASGI, so that streams pass as they come. It also labels answers with who counted."""
 
     def __init__(self, app: ASGIApp, upstreams: Upstreams) -> None:
-        self.app = app
-        self.upstreams = upstreams
+        self.app, self.upstreams = app, upstreams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

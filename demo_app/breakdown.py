@@ -21,8 +21,10 @@ async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
                 if len(raw) > settings.max_body_bytes:
                     raise HTTPException(413, "The request body is too large.")
         return dict[str, Any](json.loads(raw).items())
-    except (TimeoutError, ClientDisconnect):
-        raise HTTPException(408, "The request body did not arrive.") from None
+    except TimeoutError:
+        raise HTTPException(504, "The request body did not arrive in time.") from None
+    except ClientDisconnect:
+        raise HTTPException(499, "The client left.") from None  # for the access log
     except (AttributeError, ValueError, RecursionError):
         raise HTTPException(400, "The request body is not a JSON object.") from None
 

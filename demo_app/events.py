@@ -1,13 +1,10 @@
-"""The last counts of this gateway, live: a hook that keeps them, and a stream that tells them.
-
-https://html.spec.whatwg.org/multipage/server-sent-events.html
-"""
+"""The last counts of this gateway, live: a hook that keeps them, and a stream that tells them."""
 
 import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import count
 
 from count_tokens_mw import CountEvent
@@ -43,7 +40,7 @@ class LiveEvents:
         self._is_open = False
         self._wake()
 
-    async def listen(self, after: int) -> AsyncIterator[str]:
+    async def listen(self, after: int) -> AsyncGenerator[str, None]:
         """The text of a stream: the events after an id, as far as they are kept, and then all."""
         while self._is_open:
             fresh = next((each for each in self._last if each[0] > after), None)
@@ -52,7 +49,8 @@ class LiveEvents:
                 yield text
                 continue
             try:
-                await asyncio.wait_for(self._news.wait(), self._keep_alive)
+                async with asyncio.timeout(self._keep_alive):
+                    await self._news.wait()
             except TimeoutError:
                 yield ": keep-alive\n\n"
 

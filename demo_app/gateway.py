@@ -20,20 +20,22 @@ from demo_app.keys import DEMO_KEYS, ApiKey, authorize, caller_by, may_use, publ
 from demo_app.page import PageFiles, page_router
 from demo_app.upstreams import Upstreams, models_of
 
-__all__ = ["create_app"]
 
-
-def create_app(config: Config, upstreams: Upstreams, keys: Sequence[ApiKey] = DEMO_KEYS) -> FastAPI:
-    """The gateway. Whose counts are emulated is shown wherever a person looks."""
+def create_app(
+    config: Config,
+    upstreams: Upstreams,
+    keys: Sequence[ApiKey] = DEMO_KEYS,
+    address: str = "127.0.0.1",
+) -> FastAPI:
+    """The gateway, to listen on this address. Whose counts are emulated is shown everywhere."""
     registry = CollectorRegistry()
     prometheus, live = PrometheusHook(registry), LiveEvents(upstreams)
     count_tokens = CountTokens(config, authorize=authorize, hooks=[prometheus, live])
     prometheus.watch(count_tokens)
     known_caller = Depends(caller_by(keys))
-    models = models_of(config)
     key = public_key(keys)
     # While everybody knows the key, no web page may reach us by a name of its own for loopback.
-    hosts = ["localhost", "127.0.0.1", "[::1]"] if key else ["*"]
+    hosts = ["localhost", "127.0.0.1", "[::1]", address] if key else ["*"]
 
     app = FastAPI(
         title="Demo gateway",
@@ -59,7 +61,7 @@ def create_app(config: Config, upstreams: Upstreams, keys: Sequence[ApiKey] = DE
     @app.get("/v1/models")
     async def list_models(caller: Annotated[Caller, known_caller]) -> dict[str, Any]:
         """Those that the key may use, as https://docs.claude.com/en/api/models-list has them."""
-        ids = [model["id"] for model in models if may_use(caller, model["id"])]
+        ids = [model["id"] for model in models_of(config) if may_use(caller, model["id"])]
         model = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # for: nobody knows
         data = [{**model, "id": each, "display_name": each} for each in ids]
         first, last = (ids[0], ids[-1]) if ids else (None, None)
@@ -73,7 +75,7 @@ async def in_envelope(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         error = HTTPException(500, "The gateway failed; its log says where.")
     request_id = f"req_{uuid4().hex}"
-    told = {"type": error_type_of(error.status_code), "message": str(error.detail)}
-    envelope = {"type": "error", "error": told, "request_id": request_id}
+    words = {"type": error_type_of(error.status_code), "message": str(error.detail)}
+    body = {"type": "error", "error": words, "request_id": request_id}
     headers = {**(error.headers or {}), "request-id": request_id}
-    return JSONResponse(envelope, error.status_code, headers)
+    return JSONResponse(body, error.status_code, headers)

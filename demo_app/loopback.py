@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-__all__ = ["Server", "address_of", "listener_for", "listening", "serving"]
+__all__ = ["Server", "address_of", "is_loopback", "listener_for", "listening", "serving"]
 
 
 class Server(uvicorn.Server):
@@ -36,7 +36,7 @@ def listener_for(environ: Mapping[str, str], *, is_key_public: bool) -> socket.s
         sys.exit(f"PORT={port}: a number up to 65535 is required")
     try:
         address = _resolved(host)
-        if is_key_public and not ipaddress.ip_address(address).is_loopback:
+        if is_key_public and not is_loopback(address):
             sys.exit(
                 f"HOST={host}: the demo's API key is public, and others could reach it there; "
                 "set DEMO_API_KEY to a key of your own, or use HOST=127.0.0.1"
@@ -44,6 +44,11 @@ def listener_for(environ: Mapping[str, str], *, is_key_public: bool) -> socket.s
         return listening(address, int(port))
     except OSError as error:
         sys.exit(f"HOST={host} PORT={port}: {error.strerror}; PORT=8001 make demo takes another")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches a numeric address: 127.0.0.0/8 and ::1."""
+    return ipaddress.ip_address(address).is_loopback
 
 
 def _resolved(host: str) -> str:

@@ -64,10 +64,14 @@ def page_router(
 
     @router.get("/demo/events", dependencies=[known_caller])
     async def events(request: Request) -> StreamingResponse:
-        """The last counts of all callers, and then each new one, as server-sent events."""
+        """The last counts of all callers, and then each new one, as server-sent events.
+
+        https://html.spec.whatwg.org/multipage/server-sent-events.html
+        """
         after = request.headers.get("last-event-id", "")
         stream = live.listen(int(after) if after.isdecimal() else 0)
-        return StreamingResponse(stream, media_type="text/event-stream")
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}  # the latter for nginx
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     @router.post("/demo/breakdown")
     async def breakdown(
