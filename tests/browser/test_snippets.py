@@ -1,24 +1,26 @@
 """The calls to paste: each is run as it is copied, and prints the number that the page shows."""
 
 import asyncio
-import os
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Open
 from tests.browser.demo_page import DemoPage
 from tests.shell import run_in_shell
 
-ROOT = Path(__file__).parent.parent.parent
-AWKWARD = """It's "quoted", `ticked`, $HOME, ${HOME}, $(id) and !! \\ \\n \\' {braces} %s %%
+CALLS: Final = ("curl", "httpx", "anthropic SDK")
+AWKWARD: Final = """It's "quoted", `ticked`, $HOME, ${HOME}, $(id) and !! \\ \\n \\' {braces} %s %%
 a second line\twith a tab, </script>, 'EOF' and
 EOF
 \"\"\" ''' naïve café 漢字 😀 \u2028"""
+
+TRUTHS: Final = {"type": "object", "default": [True, False, None, 1.5, -2, 1e300]}
 
 
 async def copied(page: DemoPage, name: str) -> str:
@@ -32,60 +34,71 @@ async def copied(page: DemoPage, name: str) -> str:
 
 
 def run_python(code: str, folder: Path) -> str:
-    """Its output, as a script's in a folder with nothing of ours."""
-    script = folder / "call.py"
-    script.write_text(code, encoding="utf-8")
-    command = [sys.executable, "-W", "error", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    """What a script of it prints, in a folder with nothing of ours."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-async def run(name: str, code: str, folder: Path) -> str:
-    if name == "curl":
-        return await asyncio.to_thread(run_in_shell, code)
-    return await asyncio.to_thread(run_python, code, folder)
+async def run_each(page: DemoPage, folder: Path) -> dict[str, list[str]]:
+    """The numbers that each of the calls prints."""
+    curl, *python = [await copied(page, name) for name in CALLS]
+    said = await asyncio.gather(
+        asyncio.to_thread(run_in_shell, f"cd '{folder}'\n{curl}"),
+        *(asyncio.to_thread(run_python, code, folder) for code in python),
+    )
+    return {name: re.findall(r"\d+", each) for name, each in zip(CALLS, said, strict=True)}
 
 
-@pytest.mark.parametrize("name", ["curl", "httpx", "anthropic SDK"])
-@pytest.mark.parametrize("prompt", ["Hello, how are you?", AWKWARD], ids=["plain", "awkward"])
-async def test_a_call_prints_the_pages_number(
-    page: DemoPage, name: str, prompt: str, tmp_path: Path
+async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
+    page: DemoPage, tmp_path: Path
 ) -> None:
     await page.choose("claude-3-5-sonnet")
-    await page.system.fill(f"Answer {prompt}")
-    await page.text_of(1).fill(prompt)
-    if prompt == AWKWARD:
-        await page.button("Add message").click()
-        await page.text_of(2).fill(prompt)
-        await page.tools.fill(
-            '[{"name": "f", "description": "It\\u2019s \'\\"", "input_schema": {}}]'
-        )
+    await page.system.fill(f"Answer {AWKWARD}")
+    await page.text_of(1).fill(AWKWARD)
+    await page.button("Add message").click()
+    await page.text_of(2).fill(AWKWARD[::-1])
+    await page.tools.fill(
+        json.dumps([{"name": "f", "description": AWKWARD, "input_schema": TRUTHS}])
+    )
     tokens = await page.counted("claude-3-5-sonnet")
     await page.shows("claude-3-5-sonnet", tokens)
-    said = await run(name, await copied(page, name), tmp_path)
-    assert re.findall(r"\d+", said) == [str(tokens)]
+    assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
 
 
-@pytest.mark.parametrize("name", ["curl", "httpx", "anthropic SDK"])
-async def test_a_key_that_is_not_public_is_left_to_a_variable(
-    open_page: Open, demo: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_each_call_of_a_large_request_reads_it_from_the_file_that_the_page_gives(
+    page: DemoPage, tmp_path: Path
 ) -> None:
-    page = await open_page(demo)
+    await page.choose("claude-3-5-sonnet")
+    await page.take_example("Claude Code session")
+    tokens = await page.counted("claude-3-5-sonnet")
+    async with page.page.expect_download() as download:
+        await page.button("Download request.json").click()
+    await (await download.value).save_as(tmp_path / "request.json")
+    assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
+
+
+async def test_a_key_that_is_not_public_is_left_to_a_variable(
+    page: DemoPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await page.choose("claude-3-5-sonnet")
     await page.key.fill("sk-demo-claude")
     await expect(page.snippets).not_to_contain_text("sk-demo")
-    tokens = await page.counted("claude-3-5-sonnet")
-    code = await copied(page, name)
-    assert "GATEWAY_KEY" in code
-    assert "sk-demo" not in code
-    monkeypatch.setitem(os.environ, "GATEWAY_KEY", "sk-demo-claude")
-    assert re.findall(r"\d+", await run(name, code, tmp_path)) == [str(tokens)]
+    for name in CALLS:
+        code = await copied(page, name)
+        assert "GATEWAY_KEY" in code
+        assert "sk-demo" not in code
+    monkeypatch.setenv("GATEWAY_KEY", "sk-demo-claude")
+    tokens = await page.counted("claude-3-5-sonnet", key="sk-demo-claude")
+    assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
 
 
-async def test_the_call_is_for_the_first_chosen_model(page: DemoPage) -> None:
+async def test_the_calls_are_for_the_first_chosen_model(page: DemoPage) -> None:
     await page.choose("gemini-vertex", "claude-vertex")
-    for name in ("curl", "httpx", "anthropic SDK"):
+    for name in CALLS:
         await page.tab(name).click()
         await expect(page.snippets.locator("pre")).to_contain_text("claude-vertex")
         await expect(page.snippets.locator("pre")).not_to_contain_text("gemini-vertex")
