@@ -20,10 +20,10 @@ export async function info() {
   return json(await send("demo/info", {}));
 }
 
-// Count a body of JSON text: tokens, and what the headers say of them.
-export async function count(text, signal) {
+// Count a body of JSON, a text or a blob: tokens, and what the headers say of them.
+export async function count(body, signal) {
   const started = performance.now();
-  const response = await send("v1/messages/count_tokens", post(text, signal));
+  const response = await send("v1/messages/count_tokens", post(body, signal));
   const about = {
     provider: response.headers.get("x-demo-provider"),
     upstream: response.headers.get("x-demo-upstream"),
@@ -39,8 +39,8 @@ export async function count(text, signal) {
 }
 
 // Break a body down: `{done, total}` while it is counted, and last `{breakdown}` or `{error}`.
-export async function* breakdown(text, signal) {
-  const response = await send("demo/breakdown", post(text, signal));
+export async function* breakdown(body, signal) {
+  const response = await send("demo/breakdown", post(body, signal));
   if (!response.ok) await json(response);
   try {
     yield* jsonLines(response);
@@ -114,6 +114,6 @@ function errorOf(response, answer) {
 }
 
 function notUnderstood(response) {
-  const words = "The gateway gave an answer that is not the API's; something in between may have.";
+  const words = "This answer is not the API's; something in front of the gateway may have given it.";
   return new ApiError(response.status, null, words);
 }

@@ -1,6 +1,7 @@
 // Counts of the request for each chosen model: as it changes, each by itself, and only the newest.
 
 import { count, isAbort } from "./api.js";
+import { byId } from "./dom.js";
 import { key } from "./key.js";
 import { models } from "./models.js";
 import { request } from "./request.js";
@@ -17,6 +18,7 @@ export function startCounter(show) {
   request.listen(restart);
   key.listen(restart);
   models.listen(chosen);
+  byId("again").addEventListener("click", restart);
 }
 
 function chosen() {
@@ -56,22 +58,22 @@ function pauseOver() {
 }
 
 function begin(ids) {
-  for (const [id, text] of request.texts(ids)) ask(rows.get(id), text);
+  for (const [id, payload] of request.payloads(ids)) ask(rows.get(id), payload);
 }
 
-async function ask(row, text) {
+async function ask(row, payload) {
   const controller = new AbortController();
   row.controller = controller;
   row.state = "waiting";
-  const outcome = await outcomeOf(text, controller.signal);
+  const outcome = await outcomeOf(payload, controller.signal);
   if (row.controller !== controller || outcome === null) return;
   Object.assign(row, { controller: null, result: null, error: null }, outcome);
   tell();
 }
 
-async function outcomeOf(text, signal) {
+async function outcomeOf(payload, signal) {
   try {
-    return { state: "counted", result: await count(text, signal) };
+    return { state: "counted", result: await count(payload, signal) };
   } catch (error) {
     if (isAbort(error)) return null;
     return { state: "failed", error };
@@ -81,7 +83,7 @@ async function outcomeOf(text, signal) {
 function reason() {
   if (!key.value) return "Enter an API key above to count.";
   const [origin] = Object.keys(request.problems);
-  if (origin === "raw") return "Nothing is sent: the request body is not valid JSON.";
+  if (origin === "raw") return "Nothing is sent: the request body is not a valid JSON object.";
   if (origin) return "Nothing is sent: the tools are not a valid JSON list.";
   return null;
 }

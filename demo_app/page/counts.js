@@ -8,6 +8,7 @@ const shown = new Map(); // the row of each model
 
 export function showCounts(rows, reason) {
   setText(byId("counts-status"), reason ?? stateOf(rows));
+  byId("again").hidden = !rows.some((row) => row.state === "failed");
   table.hidden = !rows.length;
   byId("counts-empty").hidden = rows.length > 0;
   const largest = Math.max(1, ...rows.map((row) => row.result?.tokens ?? 0));

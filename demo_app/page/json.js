@@ -2,14 +2,21 @@
 
 const raw = typeof JSON.rawJSON === "function" ? JSON.rawJSON : null;
 
-function exact(_key, value, context) {
+function exact(value, context) {
   if (typeof value !== "number" || !raw || !context) return value;
   return String(value) === context.source ? value : raw(context.source);
 }
 
-export const parse = (text) => JSON.parse(text, exact);
+// A value from its text, each part of it through `changed`, and back.
+export function parse(text, changed = (value) => value) {
+  return JSON.parse(text, (_key, value, context) => changed(exact(value, context)));
+}
+
+export function pretty(value, changed = (each) => each) {
+  return JSON.stringify(value, (_key, each) => changed(each), 2);
+}
+
 export const compact = (value) => JSON.stringify(value);
-export const pretty = (value) => JSON.stringify(value, null, 2);
 export const isRaw = (value) => raw !== null && JSON.isRawJSON(value);
 export const isObject = (value) =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !isRaw(value);

@@ -1,8 +1,9 @@
 // The request as raw JSON. While its text cannot be read, the request stays what it was.
 
 import { byId, say, setText } from "./dom.js";
-import { isObject, parse, pretty } from "./json.js";
+import { compact, isObject, parse, pretty } from "./json.js";
 import { request } from "./request.js";
+import { hasLong, restore, shorten } from "./stand_ins.js";
 
 const panel = byId("panel-raw");
 const text = byId("raw");
@@ -21,7 +22,7 @@ export function startRaw() {
 export function showRaw() {
   if (panel.hidden || !stale || request.problems.raw) return;
   stale = false;
-  text.value = pretty(request.body);
+  text.value = pretty(request.body, shorten);
   describe(null);
 }
 
@@ -35,9 +36,11 @@ function edited() {
 
 function read(written) {
   try {
-    const body = parse(written);
+    const body = parse(written, restore);
+    compact(body); // what cannot be written out again cannot be sent
     return isObject(body) ? [body, null] : [null, "The body must be a JSON object, as { … }."];
   } catch (error) {
+    if (error instanceof RangeError) return [null, "This JSON is nested too deeply."];
     return [null, `This is not valid JSON: ${error.message}.`];
   }
 }
@@ -45,6 +48,8 @@ function read(written) {
 function describe(problem) {
   say(byId("raw-problem"), problem && `${problem} Nothing is sent.`);
   text.setAttribute("aria-invalid", String(problem !== null));
-  const named = !problem && typeof request.body.model === "string";
-  setText(byId("raw-note"), named ? "Its model gives way to each of those chosen below." : "");
+  const notes = [];
+  if (typeof request.body.model === "string") notes.push("Its model gives way to each chosen one.");
+  if (hasLong(text.value)) notes.push("What is too long to show is sent all the same.");
+  setText(byId("raw-note"), problem ? "" : notes.join(" "));
 }

@@ -5,8 +5,11 @@
 
 import { compact, isObject } from "./json.js";
 
+const LARGE = 1_000_000; // characters of JSON
+
 const listeners = new Set();
 let problems = {};
+let written = null; // the body without its model as JSON, until it changes
 
 export const request = {
   body: { messages: [] },
@@ -25,10 +28,12 @@ export const request = {
     return withModel(compactRest(), model);
   },
 
-  // For many models at once, without writing out a large body for each of them.
-  texts(models) {
+  // What to send for each of the models. A large body is encoded once, for all of them.
+  payloads(models) {
     const rest = compactRest();
-    return new Map(models.map((model) => [model, withModel(rest, model)]));
+    if (rest.length < LARGE) return new Map(models.map((model) => [model, withModel(rest, model)]));
+    const shared = new Blob([rest.slice(1)]);
+    return new Map(models.map((model) => [model, new Blob([`{"model":${compact(model)},`, shared])]));
   },
 
   // The same as an object.
@@ -69,6 +74,7 @@ export const request = {
 };
 
 function tell(origin) {
+  written = null;
   for (const listener of listeners) listener(origin);
 }
 
@@ -85,7 +91,8 @@ function withoutModel({ model: _, ...rest }) {
 }
 
 function compactRest() {
-  return compact(withoutModel(request.body));
+  written ??= compact(withoutModel(request.body));
+  return written;
 }
 
 function withModel(rest, model) {
