@@ -125,6 +125,16 @@ async def test_who_comes_back_is_told_what_it_missed(gateway: str) -> None:
     assert (seen["model"], missed["model"]) == ("seen", "missed")
 
 
+@pytest.mark.parametrize("nonsense", ["", "x", "-1", "9" * 5000])
+async def test_an_id_that_is_none_is_no_fault(demo: str, nonsense: str) -> None:
+    headers = {**KEY, "last-event-id": nonsense}
+    async with (
+        httpx.AsyncClient(base_url=demo, headers=headers) as client,
+        client.stream("GET", "/demo/events") as stream,
+    ):
+        assert stream.status_code == 200
+
+
 async def test_fifty_are_kept(event: CountEvent) -> None:
     live = LiveEvents(EMULATED)
     for number in range(120):
