@@ -42,6 +42,7 @@ class LiveEvents:
 
     async def listen(self, after: int) -> AsyncGenerator[str, None]:
         """The text of a stream: the events after an id, as far as they are kept, and then all."""
+        yield ": connected\n\n"  # so that the client hears something at once
         while self._is_open:
             fresh = next((each for each in self._last if each[0] > after), None)
             if fresh:

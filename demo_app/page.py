@@ -68,7 +68,7 @@ def page_router(
 
         https://html.spec.whatwg.org/multipage/server-sent-events.html
         """
-        after = request.headers.get("last-event-id", "")
+        after = request.headers.get("last-event-id", "")[:20]
         stream = live.listen(int(after) if after.isdecimal() else 0)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}  # the latter for nginx
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

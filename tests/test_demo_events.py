@@ -5,7 +5,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -46,9 +46,9 @@ async def told(lines: AsyncIterator[str]) -> dict[str, Any]:
     """The next event of a stream, comments left out."""
     read: list[str] = []
     async for line in lines:
-        if not line.startswith(":"):
+        if read or line.startswith("id:"):
             read.append(line)
-        if not line and read:
+        if read and not line:
             break
     id_, name, data, end = read
     assert (name, end) == ("event: count", "")
@@ -57,9 +57,17 @@ async def told(lines: AsyncIterator[str]) -> dict[str, Any]:
     return facts
 
 
+@asynccontextmanager
+async def listening(live: LiveEvents) -> AsyncIterator[AsyncIterator[str]]:
+    """The stream of a new listener, behind its greeting."""
+    async with aclosing(live.listen(0)) as texts:
+        assert await anext(texts) == ": connected\n\n"
+        yield texts
+
+
 async def taken(live: LiveEvents, most: int) -> list[dict[str, Any]]:
     """What a new listener is told at first."""
-    async with aclosing(live.listen(0)) as texts:
+    async with listening(live) as texts:
         return [data_of(await anext(texts)) for _ in range(most)]
 
 
@@ -117,6 +125,16 @@ async def test_who_comes_back_is_told_what_it_missed(gateway: str) -> None:
     assert (seen["model"], missed["model"]) == ("seen", "missed")
 
 
+@pytest.mark.parametrize("nonsense", ["", "x", "-1", "9" * 5000])
+async def test_an_id_that_is_none_is_no_fault(demo: str, nonsense: str) -> None:
+    headers = {**KEY, "last-event-id": nonsense}
+    async with (
+        httpx.AsyncClient(base_url=demo, headers=headers) as client,
+        client.stream("GET", "/demo/events") as stream,
+    ):
+        assert stream.status_code == 200
+
+
 async def test_fifty_are_kept(event: CountEvent) -> None:
     live = LiveEvents(EMULATED)
     for number in range(120):
@@ -138,7 +156,7 @@ async def test_ids_of_before_a_restart_are_lower_since_they_begin_at_the_clocks(
 async def test_a_slow_listener_loses_the_oldest(event: CountEvent) -> None:
     live = LiveEvents(EMULATED)
     live(event._replace(model="first"))
-    async with aclosing(live.listen(0)) as texts:
+    async with listening(live) as texts:
         assert data_of(await anext(texts))["model"] == "first"
         for number in range(60):
             live(event._replace(model=f"model-{number}"))
@@ -147,7 +165,7 @@ async def test_a_slow_listener_loses_the_oldest(event: CountEvent) -> None:
 
 async def test_while_nothing_happens_the_connection_is_kept_alive(event: CountEvent) -> None:
     live = LiveEvents(EMULATED, keep_alive=0.01)
-    async with aclosing(live.listen(0)) as texts:
+    async with listening(live) as texts:
         assert await anext(texts) == ": keep-alive\n\n"
         live(event)
         assert data_of(await anext(texts))["model"] == event.model
@@ -210,8 +228,10 @@ def test_a_stream_ends_when_its_client_leaves(gateway: str, logged: Callable[[st
 
 async def test_a_server_that_ends_ends_its_streams() -> None:
     live = LiveEvents(EMULATED)
-    listening = asyncio.create_task(anext(live.listen(0), "ended"))
-    await asyncio.sleep(0)  # so that it listens
-    live.close()
-    assert await listening == "ended"
-    assert [text async for text in live.listen(0)] == []
+    async with listening(live) as texts:
+        waiting = asyncio.create_task(anext(texts, "ended"))
+        await asyncio.sleep(0)  # so that it waits
+        live.close()
+        assert await waiting == "ended"
+    async with listening(live) as texts:
+        assert await anext(texts, "ended") == "ended"

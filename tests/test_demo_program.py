@@ -82,7 +82,8 @@ def test_it_ends_in_peace_while_somebody_listens(ending: signal.Signals) -> None
     ):
         assert stream.status_code == 200
         demo.end(ending)
-        assert stream.read() == b""  # to its proper end: httpx raises where it is cut off
+        # To its proper end: httpx raises where it is cut off.
+        assert stream.read() == b": connected\n\n"
     assert demo.log.splitlines()[0].startswith("GET /demo/events 200 ")
     assert len(demo.log.splitlines()) == 1  # uvicorn complains if it has to cancel something
 
