@@ -1,65 +1,47 @@
-"""Starts the demo gateway: `make demo`, or `python -m demo_app` with HOST and PORT."""
+"""Starts the demo gateway: `make demo`, or `python -m demo_app`; HOST, PORT and DEMO_API_KEY."""
 
 import logging
 import os
-import socket
-import sys
-from collections.abc import Mapping
 from contextlib import suppress
 
-import uvicorn
-
-from demo_app.gateway import API_KEYS, create_app
-from demo_app.loopback import address_of, listening
+from demo_app.gateway import create_app
+from demo_app.keys import DEMO_KEYS, ApiKey, public_key
+from demo_app.loopback import Server, address_of, listener_for
 from demo_app.upstreams import Upstreams, configured
 
 
-def banner(address: str, upstreams: Upstreams) -> str:
-    """What a newcomer needs: where it is, the key, and a line to paste."""
-    key = next(iter(API_KEYS))
+def banner(address: str, upstreams: Upstreams, key: str | None) -> str:
+    """What a newcomer needs: where it is, the key if it is no secret, and a line to paste."""
     return f"""
-  Demo gateway  {address}
-  API key       {key}
+  Open          {address}
+  API key       {key or "that of DEMO_API_KEY"}
   Upstreams     {upstreams.words}
 
-Paste this into another terminal:
-
-curl -X POST "{address}/v1/messages/count_tokens" \\
-  -H "Content-Type: application/json" \\
-  -H "Authorization: Bearer {key}" \\
-  -d '{{
-    "model": "claude-3-5-sonnet-20241022",
+Or in another terminal:
+curl "{address}/v1/messages/count_tokens" \\
+  -H "x-api-key: {key or "$DEMO_API_KEY"}" -H "content-type: application/json" -d '{{
+    "model": "claude-3-5-sonnet",
     "messages": [{{"role": "user", "content": "Hello, how are you?"}}]
   }}'
 """
-
-
-def listener_for(environ: Mapping[str, str]) -> socket.socket:
-    """Listen on HOST and PORT, or end the program with a word about what is wrong with them."""
-    host, port = environ.get("HOST") or "127.0.0.1", environ.get("PORT") or "8000"
-    if not port.isdecimal() or int(port) > 65535:
-        sys.exit(f"PORT={port}: a number up to 65535 is required")
-    try:
-        return listening(host, int(port))
-    except OSError as error:
-        sys.exit(f"HOST={host} PORT={port}: {error.strerror}; PORT=8001 make demo takes another")
 
 
 def main() -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("demo_app").setLevel(logging.INFO)
+    secret = os.environ.get("DEMO_API_KEY", "").strip()
+    keys = [ApiKey(secret, "demo")] if secret else DEMO_KEYS
+    key = public_key(keys)
     with (
-        listener_for(os.environ) as listener,
+        listener_for(os.environ, is_key_public=key is not None) as listener,
         configured(os.environ) as (config, upstreams),
         suppress(KeyboardInterrupt),
     ):
-        app = create_app(config, upstreams)
-        print(banner(address_of(*listener.getsockname()), upstreams), flush=True)
-        server = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=3
-        )
-        uvicorn.Server(server).run(sockets=[listener])
+        host, port = listener.getsockname()[:2]
+        app = create_app(config, upstreams, keys, host)
+        print(banner(address_of(host, port), upstreams, key), flush=True)
+        Server(app, app.state.live.close, timeout_graceful_shutdown=3).run([listener])
 
 
 if __name__ == "__main__":

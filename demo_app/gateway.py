@@ -1,105 +1,81 @@
-"""The gateway: its own API keys, its own access log, its own routes, and us beside them."""
+"""The gateway: its own API keys, access log, metrics and routes, and us beside them."""
 
-import hmac
-import logging
-import time
-from typing import Annotated
-from urllib.parse import quote
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import uuid4
 
-from fastapi import Depends, FastAPI, HTTPException, Request
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from count_tokens_mw import Caller, Config, CountEvent, CountTokens
-from demo_app.upstreams import Upstreams
-
-__all__ = ["API_KEYS", "AccessLog", "create_app"]
-
-API_KEYS = {"sk-demo": "demo"}
-"""Which key is whose. A real gateway has a database for that."""
-
-_log = logging.getLogger("demo_app.access")
-
-
-def key_owner(request: Request) -> str:
-    """The owner of the request's API key, as `x-api-key` or as bearer; this gateway's own auth."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = request.headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
-    for known, owner in API_KEYS.items():
-        if hmac.compare_digest(known.encode(), key.encode()):  # in constant time
-            return owner
-    raise HTTPException(401, "Unknown API key.", headers={"www-authenticate": "Bearer"})
+from count_tokens_mw import Caller, Config, CountTokens, __version__
+from count_tokens_mw.errors import error_type_of
+from count_tokens_mw.fastapi import count_tokens_router
+from count_tokens_mw.telemetry.prometheus import PrometheusHook
+from demo_app.access_log import AccessLog
+from demo_app.events import LiveEvents
+from demo_app.keys import DEMO_KEYS, ApiKey, authorize, caller_by, may_use, public_key
+from demo_app.page import PageFiles, page_router
+from demo_app.upstreams import Upstreams, models_of
 
 
-def create_app(config: Config, upstreams: Upstreams) -> FastAPI:
-    """The gateway. Whose counts are emulated is shown wherever a person looks."""
-    upstream = upstreams.words
-    count_tokens = CountTokens(config, authenticate=lambda request: Caller(key_owner(request)))
+def create_app(
+    config: Config,
+    upstreams: Upstreams,
+    keys: Sequence[ApiKey] = DEMO_KEYS,
+    address: str = "127.0.0.1",
+) -> FastAPI:
+    """The gateway, to listen on this address. Whose counts are emulated is shown everywhere."""
+    registry = CollectorRegistry()
+    prometheus, live = PrometheusHook(registry), LiveEvents(upstreams)
+    count_tokens = CountTokens(config, authorize=authorize, hooks=[prometheus, live])
+    prometheus.watch(count_tokens)
+    known_caller = Depends(caller_by(keys))
+    key = public_key(keys)
+    # While everybody knows the key, no web page may reach us by a name of its own for loopback.
+    hosts = ["localhost", "127.0.0.1", "[::1]", address] if key else ["*"]
+
     app = FastAPI(
         title="Demo gateway",
-        description=f"Tokens are counted by: **{upstream}**.",
-        lifespan=count_tokens.lifespan,
+        version=__version__,
+        description=f"Tokens are counted by: **{upstreams.words}**.",
+        exception_handlers={HTTPException: in_envelope, Exception: in_envelope},
     )
-    app.add_middleware(AccessLog, upstreams=upstreams)
-    app.router.routes.extend(count_tokens.routes)
-
-    @app.get("/")
-    def about() -> dict[str, str]:
-        return {"gateway": "count_tokens_mw demo", "upstream": upstream, "documentation": "/docs"}
+    app.state.live = live  # for its server to close, when it begins to end
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_middleware(AccessLog, upstreams=upstreams)  # the last one is the outermost
+    app.include_router(count_tokens_router(count_tokens, identity=known_caller))
+    app.include_router(page_router(config, upstreams, count_tokens, live, known_caller, key))
+    app.mount("/page", PageFiles())
 
     @app.get("/health")
-    def health() -> dict[str, str]:
-        return {"status": "ok", "upstream": upstream}
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "upstream": upstreams.words}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     @app.get("/v1/models")
-    def models(owner: Annotated[str, Depends(key_owner)]) -> dict[str, object]:
-        names = [each.model_name for each in config.deployments if "*" not in each.model_name]
-        return {"owner": owner, "data": [{"type": "model", "id": name} for name in names]}
+    async def list_models(caller: Annotated[Caller, known_caller]) -> dict[str, Any]:
+        """Those that the key may use, as https://docs.claude.com/en/api/models-list has them."""
+        ids = [model["id"] for model in models_of(config) if may_use(caller, model["id"])]
+        model = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # for: nobody knows
+        data = [{**model, "id": each, "display_name": each} for each in ids]
+        first, last = (ids[0], ids[-1]) if ids else (None, None)
+        return {"data": data, "has_more": False, "first_id": first, "last_id": last}
 
     return app
 
 
-class AccessLog:
-    """One line for each request; for a count, with what its event says."""
-
-    def __init__(self, app: ASGIApp, upstreams: Upstreams) -> None:
-        self.app = app
-        self.upstreams = upstreams
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        scope.setdefault("state", {})
-        started = time.perf_counter()
-        status = 0
-
-        async def send_labelled(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                event = scope["state"].get("count_tokens")
-                label = self.upstreams.label(event.provider if event else None)
-                MutableHeaders(scope=message)["x-demo-upstream"] = label
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_labelled)
-        finally:
-            took = (time.perf_counter() - started) * 1000
-            words = [scope["method"], quote(scope["path"]), str(status), f"{took:.0f}ms"]
-            event = scope["state"].get("count_tokens")
-            _log.info(" ".join(words + (self._about(event) if event else [])))
-
-    def _about(self, event: CountEvent) -> list[str]:
-        facts = {
-            "caller": event.caller.id if event.caller else None,
-            "end_user": event.end_user,
-            "model": event.model,
-            "tokens": event.input_tokens,
-            "error": event.error_type,
-            # The client sees the upstream's id where there is one.
-            "request_id": event.upstream_request_id or event.request_id,
-            "upstream": self.upstreams.label(event.provider) if event.provider else None,
-        }
-        return [f"{name}={value}" for name, value in facts.items() if value is not None]
+async def in_envelope(request: Request, error: Exception) -> JSONResponse:
+    """The gateway's own errors, as clients know them from Anthropic's API."""
+    if not isinstance(error, HTTPException):
+        error = HTTPException(500, "The gateway failed; its log says where.")
+    request_id = f"req_{uuid4().hex}"
+    words = {"type": error_type_of(error.status_code), "message": str(error.detail)}
+    body = {"type": "error", "error": words, "request_id": request_id}
+    headers = {**(error.headers or {}), "request-id": request_id}
+    return JSONResponse(body, error.status_code, headers)

@@ -1,14 +1,59 @@
-"""Listening sockets, and ASGI apps served on one in the background."""
+"""Listening sockets, and ASGI apps served on one."""
 
+import ipaddress
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-__all__ = ["address_of", "listening", "serving"]
+__all__ = ["Server", "address_of", "is_loopback", "listener_for", "listening", "serving"]
+
+
+class Server(uvicorn.Server):
+    """Of an app, which it tells by `ending` that it begins to end.
+
+    The lifespan is told only after the last answer, which an open stream would put off.
+    """
+
+    def __init__(self, app: ASGIApp, ending: Callable[[], None], **options: Any) -> None:
+        super().__init__(uvicorn.Config(app, log_level="warning", access_log=False, **options))
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
+
+
+def listener_for(environ: Mapping[str, str], *, is_key_public: bool) -> socket.socket:
+    """Listen on HOST and PORT, or end the program with a word about what is wrong with them."""
+    host, port = environ.get("HOST") or "127.0.0.1", environ.get("PORT") or "8000"
+    if not port.isdecimal() or int(port) > 65535:
+        sys.exit(f"PORT={port}: a number up to 65535 is required")
+    try:
+        address = _resolved(host)
+        if is_key_public and not is_loopback(address):
+            sys.exit(
+                f"HOST={host}: the demo's API key is public, and others could reach it there; "
+                "set DEMO_API_KEY to a key of your own, or use HOST=127.0.0.1"
+            )
+        return listening(address, int(port))
+    except OSError as error:
+        sys.exit(f"HOST={host} PORT={port}: {error.strerror}; PORT=8001 make demo takes another")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches a numeric address: 127.0.0.0/8 and ::1."""
+    return ipaddress.ip_address(address).is_loopback
+
+
+def _resolved(host: str) -> str:
+    """The numeric address that a host's name leads to; the first one, of several."""
+    return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -37,17 +82,14 @@ def address_of(host: str, port: int, *_: object) -> str:
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
+def serving(app: ASGIApp, ending: Callable[[], None] = lambda: None) -> Iterator[str]:
     """Serve an app over real HTTP on a free loopback port for as long as a `with` lasts.
 
-    Yields its base URL.
+    Yields its base URL. `ending` ends the streams that are open at the end, if it has any.
     """
     with listening("127.0.0.1", 0) as listener:
         # Longer than a client keeps an idle connection, so that none is closed under a request.
-        config = uvicorn.Config(
-            app, ws="none", log_level="warning", access_log=False, timeout_keep_alive=75
-        )
-        server = uvicorn.Server(config)
+        server = Server(app, ending, ws="none", timeout_keep_alive=75)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

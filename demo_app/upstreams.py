@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from count_tokens_mw import Config
+from count_tokens_mw import Config, CountEvent, Deployment
 from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_GEMINI_KEY,
@@ -20,7 +20,7 @@ from demo_app.emulators import (
 )
 from demo_app.loopback import serving
 
-__all__ = ["CONFIG", "Upstreams", "configured"]
+__all__ = ["CONFIG", "Upstreams", "configured", "models_of"]
 
 CONFIG: Final = Path(__file__).with_name("config.yaml")
 
@@ -49,11 +49,46 @@ class Upstreams:
             + ([f"live: {live}"] if live else [])
         )
 
-    def label(self, provider: str | None) -> str:
-        """Of an answer: by the provider that gave it."""
-        if provider in _CREDENTIALS:
-            return "live" if provider in self.live else "emulated"
-        return self.words
+    @property
+    def each(self) -> dict[str, str]:
+        """Every provider of the demo: "emulated", or "live"."""
+        return {name: "live" if name in self.live else "emulated" for name in _CREDENTIALS}
+
+    def labels(self, event: CountEvent | None) -> dict[str, str]:
+        """Headers of an answer: by the provider that gave it."""
+        provider = event.provider if event else None
+        if provider in self.each:
+            return {"x-demo-upstream": self.each[provider], "x-demo-provider": provider}
+        return {"x-demo-upstream": self.words}
+
+    def facts_of(self, event: CountEvent | None) -> dict[str, object]:
+        """What the access log and the live list both tell of a count."""
+        if event is None:
+            return {}
+        return {
+            "caller": event.caller.id if event.caller else None,
+            "end_user": event.end_user,
+            "model": event.model,
+            "provider": event.provider,
+            "upstream": self.each.get(event.provider or ""),
+            "input_tokens": event.input_tokens,
+            "source": event.source,
+            "error": event.error_type,
+            # The client sees the upstream's id where there is one.
+            "request_id": event.upstream_request_id or event.request_id,
+        }
+
+
+def models_of(config: Config) -> list[dict[str, Any]]:
+    """The configured names, stars left out, in the file's order; of several entries the first."""
+    named: dict[str, Deployment] = {}
+    for each in config.deployments:
+        named.setdefault(each.model_name, each)
+    return [
+        {"id": name, "provider": each.provider, "countable": each.params is not None}
+        for name, each in named.items()
+        if "*" not in name
+    ]
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """What many tests need: asyncio, an upstream that remembers, and a demo gateway under uvicorn."""
 
-from collections.abc import Iterator
+import logging
+import queue
+from collections.abc import Callable, Iterator
+from logging.handlers import QueueHandler
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,8 +33,10 @@ def upstream() -> FakeUpstream:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
     """The base URL of the demo gateway, started as `make demo` starts it without any key."""
-    with configured({}) as (config, upstreams), serving(create_app(config, upstreams)) as url:
-        yield url
+    with configured({}) as (config, upstreams):
+        app = create_app(config, upstreams)
+        with serving(app, ending=app.state.live.close) as url:
+            yield url
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +44,21 @@ def emulator() -> Iterator[str]:
     """The base URL of an emulated Anthropic API."""
     with serving(emulated_anthropic()) as url:
         yield url
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[str], str]]:
+    """Waits for a line of the demo's access log by its beginning: its request has ended then."""
+    lines: queue.Queue[logging.LogRecord] = queue.Queue()
+    logger, handler = logging.getLogger("demo_app.access"), QueueHandler(lines)
+
+    def line(start: str) -> str:
+        while not (message := lines.get(timeout=10).getMessage()).startswith(start):
+            pass
+        return message
+
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield line
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
