@@ -1,64 +1,134 @@
-"""The counts that a breakdown takes: several at once, each within the limits of any other."""
+"""A breakdown without HTTP: the counts that it takes, several at once."""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from anyio import CancelScope
 
 from count_tokens_mw.breakdown import Breakdown, Progress
-from count_tokens_mw.errors import CountError
+from count_tokens_mw.counting import Counter
+from count_tokens_mw.errors import CountError, InvalidRequest, NotFound
 from count_tokens_mw.parts import Counts, Parts
-from count_tokens_mw.types import CountRequest, TokenCount
+from count_tokens_mw.plan import Plan
+from count_tokens_mw.trace import Trace
+from count_tokens_mw.turns import LARGE
+from count_tokens_mw.types import CountRequest
 
-__all__ = ["broken_down"]
+if TYPE_CHECKING:
+    from count_tokens_mw.config_models import Settings
 
-# Errors of the moment: the next attempt may do better, and the counts that went well are cached.
-_OF_THE_MOMENT: Final = frozenset({401, 403, 408, 429})
-_CANNOT_COUNT: Final = 501
+__all__ = ["break_down"]
+
+# What an upstream says of a request, and not of the moment or of whom it is asked by.
+_OF_THE_REQUEST: Final = frozenset({400, 413, 422, 501})
+_BYTES_AT_ONCE: Final = 16 * 1024 * 1024
+_MOST_BODIES: Final = 32
 
 
-async def broken_down(
-    parts: Parts,
-    whole: TokenCount,
-    count: Callable[[CountRequest], Awaitable[TokenCount]],
-    *,
-    at_once: int,
-    progress: Progress,
+async def break_down(
+    counter: Counter, request: CountRequest, plan: Plan, trace: Trace, progress: Progress
 ) -> Breakdown:
-    """Count what tells the parts of a request apart, and tell them.
+    """Count a request, and then what tells its parts apart.
+
+    All by the deployment that counted the whole, since another one may count otherwise.
 
     Raises:
-        CountError: one of the counts failed for a reason that is not in the part left out.
+        NotFound: breakdowns are turned off, or the model is not configured.
+        InvalidRequest: it would take too many counts, or too large ones.
+        CountError: the whole was not counted, or one of the others was not for a reason that is not
+            in the part left out.
     """
-    counts = Counts()
-    left = parts.requests()
-
-    async def work() -> None:
-        for name, request in left:
-            try:
-                counts.tokens[name] = (await count(request)).input_tokens
-            except CountError as error:
-                if not _is_of_the_part(error):
-                    raise
-                counts.errors[name] = error
-            progress(1 + len(counts.tokens) + len(counts.errors), 1 + parts.number)
-
-    progress(1, 1 + parts.number)
-    await _all_at_once([work() for _ in range(min(at_once, parts.number))])
-    return parts.breakdown(whole, counts)
+    parts = await counter.turns.in_thread(partial(Parts, request))
+    _refuse_too_much(parts, plan.settings)
+    whole = await counter.count(request, plan, trace)
+    work = _Work(counter, parts, plan, trace, progress)
+    with ExitStack() as places:
+        workers = 1  # in the request's own place
+        while workers < min(_at_once(parts, plan.settings), 1 + counter.free):
+            places.enter_context(counter.slot())
+            workers += 1
+        await _all([asyncio.ensure_future(work.done()) for _ in range(workers)])
+    return parts.breakdown(whole, work.counts)
 
 
-async def _all_at_once(works: list[Awaitable[None]]) -> None:
-    """Until the first one fails, which ends the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+def _refuse_too_much(parts: Parts, settings: Settings) -> None:
+    most = settings.breakdown.max_counts
+    if not most:
+        raise NotFound("Breakdowns are turned off on this gateway.")
+    number = 1 + parts.number
+    if number > most:
+        raise InvalidRequest(
+            f"The breakdown of this request takes {number} counts; "
+            f"this gateway makes {most} for one at most."
+        )
+    if number * parts.size > _MOST_BODIES * settings.max_body_bytes:
+        raise InvalidRequest(
+            f"The breakdown of this request takes {number} counts of up to {parts.size} bytes, "
+            f"which is more than {_MOST_BODIES} of the largest requests."
+        )
+
+
+def _at_once(parts: Parts, settings: Settings) -> int:
+    by_size = max(1, _BYTES_AT_ONCE // parts.size)
+    return min(parts.number, by_size, settings.breakdown.max_concurrency)
+
+
+class _Work:
+    """What the workers of one breakdown have in common."""
+
+    def __init__(
+        self, counter: Counter, parts: Parts, plan: Plan, trace: Trace, progress: Progress
+    ) -> None:
+        self.counts = Counts()
+        self._counter = counter
+        self._parts = parts
+        self._left = parts.requests()
+        self._plan = plan
+        self._trace = trace
+        self._deployment = trace.deployment
+        self._progress = progress
+        self._tell()
+
+    async def done(self) -> None:
+        """Count what is left, one after another."""
+        while (named := await self._next()) is not None:
+            await self._count(*named)
+            self._tell()
+
+    async def _next(self) -> tuple[str, CountRequest] | None:
+        make = partial(next, self._left, None)
+        return await self._counter.turns.in_thread(make) if self._parts.size > LARGE else make()
+
+    async def _count(self, name: str, request: CountRequest) -> None:
+        own = Trace("breakdown", caller=self._trace.caller)
+        ends = False
+        try:
+            count = await self._counter.count_by(self._deployment, request, self._plan, own)
+            self.counts.tokens[name] = count.input_tokens
+        except CountError as error:
+            if error.status not in _OF_THE_REQUEST:
+                ends = True
+                raise
+            self.counts.errors[name] = error
+        finally:
+            self._trace.include(own, answers=ends)
+
+    def _tell(self) -> None:
+        counted = len(self.counts.tokens) + len(self.counts.errors)
+        self._progress(1 + counted, 1 + self._parts.number)
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Until all are done, or one failed, which ends the others."""
     try:
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
-
-
-def _is_of_the_part(error: CountError) -> bool:
-    if error.status >= 500:
-        return error.status == _CANNOT_COUNT
-    return error.status not in _OF_THE_MOMENT
+        with CancelScope(shield=True):  # their places are given back when they have ended
+            await asyncio.wait(tasks)

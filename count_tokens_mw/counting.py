@@ -68,6 +68,11 @@ class Counter:
         return self._slots.taken
 
     @property
+    def free(self) -> int:
+        """How many of the places of `slot` are not taken."""
+        return max(0, self.plan.settings.max_concurrency - self._slots.taken)
+
+    @property
     def remembered(self) -> int:
         """How many counts are in the cache."""
         return 0 if self._cache is None else len(self._cache)
@@ -96,6 +101,17 @@ class Counter:
             deployments = await self._resolved(self._resolve, request.model, plan, trace, deadline)
         known = self._known(deployments, request, plan, trace)
         return known or await self._first_count(deployments, request, plan, trace, deadline)
+
+    async def count_by(
+        self, deployment: Deployment, request: CountRequest, plan: Plan, trace: Trace
+    ) -> TokenCount:
+        """Ask one deployment, whatever the request's model is.
+
+        Raises:
+            CountError: what it said.
+        """
+        deadline = asyncio.get_running_loop().time() + plan.settings.timeout
+        return await self._first_count([deployment], request, plan, trace, deadline)
 
     async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """Ask Anthropic for whatever model the request names.

@@ -1,9 +1,10 @@
 """Long work for a client, which ends when the client leaves."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
+from anyio import CancelScope
 from starlette.requests import Request
 
 from count_tokens_mw.errors import ClientClosedRequest
@@ -13,25 +14,32 @@ __all__ = ["while_client_waits"]
 T = TypeVar("T")
 
 
-async def while_client_waits(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def while_client_waits(request: Request, work: Awaitable[T]) -> T:
     """What the work returns; to be called once the request's body has been read.
+
+    A host whose middleware does not tell that the client left, but the body once more for
+    instance, has it done to its end.
 
     Raises:
         ClientClosedRequest: the client left before, and the work was cancelled.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientClosedRequest("The client left.")
-        return await working
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.wait((working, leaving))
+    with CancelScope() as scope:
+        watching = asyncio.ensure_future(_cancel_when_left(request, scope))
+        watching.add_done_callback(_retrieve)
+        try:
+            return await work
+        finally:
+            watching.cancel()
+    raise ClientClosedRequest("The client left.")
 
 
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+async def _cancel_when_left(request: Request, scope: CancelScope) -> None:
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        scope.cancel()
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    # asyncio would log the exception of a host's `receive` with its text.
+    if not task.cancelled():
+        task.exception()

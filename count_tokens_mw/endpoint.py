@@ -15,7 +15,7 @@ from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound
 from count_tokens_mw.hooks import Way, run_hooks
 from count_tokens_mw.messages import credential_headers, http_answer, native_headers
 from count_tokens_mw.plan import Plan
-from count_tokens_mw.request_body import BODY_HEADERS, read_body
+from count_tokens_mw.request_body import BODY_HEADERS, UnreadRequest, read_body
 from count_tokens_mw.service import Service
 from count_tokens_mw.trace import SESSION_HEADERS, Trace
 from count_tokens_mw.types import Headers, TokenCount
@@ -41,7 +41,7 @@ class Endpoint:
         return Endpoint(replace(self._service, authenticate=authenticate), self.way)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.respond(Request(scope, receive), send)
+        await self.respond(UnreadRequest(scope, receive), send)
 
     async def respond(self, request: Request, send: Send) -> None:
         """Answer a request, whose body may have been read already by `request.body()`."""

@@ -3,14 +3,30 @@
 https://docs.claude.com/en/docs/build-with-claude/vision
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from count_tokens_mw.json_object import JsonObject, JsonValue
 
-__all__ = ["Medium", "media_of", "without_medium"]
+__all__ = ["Medium", "media_of"]
 
 _TYPES: Final = {"document", "image"}
+
+
+class _Holder(NamedTuple):
+    """A message or a tool result: its text, and those of the blocks in its content."""
+
+    body: JsonObject
+    blocks: Sequence[bytes]
+
+    def with_block(self, at: int, block: bytes | None) -> bytes:
+        """The text with another block in this place, or none; without content if it was the only
+        one."""
+        instead = () if block is None else (block,)
+        blocks = [*self.blocks[:at], *instead, *self.blocks[at + 1 :]]
+        if not blocks:
+            return self.body.edited({}, {"content"})
+        return self.body.edited({"content": b"[%b]" % b",".join(blocks)})
 
 
 class Medium(NamedTuple):
@@ -22,52 +38,61 @@ class Medium(NamedTuple):
 
     type: str
     at: int
+    message: _Holder
     inner: int | None = None
-    alone: bool = False
+    result: _Holder | None = None
+
+    @property
+    def alone(self) -> bool:
+        return self.inner is None and len(self.message.blocks) == 1
 
     @property
     def path(self) -> str:
         """As error messages have it: `content.1`, or `content.0.content.2` in a tool result."""
         return f"content.{self.at}" + ("" if self.inner is None else f".content.{self.inner}")
 
-
-def media_of(content: JsonValue) -> Iterator[Medium]:
-    """Those of a message's content, in their order."""
-    for at, block in _objects(content):
-        kind = block.get("type")
-        if kind in _TYPES:
-            yield Medium(str(kind), at, alone=isinstance(content, list) and len(content) == 1)
-        elif kind == "tool_result":
-            for inner, result in _objects(block.get("content")):
-                if result.get("type") in _TYPES:
-                    yield Medium(str(result["type"]), at, inner)
+    def left_out(self) -> bytes:
+        """The text of the message without it."""
+        if self.inner is None or self.result is None:
+            return self.message.with_block(self.at, None)
+        return self.message.with_block(self.at, self.result.with_block(self.inner, None))
 
 
-def without_medium(message: bytes, medium: Medium) -> bytes:
-    """A message's text without one that is not alone in it.
+def media_of(message: JsonValue, text: bytes) -> Sequence[Medium]:
+    """Those of a message, in their order.
 
-    A tool result that has nothing else goes without its content.
+    Raises:
+        ValueError: the message has a name twice, or too many of them.
     """
-    return _without(message, medium.at) if medium.inner is None else _without_inner(message, medium)
+    blocks = _objects(message.get("content")) if isinstance(message, Mapping) else ()
+    if not any(_has_media(block) for _, block in blocks):
+        return ()
+    holder = _holder(text)
+    return [medium for at, block in blocks for medium in _media_in(block, at, holder)]
 
 
-def _without_inner(message: bytes, medium: Medium) -> bytes:
-    body = JsonObject.parse(message)
-    blocks = [text for _, text in body.items("content")]
-    blocks[medium.at] = _without(blocks[medium.at], medium.inner or 0)
-    return body.edited({"content": b"[%b]" % b",".join(blocks)})
+def _media_in(block: Mapping[str, JsonValue], at: int, message: _Holder) -> Iterator[Medium]:
+    if block.get("type") in _TYPES:
+        yield Medium(str(block["type"]), at, message)
+    elif _has_media(block):
+        result = _holder(message.blocks[at])
+        for inner, found in _objects(block.get("content")):
+            if found.get("type") in _TYPES:
+                yield Medium(str(found["type"]), at, message, inner, result)
 
 
-def _without(holder: bytes, at: int) -> bytes:
-    body = JsonObject.parse(holder)
-    left = [text for number, (_, text) in enumerate(body.items("content")) if number != at]
-    if not left:
-        return body.edited({}, {"content"})
-    return body.edited({"content": b"[%b]" % b",".join(left)})
+def _has_media(block: Mapping[str, JsonValue]) -> bool:
+    if block.get("type") == "tool_result":
+        return any(found.get("type") in _TYPES for _, found in _objects(block.get("content")))
+    return block.get("type") in _TYPES
 
 
-def _objects(value: JsonValue) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
-    if isinstance(value, list):
-        for at, item in enumerate(value):
-            if isinstance(item, Mapping):
-                yield at, item
+def _holder(text: bytes) -> _Holder:
+    body = JsonObject.parse(text)
+    return _Holder(body, [block for _, block in body.items("content")])
+
+
+def _objects(value: JsonValue) -> Sequence[tuple[int, Mapping[str, JsonValue]]]:
+    if not isinstance(value, list):
+        return ()
+    return [(at, item) for at, item in enumerate(value) if isinstance(item, Mapping)]

@@ -1,19 +1,15 @@
 """The parts of a request, and the requests by which a breakdown tells what each takes; pure."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from count_tokens_mw.breakdown import Breakdown, ImageTokens, MessageTokens, PartError, ToolTokens
+from count_tokens_mw.conversation import Message, message_of, text_of, up_to
 from count_tokens_mw.errors import CountError
 from count_tokens_mw.json_object import JsonObject, JsonValue
-from count_tokens_mw.media import Medium, media_of, without_medium
 from count_tokens_mw.types import CountRequest, TokenCount, unreadable
 
 __all__ = ["Counts", "Parts"]
-
-_CLOSING: Final = {"type": "text", "text": "."}
 
 
 @dataclass(slots=True)
@@ -22,16 +18,6 @@ class Counts:
 
     tokens: dict[str, int] = field(default_factory=dict)
     errors: dict[str, CountError] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """One message: its text, the ids of the tools that it uses, its images and documents."""
-
-    role: str
-    text: bytes
-    uses: Sequence[str]
-    media: Sequence[Medium]
 
 
 class Parts:
@@ -48,15 +34,21 @@ class Parts:
             self._has_system = body.member("system") is not None
             self._tools = body.items("tools")
             self._tool_choice = body.get("tool_choice")
-            self._messages = [_message(value, text) for value, text in body.items("messages")]
+            self._mcp_servers = body.items("mcp_servers")
+            self._messages = [message_of(*item) for item in body.items("messages")]
         except ValueError as error:
             raise unreadable(error) from None
 
     @property
     def number(self) -> int:
-        """How many requests there are to count."""
+        """How many requests there are to count besides the whole."""
         media = sum(not medium.alone for each in self._messages for medium in each.media)
         return self._has_system + len(self._tools) + len(self._messages) + 1 + media
+
+    @property
+    def size(self) -> int:
+        """How many bytes each of them has at the most, or nearly so."""
+        return len(self._request.body.raw)
 
     def requests(self) -> Iterator[tuple[str, CountRequest]]:
         """Those to count besides the whole, each with its name, and made when it is its turn."""
@@ -70,7 +62,7 @@ class Parts:
             for medium in message.media:
                 if not medium.alone:
                     texts = [each.text for each in self._messages]
-                    texts[at] = without_medium(message.text, medium)
+                    texts[at] = medium.left_out()
                     yield f"messages.{at}.{medium.path}", self._with({"messages": _list(texts)})
 
     def breakdown(self, whole: TokenCount, counts: Counts) -> Breakdown:
@@ -89,21 +81,21 @@ class Parts:
         )
 
     def _without_tool(self, at: int) -> CountRequest:
+        tool, _ = self._tools[at]
         left = [text for number, (_, text) in enumerate(self._tools) if number != at]
-        if not left:
-            return self._with({}, "tools", "tool_choice")
-        name = _text(self._tools[at][0], "name")
-        is_chosen = name is not None and name == _text(self._tool_choice, "name")
-        return self._with({"tools": _list(left)}, *(["tool_choice"] if is_chosen else []))
+        name, server = text_of(tool, "name"), text_of(tool, "mcp_server_name")
+        drop = set() if left else {"tools", "tool_choice"}
+        if name is not None and name == text_of(self._tool_choice, "name"):
+            drop.add("tool_choice")
+        replaced = {"tools": _list(left)} if left else {}
+        if server is not None:  # a server whose tools nobody has is refused
+            others = [text for each, text in self._mcp_servers if text_of(each, "name") != server]
+            replaced |= {"mcp_servers": _list(others)} if others else {}
+            drop |= set() if others else {"mcp_servers"}
+        return self._with(replaced, *drop)
 
     def _up_to(self, number: int) -> CountRequest:
-        """The conversation of so many messages, closed by one of the user's."""
-        messages = self._messages[:number]
-        # Every tool use has to be followed by its result.
-        uses = messages[-1].uses if messages else ()
-        content = [*({"type": "tool_result", "tool_use_id": use} for use in uses), _CLOSING]
-        closing = json.dumps({"role": "user", "content": content}).encode()
-        return self._with({"messages": _list([*(each.text for each in messages), closing])})
+        return self._with({"messages": _list(up_to(self._messages, number))})
 
     def _with(self, replaced: Mapping[str, bytes], *drop: str) -> CountRequest:
         body = JsonObject(self._request.body.edited(replaced, drop))
@@ -139,7 +131,7 @@ class _Differences:
         return False
 
 
-def _told(told: _Differences, at: int, message: _Message) -> MessageTokens:
+def _told(told: _Differences, at: int, message: Message) -> MessageTokens:
     tokens = told.between(f"messages.{at}", _up_to(at + 1), _up_to(at))
     images = [
         ImageTokens(
@@ -157,22 +149,10 @@ def _up_to(number: int) -> str:
     return f"messages up to {number}"
 
 
-def _message(value: JsonValue, text: bytes) -> _Message:
-    content = value.get("content") if isinstance(value, Mapping) else None
-    blocks = content if isinstance(content, list) else []
-    ids = [_text(block, "id") for block in blocks if _text(block, "type") == "tool_use"]
-    uses = [use for use in ids if use is not None]
-    return _Message(_text(value, "role") or "", text, uses, tuple(media_of(content)))
-
-
 def _label(tool: JsonValue) -> str:
     """A tool of the provider's own may have no name."""
-    return _text(tool, "name") or _text(tool, "type") or ""
-
-
-def _text(value: JsonValue, name: str) -> str | None:
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, str) else None
+    names = (text_of(tool, name) for name in ("name", "mcp_server_name", "type"))
+    return next(filter(None, names), "")
 
 
 def _list(texts: Sequence[bytes]) -> bytes:

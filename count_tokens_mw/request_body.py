@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive
 
 from count_tokens_mw.auth import refused
 from count_tokens_mw.errors import (
@@ -23,10 +24,21 @@ from count_tokens_mw.turns import LARGE, Turns
 if TYPE_CHECKING:
     from count_tokens_mw.config_models import Settings
 
-__all__ = ["BODY_HEADERS", "RequestBody", "read_body"]
+__all__ = ["BODY_HEADERS", "RequestBody", "UnreadRequest", "read_body"]
 
 BODY_HEADERS: Final = ("content-encoding", "content-length")
 """Those that say how a body comes."""
+
+
+class UnreadRequest(Request):
+    """A request of which it is known whether its body was read, by `authenticate` for instance."""
+
+    is_read = False
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        self.is_read = True
+        async for chunk in super().stream():
+            yield chunk
 
 
 class RequestBody(NamedTuple):
@@ -68,10 +80,17 @@ async def read_body(
 
 
 async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
+    receive = _receive_of(request)
     chunks: list[bytes] = []
     size = since = 0  # in all, and since the last turn
     digest = hashlib.sha256()
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
@@ -86,6 +105,22 @@ async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
     if size > LARGE:
         await turns.next()  # what comes next reads all of it
     return RequestBody(b"".join(chunks), digest.digest())
+
+
+def _receive_of(request: Request) -> Receive:
+    """The request's own, or what stands for it where the host may have read the body before.
+
+    Starlette's `stream` knows what was read, and takes longer than all of a small body.
+    """
+    if isinstance(request, UnreadRequest) and not request.is_read:
+        return request.receive
+    stream = request.stream()
+
+    async def receive() -> Message:
+        chunk = await anext(stream, b"")
+        return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
+
+    return receive
 
 
 def _too_large(limit: int) -> RequestTooLarge:

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from count_tokens_mw.auth import Authenticator, Authorizer, authorize_caller
 from count_tokens_mw.breakdown import Breakdown, Progress, unseen
-from count_tokens_mw.breaking_down import broken_down
+from count_tokens_mw.breaking_down import break_down
 from count_tokens_mw.counting import Counter
-from count_tokens_mw.errors import DeadlineExceeded, InvalidRequest, NotFound
+from count_tokens_mw.errors import DeadlineExceeded
 from count_tokens_mw.hooks import Hook
 from count_tokens_mw.messages import parse_request
-from count_tokens_mw.parts import Parts
 from count_tokens_mw.plan import Plan
 from count_tokens_mw.request_body import RequestBody
 from count_tokens_mw.time_limit import within
@@ -66,30 +64,8 @@ class Service:
         Raises:
             CountError: the host refused, or there is no count, or it takes too many.
         """
-        settings = plan.settings.breakdown
-        if not settings.max_counts:
-            raise NotFound("Breakdowns are turned off on this gateway.")
         request = await self._checked(_named(request, plan, trace), trace, plan.settings.timeout)
-        parts = await self.counter.turns.in_thread(partial(Parts, request))
-        if parts.number >= settings.max_counts:
-            raise InvalidRequest(
-                f"The breakdown of this request takes {parts.number + 1} counts; "
-                f"this gateway makes {settings.max_counts} for one at most."
-            )
-        whole = await self.counter.count(request, plan, trace)
-        trace.answer_from = len(trace.attempts) - 1
-
-        async def count(part: CountRequest) -> TokenCount:
-            own = Trace("breakdown")
-            try:
-                with self.counter.slot():
-                    return await self.counter.count(part, plan, own)
-            finally:
-                trace.include(own)
-
-        return await broken_down(
-            parts, whole, count, at_once=settings.max_concurrency, progress=progress
-        )
+        return await break_down(self.counter, request, plan, trace, progress)
 
     async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
         """The same by the pass-through, with the model as it is.

@@ -33,8 +33,8 @@ class Trace:
     """Filled in step by step; `event()` can be asked for at any moment.
 
     The outcome is "the client left" until there is another, since a request that is cancelled
-    gets no chance to say so. `answer_from` says which of the attempts gave the answer: the last
-    one, unless told otherwise.
+    gets no chance to say so. `deployment` is the one that was asked last, and `answer_from` says
+    which of the attempts gave the answer: the last one, unless told otherwise.
     """
 
     __slots__ = (
@@ -45,6 +45,7 @@ class Trace:
         "answer_from",
         "attempts",
         "caller",
+        "deployment",
         "end_user",
         "model",
         "outcome",
@@ -53,6 +54,8 @@ class Trace:
         "session_id",
         "way",
     )
+
+    deployment: Deployment  # there is none before one was asked
 
     def __init__(self, way: Way, caller: Caller | None = None) -> None:
         self.way: Way = way
@@ -93,6 +96,7 @@ class Trace:
     ) -> None:
         """Record one attempt that began at `started`, by `time.perf_counter()`."""
         result = _result(outcome)
+        self.deployment = deployment
         self.attempts.append(
             Attempt(
                 deployment.id,
@@ -109,9 +113,16 @@ class Trace:
             )
         )
 
-    def include(self, part: Trace) -> None:
-        """Record the attempts of a count that this request took besides its own."""
+    def include(self, part: Trace, *, answers: bool) -> None:
+        """Record the attempts of a count that this request took besides its own.
+
+        `answers` says that what came of it is the answer to the request.
+        """
+        if self.answer_from < 0:
+            self.answer_from = len(self.attempts) - 1
         self.attempts += part.attempts
+        if answers and part.attempts:
+            self.answer_from = len(self.attempts) - 1
 
     def finish(self, outcome: TokenCount | CountError) -> None:
         """Keep the outcome; the request's duration ends here."""

@@ -1,5 +1,6 @@
 """How the host's refusals look, and that nobody gets in by accident."""
 
+import json
 from typing import Any
 
 import pytest
@@ -193,3 +194,18 @@ async def test_a_body_limit_of_the_hosts_own_is_told_in_the_envelope(
     await count_tokens_with(upstream)(scope, receive, send)
     assert sent[0]["status"] == 413
     assert b'"request_too_large"' in sent[1]["body"]
+
+
+async def test_an_authenticator_may_read_the_body_to_check_its_signature(
+    upstream: FakeUpstream,
+) -> None:
+    seen: list[bytes] = []
+
+    async def by_signature(request: Request) -> Caller:
+        seen.append(await request.body())
+        return Caller("team-a")
+
+    async with mounted(count_tokens_with(upstream, authenticate=by_signature)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert response.json() == {"input_tokens": 14}
+    assert [json.loads(body) for body in seen] == [HELLO]

@@ -2,7 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -15,12 +16,14 @@ from count_tokens_mw import (
     Breakdown,
     Caller,
     CountTokensMiddleware,
+    Deployment,
     InvalidRequest,
     NotFound,
     PermissionDenied,
+    TokenCount,
 )
 from count_tokens_mw.messages import parse_request
-from count_tokens_mw.parts import Parts
+from count_tokens_mw.parts import Counts, Parts
 from tests.anthropic_judge import anthropic_judge
 from tests.fakes import (
     FakeUpstream,
@@ -152,14 +155,14 @@ async def test_every_part_has_its_tokens_and_they_sum_up_to_the_count(upstream: 
                     {"path": "content.2", "type": "document", "input_tokens": 200},
                 ],
             },
-            # The result that closes it costs 20, which are taken from the message that has it.
+            # What closes it, instead of ".", costs 20 more: taken from the message that has it.
             {"role": "assistant", "input_tokens": 36},
             {
                 "role": "user",
-                "input_tokens": 105,
+                "input_tokens": 101,
                 "images": [{"path": "content.0.content.1", "type": "image", "input_tokens": 100}],
             },
-            {"role": "assistant", "input_tokens": 7},
+            {"role": "assistant", "input_tokens": 11},
             {
                 "role": "user",
                 "input_tokens": 103,
@@ -254,32 +257,35 @@ async def test_a_conversation_that_cannot_be_counted_up_to_a_message_leaves_out_
     upstream: Counting,
 ) -> None:
     def without_two(request: httpx.Request) -> httpx.Response:
-        if len(json.loads(request.content)["messages"]) == 3:
-            return error(400, "invalid_request_error", "no three")
+        messages = json.loads(request.content)["messages"]
+        if len(messages) == 5 and messages[-1]["content"] == ".":
+            return error(400, "invalid_request_error", "not these")
         return upstream.counted(request)
 
     upstream.answer = without_two
     breakdown = await broken_down(upstream, CONVERSATION)
     assert [message.input_tokens is None for message in breakdown.messages] == [
         False,
-        True,
-        True,
         False,
         False,
+        True,
+        True,
     ]
-    assert [each.part for each in breakdown.errors] == ["messages.1", "messages.2"]
+    assert [each.part for each in breakdown.errors] == ["messages.3", "messages.4"]
 
 
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 529])
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 429, 500, 529])
 async def test_an_error_of_the_moment_is_the_answer_and_ends_the_work(
     upstream: Counting, status: int
 ) -> None:
     hook = Recorder()
 
     def exhausted(request: httpx.Request) -> httpx.Response:
+        said = upstream.counted(request)
         if len(upstream.requests) > 3:
-            return error(status, "rate_limit_error", "enough")
-        return upstream.counted(request)
+            said = error(status, "rate_limit_error", "enough")
+        said.headers["request-id"] = f"req_{len(upstream.requests)}"
+        return said
 
     upstream.answer = exhausted
     settings = {"breakdown": {"max_concurrency": 1}}
@@ -290,6 +296,8 @@ async def test_an_error_of_the_moment_is_the_answer_and_ends_the_work(
     assert response.json()["error"]["message"] == "enough"
     assert len(upstream.requests) == 4
     assert hook.event.status == status
+    assert [attempt.status for attempt in hook.event.attempts] == [200, 200, 200, status]
+    assert hook.event.upstream_request_id == "req_4"
 
 
 async def test_an_error_of_the_whole_is_told_before_any_part_is_asked(upstream: Counting) -> None:
@@ -382,18 +390,36 @@ async def test_no_more_counts_are_under_way_at_once_than_are_allowed(
     assert watched.most == at_once
 
 
-async def test_its_counts_take_the_gateways_places(upstream: Counting) -> None:
-    settings = {"breakdown": {"max_concurrency": 3}, "max_concurrency": 2}
+@pytest.mark.parametrize("places", [1, 2])
+async def test_it_takes_the_gateways_places_as_far_as_there_are_any(
+    upstream: Counting, places: int
+) -> None:
+    watched = Watched(upstream)
     count_tokens = count_tokens_with(
         upstream,
-        settings=settings,
-        http_client=httpx.AsyncClient(transport=Watched(upstream)),
+        settings={"breakdown": {"max_concurrency": 3}, "max_concurrency": places},
+        http_client=httpx.AsyncClient(transport=watched),
     )
     async with mounted(count_tokens) as client:
         response = await client.post(BREAKDOWN, json=CONVERSATION)
-    assert response.status_code == 429
-    assert response.headers["x-count-tokens-limit"] == "gateway"
+    assert response.json()["overhead"] == 307
+    assert watched.most == places
     assert count_tokens.under_way == 0
+
+
+async def test_large_requests_go_out_one_after_another(upstream: Counting) -> None:
+    watched = Watched(upstream)
+    client = httpx.AsyncClient(transport=watched)
+    body = {"model": "claude-sonnet", "system": "a", "messages": [user(text("word " * 1_800_000))]}
+    breakdown = await count_tokens_with(upstream, http_client=client).breakdown(body)
+    assert watched.most == 1
+    assert breakdown.messages[0].input_tokens == 1_800_003
+
+
+async def test_one_that_sends_too_much_is_refused(upstream: Counting) -> None:
+    body = {**CONVERSATION, "system": "x" * 100_000}
+    with pytest.raises(InvalidRequest, match="more than 32 of the largest requests"):
+        await broken_down(upstream, body, max_body_bytes=40_000)
 
 
 async def test_one_that_takes_too_many_counts_is_refused_before_any(upstream: Counting) -> None:
@@ -425,6 +451,139 @@ async def test_what_the_host_makes_of_the_body_is_broken_down(upstream: Counting
 
     breakdown = await count_tokens_with(upstream, transform=transform).breakdown(CONVERSATION)
     assert breakdown.system == 5
+
+
+class Weighted(Counting):
+    """Two deployments, of which the second counts everything twice."""
+
+    def counted(self, request: httpx.Request) -> httpx.Response:
+        said = super().counted(request)
+        factor = 2 if "twice" in str(request.url) else 1
+        return httpx.Response(200, json={"input_tokens": factor * said.json()["input_tokens"]})
+
+
+TWO: dict[str, Any] = {
+    "model_list": [
+        {
+            "model_name": "claude-sonnet",
+            "litellm_params": {
+                "model": "anthropic/claude-sonnet-4-5",
+                "api_base": f"https://{host}.example.com",
+                "weight": 1,
+            },
+        }
+        for host in ("once", "twice")
+    ]
+}
+
+
+async def test_all_counts_are_of_the_deployment_that_counted_the_whole() -> None:
+    for _ in range(10):
+        upstream = Weighted()
+        breakdown = await count_tokens_with(upstream, TWO).breakdown(CONVERSATION)
+        assert len({request.url.host for request in upstream.requests}) == 1
+        assert breakdown.overhead in {307, 614}
+
+
+async def test_the_hosts_own_deployments_are_asked_for_once_and_for_the_caller(
+    upstream: Counting,
+) -> None:
+    asked: list[Caller | None] = []
+
+    def resolve(model: str, caller: Caller | None) -> Sequence[Deployment] | None:
+        asked.append(caller)
+        return None
+
+    count_tokens = count_tokens_with(upstream, resolve=resolve)
+    await count_tokens.breakdown(CONVERSATION, caller=Caller("ada"))
+    assert asked == [Caller("ada")]
+
+
+def closings(*messages: Any) -> list[Any]:
+    """With what a conversation is closed after each number of its messages."""
+    raw = json.dumps({"model": "m", "messages": messages}).encode()
+    named = [each for name, each in Parts(parse_request(raw)).requests() if "up to" in name]
+    sent = [json.loads(each.body.raw)["messages"] for each in named]
+    assert [[each for each in cut if each in messages] for cut in sent] == [
+        list(messages[:number]) for number in range(len(messages) + 1)
+    ]
+    return [next((each for each in cut if each not in messages), None) for cut in sent]
+
+
+def use(name: str) -> dict[str, Any]:
+    return {"type": "tool_use", "id": name, "name": "clock", "input": {}}
+
+
+def result(name: str, content: str = "noon") -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": name, "content": content}
+
+
+def assistant(*content: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": list(content)}
+
+
+DOT = {"role": "user", "content": "."}
+
+
+def closed(*names: str) -> dict[str, Any]:
+    results = [{"type": "tool_result", "content": ".", "tool_use_id": name} for name in names]
+    return {"role": "user", "content": results}
+
+
+def test_every_tool_use_is_followed_by_a_result_and_by_nothing_else() -> None:
+    first, last = user(text("What time is it?")), user(text("Thanks."))
+    assert closings(first, assistant(use("a"), use("b")), user(result("a"), result("b"))) == [
+        DOT,
+        DOT,
+        closed("a", "b"),
+        None,
+    ]
+    assert closings(first, assistant(use("a")), assistant(use("b")), user(result("a")), last) == [
+        DOT,
+        DOT,
+        closed("a"),
+        closed("a", "b"),
+        closed("b"),
+        closed("b"),
+    ]
+    assert closings(first, assistant(use("a")), assistant(text("Well.")))[-1] == closed("a")
+
+
+def test_a_system_message_in_the_middle_stays_behind_the_users() -> None:
+    system = {"role": "system", "content": "Be quick."}
+    messages = [user(text("Hi")), assistant(text("Hello.")), user(text("So?")), system]
+    raw = json.dumps({"model": "m", "messages": messages}).encode()
+    (last,) = [each for name, each in Parts(parse_request(raw)).requests() if name.endswith(" 4")]
+    assert json.loads(last.body.raw)["messages"] == [*messages[:3], DOT, system]
+
+
+def test_a_toolset_goes_with_its_server() -> None:
+    servers = [{"type": "url", "name": name, "url": "https://example.com"} for name in "ab"]
+    tools = [{"type": "mcp_toolset", "mcp_server_name": name} for name in "ab"]
+    for some in (1, 2):
+        body = {"model": "m", "messages": [DOT], "mcp_servers": servers[:some]}
+        parts = Parts(parse_request(json.dumps({**body, "tools": tools[:some]}).encode()))
+        named = dict(parts.requests())
+        without = json.loads(named["tools.0"].body.raw)
+        assert without.get("mcp_servers", []) == servers[1:some]
+        assert without.get("tools", []) == tools[1:some]
+        told = parts.breakdown(TokenCount(1), Counts(dict.fromkeys(named, 1)))
+        assert [tool.name for tool in told.tools] == ["a", "b"][:some]
+
+
+async def test_what_authorize_sets_is_seen_by_the_hooks(upstream: Counting) -> None:
+    tenant: ContextVar[str] = ContextVar("tenant", default="lost")
+    seen: list[str] = []
+
+    def authorize(caller: Caller, model: str) -> None:
+        tenant.set("acme")
+
+    count_tokens = count_tokens_with(
+        upstream, authorize=authorize, hooks=[lambda _: seen.append(tenant.get())]
+    )
+    async with mounted(count_tokens) as client:
+        await client.post(BREAKDOWN, json=CONVERSATION)
+    assert seen == ["acme"]
 
 
 async def test_every_way_in_has_it(upstream: Counting) -> None:
@@ -483,6 +642,30 @@ async def test_the_work_ends_when_the_client_leaves(upstream: Counting) -> None:
     assert count_tokens.under_way == 0
 
 
+@pytest.mark.parametrize("odd", ["again", "broken"])
+async def test_middleware_that_does_not_tell_of_leaving_has_it_done(
+    upstream: Counting, odd: str
+) -> None:
+    sent: list[Any] = []
+    body = {"type": "http.request", "body": json.dumps(CONVERSATION).encode()}
+    received = 0
+
+    async def receive() -> Any:
+        nonlocal received
+        received += 1
+        if odd == "broken" and received > 1:
+            raise RuntimeError("secret")
+        return body
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": BREAKDOWN, "headers": []}
+    with anyio.fail_after(30):
+        await count_tokens_with(upstream)(scope, receive, send)
+    assert json.loads(sent[-1]["body"])["overhead"] == 307
+
+
 json_texts = st.text() | st.sampled_from(["\u0000", "\ud7ff", "😀", "\\", '"'])
 
 
@@ -503,6 +686,18 @@ def test_a_number_that_python_cannot_read_is_refused_in_words() -> None:
     raw = b'{"model": "m", "messages": [{"role": "user", "n": ' + b"1" * 5000 + b"}]}"
     with pytest.raises(InvalidRequest, match="too many digits"):
         Parts(parse_request(raw))
+
+
+async def test_a_message_with_a_name_twice_is_refused_before_anything_is_asked(
+    upstream: Counting,
+) -> None:
+    message = json.dumps(user(IMAGE, text("a")))
+    raw = f'{{"model": "claude-sonnet", "messages": [{message[:-1]}, "role": "user"}}]}}'
+    async with mounted(count_tokens_with(upstream)) as client:
+        response = await client.post(BREAKDOWN, content=raw)
+    assert response.status_code == 400
+    assert 'it has "role" twice' in response.json()["error"]["message"]
+    assert upstream.requests == []
 
 
 async def test_bodies_of_odd_shapes_are_the_upstreams_to_judge(upstream: Counting) -> None:

@@ -9,10 +9,10 @@ from collections import Counter
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from count_tokens_mw import Caller, Config, CountEvent, CountTokens, CountTokensMiddleware, api_key
 
@@ -40,12 +40,10 @@ def mounted() -> Starlette:
     return Starlette(routes=routes, lifespan=ours.lifespan)
 
 
-def in_front() -> Starlette:
-    """As the outermost of its middleware."""
+def in_front() -> ASGIApp:
+    """In front of a Starlette application."""
     spare_the_collector()
-    ours = _count_tokens()
-    middleware = [Middleware(CountTokensMiddleware, count_tokens=ours)]
-    return Starlette(routes=[Route("/health", _health)], middleware=middleware)
+    return CountTokensMiddleware(Starlette(routes=[Route("/health", _health)]), _count_tokens())
 
 
 def config(upstream: str) -> Config:
