@@ -4,12 +4,12 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-__all__ = ["running_chromium"]
+__all__ = ["Tabs", "running_chromium"]
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 
@@ -22,7 +22,14 @@ _FLAGS: Final = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--no-first-run",
+    "--process-per-site",
 )
+_DESK: Final[dict[str, Any]] = {"viewport": {"width": 1280, "height": 900}}
+_PHONE: Final[dict[str, Any]] = {
+    "viewport": {"width": 375, "height": 812},
+    "has_touch": True,
+    "is_mobile": True,
+}
 
 
 @asynccontextmanager
@@ -40,3 +47,27 @@ async def running_chromium() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+class Tabs:
+    """Tabs of a browser, as on a desk or on a phone. Nothing moves in them.
+
+    Those of a kind share a context, and so a process, which one of them keeps up: a new process
+    would cost a second for each test. What a page keeps in its session is still its tab's own.
+    """
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._browser = browser
+        self._url = url
+        self._contexts: dict[bool, BrowserContext] = {}
+
+    async def open(self, *, phone: bool) -> Page:
+        """A new one, with nothing in it."""
+        if phone not in self._contexts:
+            self._contexts[phone] = context = await self._browser.new_context(
+                **(_PHONE if phone else _DESK),
+                permissions=["clipboard-read", "clipboard-write"],
+                reduced_motion="reduce",
+            )
+            await (await context.new_page()).goto(self._url)
+        return await self._contexts[phone].new_page()

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
-from tests.browser.chromium import running_chromium
+from tests.browser.chromium import Tabs, running_chromium
 from tests.browser.demo_page import DemoPage
 from tests.browser.upstream import ToldUpstream, gateway_to
 from tests.browser.watch import Watch
@@ -16,9 +16,9 @@ expect.set_options(timeout=4_000)  # what does not come until then is a failure
 
 
 class Open(Protocol):
-    """Opens the page of a gateway as a browser of its own would, with Playwright's options."""
+    """Opens the page of a gateway in a tab of its own."""
 
-    async def __call__(self, url: str, **options: Any) -> DemoPage: ...
+    async def __call__(self, url: str, *, phone: bool = False) -> DemoPage: ...
 
 
 # Playwright's async API, since its sync one leaves a running loop in the thread; and in the scope
@@ -29,27 +29,27 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="package")
-async def browser() -> AsyncIterator[Browser]:
+async def tabs(demo: str) -> AsyncIterator[Tabs]:
     async with running_chromium() as browser:
-        yield browser
+        yield Tabs(browser, f"{demo}/health")
 
 
 @pytest.fixture
-async def open_page(browser: Browser) -> AsyncIterator[Open]:
+async def open_page(tabs: Tabs) -> AsyncIterator[Open]:
     pages: list[DemoPage] = []
 
-    async def opened(url: str, **options: Any) -> DemoPage:
-        # Nothing moves, so that what is measured does not depend on when.
-        context = await browser.new_context(**{"reduced_motion": "reduce", **options})
-        context.set_default_timeout(4_000)
-        page = DemoPage(await context.new_page(), Watch(context, url))
+    async def opened(url: str, *, phone: bool = False) -> DemoPage:
+        tab = await tabs.open(phone=phone)
+        tab.set_default_timeout(20_000)
+        page = DemoPage(tab, Watch(tab, url))
         pages.append(page)
-        await page.page.goto(url)
+        await tab.goto(url)
+        await expect(page.counts.get_by_role("checkbox").first).to_be_visible()
         return page
 
     yield opened
     for page in pages:
-        await page.page.context.close()
+        await page.page.close()
     for page in pages:
         page.watch.check()
 

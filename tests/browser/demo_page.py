@@ -110,8 +110,7 @@ class DemoPage:
         return tokens
 
     async def clear_clipboard(self) -> None:
-        """Empty the clipboard, and allow to read it."""
-        await self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        """Empty the clipboard."""
         await self.page.evaluate("navigator.clipboard.writeText('')")
 
     async def clipboard(self) -> str:

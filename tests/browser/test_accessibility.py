@@ -30,7 +30,7 @@ async def violations(page: DemoPage) -> list[str]:
 
 @pytest.mark.parametrize("state", STATES)
 async def test_axe_finds_no_serious_violation(open_page: Open, demo: str, state: str) -> None:
-    page = await open_page(demo, color_scheme="light")
+    page = await open_page(demo)
     await STATES[state](page)
     for scheme in ("light", "dark"):
         await page.page.emulate_media(color_scheme=scheme)
@@ -54,8 +54,7 @@ async def test_what_happens_to_the_counts_is_announced(page: DemoPage) -> None:
     await expect(page.state).to_have_text("Counted 1 model")
 
 
-async def test_nothing_moves_for_those_who_want_no_motion(open_page: Open, demo: str) -> None:
-    page = await open_page(demo, reduced_motion="reduce")
+async def test_nothing_moves_for_those_who_want_no_motion(page: DemoPage) -> None:
     await STATES["breakdown"](page)
     moving = await page.page.evaluate(
         """[...document.querySelectorAll("*")].filter(it => {

@@ -84,4 +84,4 @@ async def test_it_goes_on_after_the_stream_broke(open_page: Open, demo: str) -> 
         await expect(rows_of(page, after)).to_be_visible()
         for model in (before, during, after):
             await expect(rows_of(page, model)).to_have_count(1)
-        await page.page.context.close()
+        await page.page.close()

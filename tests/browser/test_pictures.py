@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -12,8 +12,6 @@ from tests.browser.states import STATES
 
 ROOT: Final = Path(__file__).parent.parent.parent
 PICTURES: Final = ROOT / "build" / "screenshots"
-DESKTOP: Final = {"viewport": {"width": 1280, "height": 900}}
-PHONE: Final = {"viewport": {"width": 375, "height": 812}, "has_touch": True, "is_mobile": True}
 
 BRIGHTNESS: Final = """() => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d")
@@ -33,13 +31,11 @@ async def width_beyond(page: DemoPage) -> int:
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize(
-    ("width", "options"), [(1280, DESKTOP), (375, PHONE)], ids=["desktop", "phone"]
-)
+@pytest.mark.parametrize(("device", "width"), [("desk", 1280), ("phone", 375)])
 async def test_it_fits_its_window_by_day_and_by_night(
-    open_page: Open, demo: str, state: str, width: int, options: dict[str, Any]
+    open_page: Open, demo: str, state: str, device: str, width: int
 ) -> None:
-    page = await open_page(demo, color_scheme="light", **options)
+    page = await open_page(demo, phone=device == "phone")
     await STATES[state](page)
     PICTURES.mkdir(parents=True, exist_ok=True)
     brightness = {}
@@ -53,9 +49,8 @@ async def test_it_fits_its_window_by_day_and_by_night(
     assert brightness["dark"] < 60
 
 
-async def test_the_readmes_picture_is_small_enough_to_be_kept(open_page: Open, demo: str) -> None:
+async def test_the_readmes_picture_is_small_enough_to_be_kept(page: DemoPage) -> None:
     """`make picture` puts it into PICTURE, which is committed."""
-    page = await open_page(demo, color_scheme="light", **DESKTOP)
     await STATES["breakdown"](page)
     picture = await page.page.screenshot()
     assert len(picture) < 250_000

@@ -193,6 +193,9 @@ async def test_the_key_is_the_demos_and_another_is_kept_until_the_tab_closes(
     await page.page.reload()
     await expect(page.key).to_have_value("sk-demo-claude")
     assert await page.page.evaluate("localStorage.length") == 0
+    assert await page.page.context.cookies() == []
+    other = await open_page(demo)
+    await expect(other.key).to_have_value("sk-demo")
 
 
 async def test_a_key_that_nobody_has_is_said_beside_it(page: DemoPage) -> None:

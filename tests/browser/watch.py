@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Request, WebError
+from playwright.async_api import ConsoleMessage, Dialog, Error, Page, Request
 
 __all__ = ["Watch"]
 
@@ -12,16 +12,19 @@ _OF_THE_PAGE: Final = {"blob", "data"}  # what the page makes itself and asks no
 
 
 class Watch:
-    """Notes console errors and warnings, uncaught errors, dialogs and requests to other hosts."""
+    """Notes a page's console errors and warnings, uncaught errors, dialogs, windows that it opens,
+    and requests to others than the host of its address.
+    """
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         self._host = urlsplit(url).netloc
         self._allowed: list[re.Pattern[str]] = []
         self.seen: list[str] = []
-        context.on("console", self._console)
-        context.on("weberror", self._web_error)
-        context.on("request", self._request)
-        context.on("dialog", self._dialog)
+        page.on("console", self._console)
+        page.on("dialog", self._dialog)
+        page.on("pageerror", self._error)
+        page.on("popup", lambda popup: self._note(f"window: {popup.url}"))
+        page.on("request", self._request)
 
     def allow(self, pattern: str) -> None:
         """Let through what the test provokes."""
@@ -43,8 +46,8 @@ class Watch:
         if message.type in {"error", "warning"}:
             self._note(f"console {message.type}: {message.text} ({message.location['url']})")
 
-    def _web_error(self, error: WebError) -> None:
-        self._note(f"uncaught: {error.error}")
+    def _error(self, error: Error) -> None:
+        self._note(f"uncaught: {error}")
 
     async def _dialog(self, dialog: Dialog) -> None:
         self._note(f"dialog: {dialog.message}")
