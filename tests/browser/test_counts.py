@@ -1,12 +1,14 @@
 """The counts: the API's own, as one types, each model for itself."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.demo_page import FIVE, DemoPage, rows
-from tests.browser.upstream import QUICK, SLOW, ToldUpstream
+from tests.browser.conftest import Open
+from tests.browser.demo_page import COUNT, FIVE, DemoPage, rows
+from tests.browser.upstream import QUICK, SLOW, ToldUpstream, gateway_to
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,23 @@ async def test_what_is_emulated_says_so_at_the_top_and_in_each_row(page: DemoPag
         assert re.search(r"\d ?ms", row["Latency"])
 
 
+@pytest.fixture
+def live_gateway(told: ToldUpstream) -> Iterator[str]:
+    with gateway_to(told, live=True) as url:
+        yield url
+
+
+async def test_what_is_counted_by_the_provider_itself_is_called_live(
+    live_gateway: str, open_page: Open
+) -> None:
+    page = await open_page(live_gateway)
+    items = page.upstreams.get_by_role("listitem")
+    await expect(items.filter(has_text="Anthropic: live")).to_be_visible()
+    await expect(items.filter(has_text="Gemini: emulated")).to_be_visible()
+    await expect(await page.cell(QUICK, "Source")).to_contain_text("live")
+    await expect(await page.cell(QUICK, "Source")).not_to_contain_text("emulated")
+
+
 async def test_a_bar_is_as_long_as_its_count_is_large(page: DemoPage) -> None:
     await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
     await page.take_example("Claude Code session")
@@ -84,13 +103,17 @@ async def test_the_newest_text_wins_over_an_answer_that_comes_late(
 ) -> None:
     told.hold(lambda text: "the first text" in text)
     await told_page.choose(QUICK)
-    await told_page.text_of(1).fill("the first text, which is the longer one by some words")
+    tab = told_page.page
+    async with tab.expect_request(
+        lambda asked: "the first text" in (asked.post_data or "")
+    ) as sent:
+        await told_page.text_of(1).fill("the first text, which is the longer one by some words")
+    late = await sent.value
     await told.until(lambda told: bool(told.bodies_with("the first text")))
-    (late,) = (each for each in told_page.sent if "the first text" in (each.post_data or ""))
-    await told_page.text_of(1).fill("the second")
-    second = await told_page.counted(QUICK)
-    await told_page.shows(QUICK, second)
+    async with tab.expect_event("requestfailed", lambda asked: asked == late):
+        await told_page.text_of(1).fill("the second")
     assert late.failure == "net::ERR_ABORTED"
+    await told_page.shows(QUICK, await told_page.counted(QUICK))
     told.release()
     await told_page.text_of(1).fill("the third")
     await told_page.shows(QUICK, await told_page.counted(QUICK))
@@ -140,6 +163,18 @@ async def test_a_model_that_cannot_be_counted_says_why(
     await expect(page.row(model)).to_contain_text(str(status))
     await expect(page.row(model)).to_contain_text(words)
     await expect(page.state).to_have_text("1 of 2 failed")
+
+
+async def test_a_gateway_that_cannot_be_reached_is_said_and_asked_again(page: DemoPage) -> None:
+    page.watch.allow("net::ERR_FAILED")
+    await page.choose("claude-3-5-sonnet")
+    await page.page.route(f"**{COUNT}", lambda route: route.abort())
+    await page.text_of(1).fill("Into the void")
+    await expect(page.state).to_have_text("1 of 1 failed")
+    await expect(page.row("claude-3-5-sonnet")).to_contain_text("could not be reached")
+    await page.page.unroute(f"**{COUNT}")
+    await page.text_of(1).fill("And back")
+    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
 
 
 async def test_another_model_is_added_by_its_name_and_counted(page: DemoPage) -> None:

@@ -1,5 +1,7 @@
 """Everything by keyboard: reached in order, seen where one is, and done."""
 
+from typing import Any
+
 from playwright.async_api import Locator, expect
 
 from tests.browser.demo_page import DemoPage
@@ -22,34 +24,46 @@ async def reach(target: Locator) -> None:
     raise AssertionError(f"Tab does not lead to {target}")
 
 
-async def stops(page: DemoPage) -> list[tuple[str, bool]]:
-    """Where Tab leads from the beginning of the page until it leaves it, and whether each shows."""
-    await page.page.evaluate("document.body.tabIndex = -1; document.body.focus()")
-    await page.page.evaluate("document.body.removeAttribute('tabindex')")
-    found: list[tuple[str, bool]] = []
+async def stops(page: DemoPage) -> list[dict[str, Any]]:
+    """Where Tab leads from the beginning of the page until it leaves it.
+
+    Each by its name, the region that it is in, and whether the focus can be seen there.
+    """
+    await page.page.evaluate("document.activeElement.blur()")
+    found: list[dict[str, Any]] = []
     while len(found) < _STOPS:
         await page.page.keyboard.press("Tab")
-        name, shows = await page.page.evaluate(
+        stop = await page.page.evaluate(
             """() => {
                 const it = document.activeElement
                 const style = getComputedStyle(it)
-                const shows = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
+                const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
                 const box = it.getBoundingClientRect()
+                const region = it.closest("section")?.querySelector("h2").innerText ?? ""
                 const name = it.getAttribute("aria-label") || it.innerText || it.id
-                return [it === document.body ? "" : `${it.tagName} ${name}`,
-                        (shows || style.boxShadow !== "none") && box.width > 0 && box.height > 0]
+                const seen = (outlined || style.boxShadow !== "none") && box.width * box.height > 0
+                return it === document.body ? null : { name, region, seen }
             }"""
         )
-        if not name:
+        if stop is None:
             break
-        found.append((name, shows))
+        found.append(stop)
     return found
 
 
-async def test_the_focus_is_seen_at_every_stop(page: DemoPage) -> None:
+async def test_tab_leads_through_all_regions_in_order_and_the_focus_is_seen(
+    page: DemoPage,
+) -> None:
     found = await stops(page)
     assert 20 < len(found) < _STOPS
-    assert [name for name, shows in found if not shows] == []
+    assert [stop for stop in found if not stop["seen"]] == []
+    assert list(dict.fromkeys(stop["region"] for stop in found if stop["region"])) == [
+        "Request",
+        "Counts",
+        "Where the tokens go",
+        "Call it yourself",
+        "Live requests",
+    ]
 
 
 async def test_a_request_is_made_and_counted_by_keyboard_alone(

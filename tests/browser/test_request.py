@@ -1,20 +1,12 @@
 """The request: its form, its JSON, and what is attached to it."""
 
-import base64
 import json
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import expect
 
-from tests.browser.conftest import Open
-from tests.browser.demo_page import COUNT, DemoPage
-
-PNG: Final = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-PDF: Final = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
+from tests.browser.demo_page import DemoPage
 
 RICH: Final[dict[str, Any]] = {
     "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
@@ -37,31 +29,6 @@ RICH: Final[dict[str, Any]] = {
     ],
 }
 """With much that the form cannot show."""
-
-
-async def drop(target: Locator, *files: tuple[str, str, bytes]) -> None:
-    """Drop files on it, each by its name, its type and its bytes, as a drag from elsewhere does."""
-    given = [[name, kind, base64.b64encode(data).decode()] for name, kind, data in files]
-    carried = await target.page.evaluate_handle(
-        """files => {
-            const carried = new DataTransfer()
-            for (const [name, type, data] of files) {
-                const bytes = Uint8Array.from(atob(data), byte => byte.charCodeAt(0))
-                carried.items.add(new File([bytes], name, { type }))
-            }
-            return carried
-        }""",
-        given,
-    )
-    for event in ("dragenter", "dragover", "drop"):
-        await target.dispatch_event(event, {"dataTransfer": carried})
-
-
-def blocks(body: Any, message: int) -> list[dict[str, Any]]:
-    """The images and PDFs of a message."""
-    content = body["messages"][message]["content"]
-    kinds = {"image", "document"}
-    return [] if isinstance(content, str) else [each for each in content if each["type"] in kinds]
 
 
 async def test_the_form_and_the_json_show_the_same_request(page: DemoPage) -> None:
@@ -135,76 +102,3 @@ async def test_tools_that_are_no_list_are_said_and_the_last_good_ones_kept(page:
     await page.tools.fill("[]")
     await expect(page.request.get_by_role("alert").filter(visible=True)).to_have_count(0)
     assert not (await page.read_body()).get("tools")
-
-
-async def test_files_dropped_on_the_request_go_to_the_last_user_message(page: DemoPage) -> None:
-    await page.take_example("Multi-turn conversation")
-    last_user = await page.request.get_by_role("group", name="Message ").count()
-    await drop(page.request, ("a b.png", "image/png", PNG), ("c.pdf", "application/pdf", PDF))
-    message = page.message(last_user)
-    await expect(message.get_by_role("button", name="Remove a b.png")).to_be_visible()
-    await expect(message.get_by_role("button", name="Remove c.pdf")).to_be_visible()
-    image, document = blocks(await page.read_body(), last_user - 1)
-    assert image["source"] == {
-        "type": "base64",
-        "media_type": "image/png",
-        "data": base64.b64encode(PNG).decode(),
-    }
-    assert base64.b64decode(document["source"]["data"]) == PDF
-    assert document["source"]["media_type"] == "application/pdf"
-
-
-async def test_files_are_chosen_and_removed_again(page: DemoPage, tmp_path: Path) -> None:
-    for name, data in {"a.png": PNG, "b.pdf": PDF}.items():
-        (tmp_path / name).write_bytes(data)
-    async with page.page.expect_file_chooser() as chooser:
-        await page.button("Attach images or PDFs").click()
-    await (await chooser.value).set_files([tmp_path / "a.png", tmp_path / "b.pdf"])
-    await expect(page.message(1).get_by_role("button", name="Remove b.pdf")).to_be_visible()
-    await page.message(1).get_by_role("button", name="Remove a.png").click()
-    (only,) = blocks(await page.read_body(), 0)
-    assert only["type"] == "document"
-    await page.tab("Form").click()
-    await page.request.get_by_label("Images or PDFs", exact=True).set_input_files(
-        tmp_path / "a.png"
-    )
-    await expect(page.message(1).get_by_role("button", name="Remove a.png")).to_be_visible()
-
-
-async def test_a_file_that_is_neither_is_refused_in_words(page: DemoPage) -> None:
-    await drop(page.request, ("notes.txt", "text/plain", b"notes"))
-    await expect(page.request.get_by_role("alert").filter(visible=True)).to_contain_text(
-        "notes.txt"
-    )
-    assert blocks(await page.read_body(), 0) == []
-
-
-async def test_the_key_is_the_demos_and_another_is_kept_until_the_tab_closes(
-    open_page: Open, demo: str
-) -> None:
-    page = await open_page(demo)
-    await expect(page.key).to_have_value("sk-demo")
-    await page.key.fill("sk-demo-claude")
-    async with page.page.expect_request(f"**{COUNT}") as asked:
-        await page.text_of(1).fill("With another key")
-    headers = (await asked.value).headers
-    assert "sk-demo-claude" in (headers.get("x-api-key") or headers["authorization"])
-    page.watch.allow_status(403)
-    await page.page.reload()
-    await expect(page.key).to_have_value("sk-demo-claude")
-    assert await page.page.evaluate("localStorage.length") == 0
-    assert await page.page.context.cookies() == []
-    other = await open_page(demo)
-    await expect(other.key).to_have_value("sk-demo")
-
-
-async def test_a_key_that_nobody_has_is_said_beside_it(page: DemoPage) -> None:
-    page.watch.allow_status(401)
-    await page.key.fill("sk-nobody")
-    words = page.page.get_by_role("alert").filter(visible=True)
-    await expect(words.first).to_contain_text("key")
-    described = await page.key.get_attribute("aria-describedby") or ""
-    assert await words.first.get_attribute("id") in described.split()
-    await page.key.fill("sk-demo")
-    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
-    await expect(words).to_have_count(0)

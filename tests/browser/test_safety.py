@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.demo_page import COUNT, DemoPage
-from tests.browser.test_request import PNG, drop
+from tests.browser.files import PNG, drop
 from tests.browser.upstream import QUICK, ToldUpstream
 
 HTML: Final = (

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from count_tokens_mw import Config
 from demo_app.emulators import count
 from demo_app.gateway import create_app
+from demo_app.keys import DEMO_KEYS, ApiKey
 from demo_app.loopback import serving
 from demo_app.upstreams import Upstreams
 
@@ -114,8 +115,13 @@ class ToldUpstream:
 
 
 @contextmanager
-def gateway_to(upstream: ToldUpstream) -> Iterator[str]:
-    """The base URL of a demo gateway with two models, both of which the upstream counts."""
+def gateway_to(
+    upstream: ToldUpstream, *, keys: Sequence[ApiKey] = DEMO_KEYS, live: bool = False
+) -> Iterator[str]:
+    """The base URL of a demo gateway with two models, both of which the upstream counts.
+
+    Where it is said to be `live`, the gateway takes it for the provider itself.
+    """
     with serving(upstream) as url:
         params = {"api_key": "sk-upstream", "api_base": url}
         models = [
@@ -127,7 +133,7 @@ def gateway_to(upstream: ToldUpstream) -> Iterator[str]:
         ]
         settings = {"breakdown": {"max_concurrency": AT_ONCE}}
         config = Config.from_mapping({"model_list": models, "count_tokens": settings}, {})
-        app = create_app(config, Upstreams(frozenset()))
+        app = create_app(config, Upstreams(frozenset({"anthropic"} if live else ())), keys)
         with serving(app, app.state.live.close) as gateway:
             try:
                 yield gateway

@@ -1,0 +1,43 @@
+"""Files, and how they come into a page from elsewhere."""
+
+import base64
+from typing import Final
+
+from playwright.async_api import Locator
+
+__all__ = ["PDF", "PNG", "drop", "paste"]
+
+PNG: Final = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+PDF: Final = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
+
+_CARRY: Final = """files => {
+    const carried = new DataTransfer()
+    for (const [name, type, data] of files) {
+        const bytes = Uint8Array.from(atob(data), byte => byte.charCodeAt(0))
+        carried.items.add(new File([bytes], name, { type }))
+    }
+    return carried
+}"""
+
+
+async def drop(target: Locator, *files: tuple[str, str, bytes]) -> None:
+    """Drop files on it, each by its name, its type and its bytes."""
+    carried = await target.page.evaluate_handle(_CARRY, _encoded(files))
+    for event in ("dragenter", "dragover", "drop"):
+        await target.dispatch_event(event, {"dataTransfer": carried})
+
+
+async def paste(target: Locator, *files: tuple[str, str, bytes]) -> None:
+    """Paste them there."""
+    carried = await target.page.evaluate_handle(_CARRY, _encoded(files))
+    await target.evaluate(
+        """(it, clipboardData) => it.dispatchEvent(
+            new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))""",
+        carried,
+    )
+
+
+def _encoded(files: tuple[tuple[str, str, bytes], ...]) -> list[list[str]]:
+    return [[name, kind, base64.b64encode(data).decode()] for name, kind, data in files]
