@@ -4,12 +4,12 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-__all__ = ["Tabs", "running_chromium"]
+__all__ = ["Kind", "Tabs", "running_chromium"]
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 
@@ -24,6 +24,9 @@ _FLAGS: Final = (
     "--no-first-run",
     "--process-per-site",
 )
+Kind: TypeAlias = Literal["desk", "phone", "alone"]
+"""Of a tab: on a desk, on a phone, or on a desk and in a context that no other tab shares."""
+
 _DESK: Final[dict[str, Any]] = {"viewport": {"width": 1280, "height": 900}}
 _PHONE: Final[dict[str, Any]] = {
     "viewport": {"width": 375, "height": 812},
@@ -50,7 +53,7 @@ async def running_chromium() -> AsyncIterator[Browser]:
 
 
 class Tabs:
-    """Tabs of a browser, as on a desk or on a phone. Nothing moves in them.
+    """Tabs of a browser, in which nothing moves.
 
     Those of a kind share a context, and so a process, which one of them keeps up: a new process
     would cost a second for each test. What a page keeps in its session is still its tab's own.
@@ -59,15 +62,20 @@ class Tabs:
     def __init__(self, browser: Browser, url: str) -> None:
         self._browser = browser
         self._url = url
-        self._contexts: dict[bool, BrowserContext] = {}
+        self._contexts: dict[Kind, BrowserContext] = {}
 
-    async def open(self, *, phone: bool) -> Page:
+    async def open(self, kind: Kind) -> Page:
         """A new one, with nothing in it."""
-        if phone not in self._contexts:
-            self._contexts[phone] = context = await self._browser.new_context(
-                **(_PHONE if phone else _DESK),
-                permissions=["clipboard-read", "clipboard-write"],
-                reduced_motion="reduce",
-            )
-            await (await context.new_page()).goto(self._url)
-        return await self._contexts[phone].new_page()
+        if kind == "alone":
+            return await (await self._context(kind)).new_page()
+        if kind not in self._contexts:
+            self._contexts[kind] = await self._context(kind)
+            await (await self._contexts[kind].new_page()).goto(self._url)
+        return await self._contexts[kind].new_page()
+
+    async def _context(self, kind: Kind) -> BrowserContext:
+        return await self._browser.new_context(
+            **(_PHONE if kind == "phone" else _DESK),
+            permissions=["clipboard-read", "clipboard-write"],
+            reduced_motion="reduce",
+        )

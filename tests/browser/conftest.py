@@ -2,23 +2,24 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.chromium import Tabs, running_chromium
+from tests.browser.chromium import Kind, Tabs, running_chromium
 from tests.browser.demo_page import DemoPage
 from tests.browser.upstream import ToldUpstream, gateway_to
 from tests.browser.watch import Watch
 
-expect.set_options(timeout=4_000)  # what does not come until then is a failure
+expect.set_options(timeout=20_000)  # what does not come until then is a failure
 
 
 class Open(Protocol):
     """Opens the page of a gateway in a tab of its own."""
 
-    async def __call__(self, url: str, *, phone: bool = False) -> DemoPage: ...
+    async def __call__(self, url: str, kind: Kind = "desk") -> DemoPage: ...
 
 
 # Playwright's async API, since its sync one leaves a running loop in the thread; and in the scope
@@ -38,8 +39,8 @@ async def tabs(demo: str) -> AsyncIterator[Tabs]:
 async def open_page(tabs: Tabs) -> AsyncIterator[Open]:
     pages: list[DemoPage] = []
 
-    async def opened(url: str, *, phone: bool = False) -> DemoPage:
-        tab = await tabs.open(phone=phone)
+    async def opened(url: str, kind: Kind = "desk") -> DemoPage:
+        tab = await tabs.open(kind)
         tab.set_default_timeout(20_000)
         page = DemoPage(tab, Watch(tab, url))
         pages.append(page)
@@ -59,6 +60,16 @@ async def page(open_page: Open, demo: str) -> DemoPage:
     """The demo's page, with its first counts done."""
     page = await open_page(demo)
     await expect(page.state).to_have_text(re.compile(r"Counted|failed"))
+    return page
+
+
+@pytest.fixture
+async def stopped_page(open_page: Open, demo: str) -> DemoPage:
+    """The demo's page, with its first counts done, and with a clock that has stopped since."""
+    page = await open_page(demo, "alone")
+    await expect(page.state).to_have_text("Counted 5 models")
+    await page.page.clock.install()
+    await page.page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     return page
 
 

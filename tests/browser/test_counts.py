@@ -30,15 +30,19 @@ async def test_the_counts_of_all_five_providers_are_the_apis(page: DemoPage, exa
     await expect(page.state).to_have_text("Counted 5 models")
 
 
-async def test_what_is_typed_is_counted_without_a_button(page: DemoPage) -> None:
-    await page.choose("claude-3-5-sonnet")
-    text = "Counted when the typing stops, and not at each letter of it"
+async def test_what_is_typed_is_counted_after_a_pause_without_a_button(
+    stopped_page: DemoPage,
+) -> None:
+    page, clock = stopped_page, stopped_page.page.clock
+    text = "Counted when the typing pauses, not at each letter"
     before = len(page.sent)
     await page.text_of(1).fill("")
+    await page.text_of(1).press_sequentially(text)
+    await clock.run_for(299)
+    assert len(page.sent) == before
     async with page.page.expect_request(lambda request: text in (request.post_data or "")):
-        await page.text_of(1).press_sequentially(text)
+        await clock.run_for(1)
     await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
-    assert len(page.sent) - before < len(text) / 2
 
 
 async def test_the_same_request_again_comes_from_the_cache_and_says_so(page: DemoPage) -> None:
@@ -87,15 +91,12 @@ async def test_what_is_counted_by_the_provider_itself_is_called_live(
 
 async def test_a_bar_is_as_long_as_its_count_is_large(page: DemoPage) -> None:
     await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
-    await page.take_example("Claude Code session")
     counts = {name: await page.counted(name) for name in ("claude-3-5-sonnet", "gemini-2.5-flash")}
     for name, count in counts.items():
         await page.shows(name, count)
+    assert 2 * counts["gemini-2.5-flash"] == counts["claude-3-5-sonnet"]
     widths = {name: await page.length_of_bar(name) for name in counts}
-    largest = max(counts, key=lambda name: counts[name])
-    for name, count in counts.items():
-        share = widths[name] / widths[largest]
-        assert share == pytest.approx(count / counts[largest], abs=0.03)
+    assert widths["gemini-2.5-flash"] / widths["claude-3-5-sonnet"] == pytest.approx(0.5, abs=0.02)
 
 
 async def test_the_newest_text_wins_over_an_answer_that_comes_late(

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from tests.browser.chromium import Kind
 from tests.browser.conftest import Open
 from tests.browser.demo_page import DemoPage
 from tests.browser.states import STATES
@@ -33,9 +34,9 @@ async def width_beyond(page: DemoPage) -> int:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize(("device", "width"), [("desk", 1280), ("phone", 375)])
 async def test_it_fits_its_window_by_day_and_by_night(
-    open_page: Open, demo: str, state: str, device: str, width: int
+    open_page: Open, demo: str, state: str, device: Kind, width: int
 ) -> None:
-    page = await open_page(demo, phone=device == "phone")
+    page = await open_page(demo, device)
     await STATES[state](page)
     PICTURES.mkdir(parents=True, exist_ok=True)
     brightness = {}
