@@ -114,6 +114,7 @@ function errorOf(response, answer) {
 }
 
 function notUnderstood(response) {
-  const words = "This answer is not the API's; something in front of the gateway may have given it.";
+  const words =
+    "This answer is not the API's; something in front of the gateway may have given it.";
   return new ApiError(response.status, null, words);
 }

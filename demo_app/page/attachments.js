@@ -26,7 +26,8 @@ function refusal(file) {
     const type = file.type || "of no known type";
     return `“${file.name}” is ${type}; only JPEG, PNG, GIF, WebP and PDF can be attached.`;
   }
-  if (file.size > MOST) return `“${file.name}” has ${size(file.size)}; at most 20 MB can be attached.`;
+  if (file.size > MOST)
+    return `“${file.name}” has ${size(file.size)}; at most 20 MB can be attached.`;
   return file.size ? null : `“${file.name}” is empty.`;
 }
 

@@ -77,15 +77,19 @@ const imported = (key) => (key === null ? ["import os"] : []);
 const keyIn = (key) => (key === null ? 'os.environ["GATEWAY_KEY"]' : quoted(key));
 
 // In single quotes, in which a shell takes everything but themselves as it is.
-export const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 // JSON's strings are Python's too.
 const quoted = (text) => compact(text);
 
-const WORDS = new Map([[true, "True"], [false, "False"], [null, "None"]]);
+const WORDS = new Map([
+  [true, "True"],
+  [false, "False"],
+  [null, "None"],
+]);
 
 // A JSON value as a Python literal.
-export function python(value, indent = "") {
+function python(value, indent = "") {
   if (WORDS.has(value)) return WORDS.get(value);
   if (isRaw(value) || !(Array.isArray(value) || isObject(value))) return compact(value);
   const inner = `${indent}    `;

@@ -90,5 +90,8 @@ function reason() {
 
 function tell() {
   const order = models.chosen.filter((id) => rows.has(id));
-  shown(order.map((id) => rows.get(id)), reason());
+  shown(
+    order.map((id) => rows.get(id)),
+    reason(),
+  );
 }

@@ -8,6 +8,7 @@ const shown = new Map(); // the row of each model
 
 export function showCounts(rows, reason) {
   setText(byId("counts-status"), reason ?? stateOf(rows));
+  byId("counts-status").classList.toggle("asks", reason !== null);
   byId("again").hidden = !rows.some((row) => row.state === "failed");
   table.hidden = !rows.length;
   byId("counts-empty").hidden = rows.length > 0;
@@ -85,4 +86,5 @@ function sourceOf({ source, upstream }) {
   return [source ?? "", " ", upstreamBadge(upstream)];
 }
 
-export const milliseconds = (ms) => `${number(ms < 10 ? Number(ms.toFixed(1)) : Math.round(ms))} ms`;
+export const milliseconds = (ms) =>
+  `${number(ms < 10 ? Number(ms.toFixed(1)) : Math.round(ms))} ms`;

@@ -30,7 +30,8 @@ export function setText(element, text) {
 
 const grouped = new Intl.NumberFormat("en");
 export const number = (value) => grouped.format(value);
-export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+export const plural = (count, one, many = `${one}s`) =>
+  `${number(count)} ${count === 1 ? one : many}`;
 
 export function size(bytes) {
   if (bytes < 1000) return `${bytes} B`;

@@ -8,7 +8,9 @@ import { claudeCodeSession } from "./session.js";
 const EXAMPLES = {
   Hello: () => ({ messages: [user("Hello, how are you?")] }),
   "Haiku (one message)": () => ({
-    messages: [user("You are a helpful assistant. Please help me write a haiku about programming.")],
+    messages: [
+      user("You are a helpful assistant. Please help me write a haiku about programming."),
+    ],
   }),
   "Multi-turn conversation": () => ({
     messages: [
@@ -25,7 +27,9 @@ const EXAMPLES = {
 const select = byId("example");
 
 export function startExamples() {
-  select.replaceChildren(...Object.keys(EXAMPLES).map((name) => el("option", { value: name }, name)));
+  select.replaceChildren(
+    ...Object.keys(EXAMPLES).map((name) => el("option", { value: name }, name)),
+  );
   select.addEventListener("change", choose);
   byId("reset").addEventListener("click", choose);
   choose();

@@ -31,14 +31,18 @@ export function showForm() {
   tools.value = request.body.tools === undefined ? "" : pretty(request.body.tools);
   say(byId("tools-problem"), "");
   if (document.activeElement.id !== id) byId(id)?.focus();
-  if (panel.contains(byId(id)) && selectionStart) byId(id).setSelectionRange(selectionStart, selectionEnd);
+  if (panel.contains(byId(id)) && selectionStart)
+    byId(id).setSelectionRange(selectionStart, selectionEnd);
 }
 
 const edited = () => request.changed("form");
 
 function warn() {
   const problem = request.problems.raw;
-  say(byId("form-note"), problem && `The raw JSON cannot be read, and an edit here replaces it. ${problem}`);
+  say(
+    byId("form-note"),
+    problem && `The raw JSON cannot be read, and an edit here replaces it. ${problem}`,
+  );
 }
 
 // ---- System

@@ -51,6 +51,7 @@ function changed() {
 function describe() {
   input.classList.toggle("secret", key.value !== "" && !key.isPublic);
   setText(byId("key-note"), note());
+  byId("key-note").classList.toggle("asks", key.value === "");
 }
 
 function note() {

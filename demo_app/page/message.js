@@ -11,7 +11,12 @@ export function messageGroup(message, number, actions) {
   const name = `Message ${number}`;
   const remove = el(
     "button",
-    { type: "button", class: "icon", "aria-label": `Remove message ${number}`, onclick: actions.removed },
+    {
+      type: "button",
+      class: "icon",
+      "aria-label": `Remove message ${number}`,
+      onclick: actions.removed,
+    },
     "×",
   );
   const editable = isObject(message);
@@ -95,7 +100,11 @@ function attachmentList(message, number, { rebuilt }) {
     rebuilt(`text-${number}`);
   };
   const items = attached.map((block) => attachment(block, message.content, () => remove(block)));
-  return el("ul", { class: "attachments", "aria-label": `Attachments of message ${number}` }, items);
+  return el(
+    "ul",
+    { class: "attachments", "aria-label": `Attachments of message ${number}` },
+    items,
+  );
 }
 
 function attachment(block, content, removed) {

@@ -47,7 +47,12 @@ function choice(model, index) {
     model.chosen = box.checked;
     tell();
   };
-  const box = el("input", { type: "checkbox", id, "aria-describedby": `${id}-note`, onchange: chosen });
+  const box = el("input", {
+    type: "checkbox",
+    id,
+    "aria-describedby": `${id}-note`,
+    onchange: chosen,
+  });
   box.checked = model.chosen;
   const note = model.countable === false ? "no counting API" : providerName(model.provider);
   return el(

@@ -18,12 +18,18 @@ export function partsOf(breakdown, body) {
   );
   const messages = breakdown.messages.map((message, index) => {
     const sent = body.messages[index];
-    return part(`messages.${index}`, `Message ${index + 1}`, kindOf(message.role), message.input_tokens, {
-      detail: beginning(sent.content, toolOf),
-      within: (message.images ?? []).map(({ path, type, input_tokens }) =>
-        part(`messages.${index}.${path}`, attachmentAt(sent, path), type, input_tokens),
-      ),
-    });
+    return part(
+      `messages.${index}`,
+      `Message ${index + 1}`,
+      kindOf(message.role),
+      message.input_tokens,
+      {
+        detail: beginning(sent.content, toolOf),
+        within: (message.images ?? []).map(({ path, type, input_tokens }) =>
+          part(`messages.${index}.${path}`, attachmentAt(sent, path), type, input_tokens),
+        ),
+      },
+    );
   });
   const system = part("system", "System", "system", breakdown.system ?? null);
   const overhead = part("overhead", "Overhead", "overhead", breakdown.overhead ?? null);

@@ -19,7 +19,11 @@ export function stackedBar(parts, total) {
   const label = `${plural(total, "token")}: ${words.join(", ")}`;
   return [
     el("div", { class: "stacked", role: "img", "aria-label": label }, segments),
-    el("ul", { class: "legend", "aria-label": "Tokens by kind" }, sums.map((sum) => legendOf(sum, total))),
+    el(
+      "ul",
+      { class: "legend", "aria-label": "Tokens by kind" },
+      sums.map((sum) => legendOf(sum, total)),
+    ),
   ];
 }
 

@@ -24,7 +24,8 @@ export function partsTable(parts, total) {
     const header = headers[Object.keys(COLUMNS).indexOf(name)];
     const other = first === "ascending" ? "descending" : "ascending";
     const direction = header.getAttribute("aria-sort") === first ? other : first;
-    for (const each of headers) each.setAttribute("aria-sort", each === header ? direction : "none");
+    for (const each of headers)
+      each.setAttribute("aria-sort", each === header ? direction : "none");
     const sign = direction === "ascending" ? 1 : -1;
     const last = (part) => (compare === byTokens && part.tokens === null ? 1 : 0);
     const order = (one, two) => last(one) - last(two) || sign * compare(one, two);
@@ -60,8 +61,16 @@ function rowOf(part, total, largest, place) {
   return el("tr", { role: "row", class: place }, [
     el("th", { role: "rowheader", scope: "row" }, name, " ", detail || "", reasonOf(part)),
     el("td", { role: "cell", class: "kind" }, kind),
-    el("td", { role: "cell", class: "number tokens" }, counted ? number(part.tokens) : "not countable"),
-    el("td", { role: "cell", class: "number share" }, counted ? shareOf(part, total, largest) : "–"),
+    el(
+      "td",
+      { role: "cell", class: "number tokens" },
+      counted ? number(part.tokens) : "not countable",
+    ),
+    el(
+      "td",
+      { role: "cell", class: "number share" },
+      counted ? shareOf(part, total, largest) : "–",
+    ),
   ]);
 }
 

@@ -33,7 +33,9 @@ export const request = {
     const rest = compactRest();
     if (rest.length < LARGE) return new Map(models.map((model) => [model, withModel(rest, model)]));
     const shared = new Blob([rest.slice(1)]);
-    return new Map(models.map((model) => [model, new Blob([`{"model":${compact(model)},`, shared])]));
+    return new Map(
+      models.map((model) => [model, new Blob([`{"model":${compact(model)},`, shared])]),
+    );
   },
 
   // The same as an object.

@@ -55,8 +55,16 @@ function read(random, file) {
 
 function edit(random, file) {
   const lines = listing(random, 26).replaceAll(/^ *\d+→/gm, "");
-  const input = { file_path: file, old_string: lines, new_string: lines.replaceAll("value", "amount") };
-  return { name: "Edit", input, result: `The file ${file} has been updated.\n${listing(random, 30)}` };
+  const input = {
+    file_path: file,
+    old_string: lines,
+    new_string: lines.replaceAll("value", "amount"),
+  };
+  return {
+    name: "Edit",
+    input,
+    result: `The file ${file} has been updated.\n${listing(random, 30)}`,
+  };
 }
 
 function test(random, file) {

@@ -5,12 +5,16 @@ const VERBS = ["convert", "collect", "settle", "round", "match", "load", "check"
 const FOLDERS = ["billing", "reports", "ledger", "imports", "exchange"];
 
 const LINES = [
-  (random) => `def ${random.pick(VERBS)}_${random.pick(NOUNS)}(${random.pick(NOUNS)}, *, strict=True):`,
-  (random) => `    """${random.pick(VERBS)} each ${random.pick(NOUNS)} of the ${random.pick(NOUNS)}."""`,
-  (random) => `    value = ${random.pick(NOUNS)}.total * Decimal("${random.below(9)}.${random.below(90) + 10}")`,
+  (random) =>
+    `def ${random.pick(VERBS)}_${random.pick(NOUNS)}(${random.pick(NOUNS)}, *, strict=True):`,
+  (random) =>
+    `    """${random.pick(VERBS)} each ${random.pick(NOUNS)} of the ${random.pick(NOUNS)}."""`,
+  (random) =>
+    `    value = ${random.pick(NOUNS)}.total * Decimal("${random.below(9)}.${random.below(90) + 10}")`,
   (random) => `    for ${random.pick(NOUNS)} in self.${random.pick(NOUNS)}s.values():`,
   (random) => `        if value is None or value < ${random.below(1000)}:`,
-  (random) => `            raise ${random.pick(["ValueError", "LookupError"])}(f"no ${random.pick(NOUNS)}")`,
+  (random) =>
+    `            raise ${random.pick(["ValueError", "LookupError"])}(f"no ${random.pick(NOUNS)}")`,
   (random) => `        totals[${random.pick(NOUNS)}.id] += ${random.pick(VERBS)}(value, places=2)`,
   (random) => `    return self._${random.pick(VERBS)}(value, at=${random.pick(NOUNS)}.date)`,
   () => "",

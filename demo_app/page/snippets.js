@@ -51,7 +51,8 @@ function call(file) {
 function note(file, bytes) {
   const notes = [];
   if (!request.valid) notes.push("Of the last request that was valid.");
-  if (file) notes.push(`The body has ${size(bytes)}: download it, and call from the same directory.`);
+  if (file)
+    notes.push(`The body has ${size(bytes)}: download it, and call from the same directory.`);
   if (!key.isPublic) notes.push("Put your key into the environment variable GATEWAY_KEY.");
   return notes.join(" ");
 }

@@ -19,4 +19,5 @@ export function shorten(value) {
 // The other way round.
 export const restore = (value) => hidden.get(value) ?? value;
 
-export const hasLong = (text) => hidden.size > 0 && [...hidden.keys()].some((name) => text.includes(name));
+export const hasLong = (text) =>
+  hidden.size > 0 && [...hidden.keys()].some((name) => text.includes(name));

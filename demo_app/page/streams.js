@@ -1,6 +1,6 @@
 // Reading a streamed answer: its lines, its JSON lines, its server-sent events.
 
-export async function* lines(response, heard = () => {}) {
+async function* lines(response, heard = () => {}) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {

@@ -6,7 +6,11 @@ export function showUpstreams(upstreams) {
   const providers = Object.entries(upstreams);
   byId("upstreams").replaceChildren(
     ...providers.map(([provider, kind]) =>
-      el("li", { class: kind === "live" ? "live" : "emulated" }, `${providerName(provider)}: ${kind}`),
+      el(
+        "li",
+        { class: kind === "live" ? "live" : "emulated" },
+        `${providerName(provider)}: ${kind}`,
+      ),
     ),
   );
   const invented = providers.some(([, kind]) => kind !== "live");
