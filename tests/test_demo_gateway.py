@@ -270,3 +270,10 @@ def test_the_gateway_is_read_in_one_sitting() -> None:
     modules = {path.name: path for path in folder.glob("*.py") if path.name not in others}
     assert {"gateway.py", "keys.py", "access_log.py", "events.py"} < set(modules)
     assert sum(len(path.read_text().splitlines()) for path in modules.values()) < 300
+
+
+def test_no_file_of_the_page_is_longer_than_300_lines() -> None:
+    page = Path(demo_app.__file__).with_name("page")
+    lengths = {path.name: len(path.read_text().splitlines()) for path in page.iterdir()}
+    assert len(lengths) > 20
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
