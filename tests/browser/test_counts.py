@@ -25,8 +25,7 @@ from tests.browser.upstream import QUICK, SLOW, ToldUpstream, gateway_to
 async def test_the_counts_of_all_five_providers_are_the_apis(page: DemoPage, example: str) -> None:
     await page.choose(*FIVE)
     await page.take_example(example)
-    for model in FIVE:
-        await page.shows(model, await page.counted(model))
+    await page.agrees(*FIVE)
     await expect(page.state).to_have_text("Counted 5 models")
 
 
@@ -42,7 +41,7 @@ async def test_what_is_typed_is_counted_after_a_pause_without_a_button(
     assert len(page.sent) == before
     async with page.page.expect_request(lambda request: text in (request.post_data or "")):
         await clock.run_for(1)
-    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    await page.agrees("claude-3-5-sonnet")
 
 
 async def test_the_same_request_again_comes_from_the_cache_and_says_so(page: DemoPage) -> None:
@@ -91,12 +90,11 @@ async def test_what_is_counted_by_the_provider_itself_is_called_live(
 
 async def test_a_bar_is_as_long_as_its_count_is_large(page: DemoPage) -> None:
     await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
-    counts = {name: await page.counted(name) for name in ("claude-3-5-sonnet", "gemini-2.5-flash")}
-    for name, count in counts.items():
-        await page.shows(name, count)
-    assert 2 * counts["gemini-2.5-flash"] == counts["claude-3-5-sonnet"]
-    widths = {name: await page.length_of_bar(name) for name in counts}
-    assert widths["gemini-2.5-flash"] / widths["claude-3-5-sonnet"] == pytest.approx(0.5, abs=0.02)
+    claude, gemini = await page.agrees("claude-3-5-sonnet", "gemini-2.5-flash")
+    longest = await page.length_of_bar("claude-3-5-sonnet")
+    other = await page.length_of_bar("gemini-2.5-flash")
+    assert claude > gemini
+    assert other / longest == pytest.approx(gemini / claude, abs=0.02)
 
 
 async def test_the_newest_text_wins_over_an_answer_that_comes_late(
@@ -114,10 +112,10 @@ async def test_the_newest_text_wins_over_an_answer_that_comes_late(
     async with tab.expect_event("requestfailed", lambda asked: asked == late):
         await told_page.text_of(1).fill("the second")
     assert late.failure == "net::ERR_ABORTED"
-    await told_page.shows(QUICK, await told_page.counted(QUICK))
+    await told_page.agrees(QUICK)
     told.release()
     await told_page.text_of(1).fill("the third")
-    await told_page.shows(QUICK, await told_page.counted(QUICK))
+    await told_page.agrees(QUICK)
 
 
 async def test_a_slow_model_holds_neither_the_others_nor_the_typing(
@@ -127,10 +125,10 @@ async def test_a_slow_model_holds_neither_the_others_nor_the_typing(
     await told_page.choose(QUICK, SLOW)
     for text in ("A first text", "A second text"):
         await told_page.text_of(1).fill(text)
-        await told_page.shows(QUICK, await told_page.counted(QUICK))
+        await told_page.agrees(QUICK)
         await expect(told_page.state).to_contain_text("Counting")
     told.release()
-    await told_page.shows(SLOW, await told_page.counted(SLOW))
+    await told_page.agrees(SLOW)
     await expect(told_page.state).to_have_text("Counted 2 models")
 
 
@@ -143,7 +141,7 @@ async def test_an_error_of_the_upstream_is_shown_in_words_beside_the_other_count
     await told_page.choose(QUICK, SLOW)
     await expect(told_page.row(SLOW)).to_contain_text("400")
     await expect(told_page.row(SLOW)).to_contain_text("prompt is too long: 200001 tokens")
-    await told_page.shows(QUICK, await told_page.counted(QUICK))
+    await told_page.agrees(QUICK)
     await expect(told_page.state).to_have_text("1 of 2 failed")
 
 
@@ -175,13 +173,13 @@ async def test_a_gateway_that_cannot_be_reached_is_said_and_asked_again(page: De
     await expect(page.row("claude-3-5-sonnet")).to_contain_text("could not be reached")
     await page.page.unroute(f"**{COUNT}")
     await page.text_of(1).fill("And back")
-    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    await page.agrees("claude-3-5-sonnet")
 
 
 async def test_another_model_is_added_by_its_name_and_counted(page: DemoPage) -> None:
     await page.choose()
     await page.add_model("anthropic/claude-opus-4-8")
-    await page.shows("anthropic/claude-opus-4-8", await page.counted("anthropic/claude-opus-4-8"))
+    await page.agrees("anthropic/claude-opus-4-8")
     box = page.counts.get_by_role("checkbox", name="anthropic/claude-opus-4-8", exact=True)
     await expect(box).to_be_checked()
 
@@ -194,5 +192,4 @@ async def test_a_key_that_may_not_have_a_model_is_told_so_for_that_model_only(
     await page.key.fill("sk-demo-claude")
     await page.text_of(1).fill("For the Claude team")
     await expect(page.row("gemini-2.5-flash")).to_contain_text("403")
-    tokens = await page.counted("claude-3-5-sonnet", key="sk-demo-claude")
-    await page.shows("claude-3-5-sonnet", tokens)
+    await page.agrees("claude-3-5-sonnet", key="sk-demo-claude")

@@ -38,7 +38,7 @@ async def test_a_key_that_nobody_has_is_said_beside_it(page: DemoPage) -> None:
     described = await page.key.get_attribute("aria-describedby") or ""
     assert await words.first.get_attribute("id") in described.split()
     await page.key.fill("sk-demo")
-    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    await page.agrees("claude-3-5-sonnet")
     await expect(words).to_have_count(0)
 
 
@@ -58,7 +58,7 @@ async def test_a_gateway_with_a_key_of_its_own_tells_nobody(
     await expect(page.snippets.locator("pre")).to_contain_text("GATEWAY_KEY")
     await page.choose(QUICK)
     await page.key.fill("sk-own")
-    await page.shows(QUICK, await page.counted(QUICK, key="sk-own"))
+    await page.agrees(QUICK, key="sk-own")
     assert {request.headers["x-api-key"] for request in page.sent} == {"sk-own"}
     await expect(page.snippets).not_to_contain_text("sk-own")
     await expect(page.last).to_contain_text("own-team")

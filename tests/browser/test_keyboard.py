@@ -87,7 +87,7 @@ async def test_a_request_is_made_and_counted_by_keyboard_alone(
     await keyboard.press("Space")
     await expect(box).to_be_checked()
     await told.until(lambda told: bool(told.bodies_with("Typed by hand")))
-    await page.shows(QUICK, await page.counted(QUICK))
+    await page.agrees(QUICK)
 
 
 async def test_a_breakdown_is_started_and_stopped_by_keyboard_alone(

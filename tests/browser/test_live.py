@@ -31,7 +31,7 @@ async def test_the_pages_own_counts_are_in_it(page: DemoPage) -> None:
     model = new_model()
     await page.choose()
     await page.add_model(model)
-    tokens = await page.counted(model)
+    [tokens] = await page.agrees(model)
     await expect(rows_of(page, model).first).to_contain_text(str(tokens))
 
 

@@ -96,7 +96,7 @@ async def test_a_body_that_is_no_request_is_said_and_not_sent(
         await page.body.fill('{"messages": [{"role": "user", "content": "right again"}]}')
         await clock.run_for(1000)
     await expect(said).to_have_count(0)
-    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    await page.agrees("claude-3-5-sonnet")
 
 
 async def test_tools_that_are_no_list_are_said_and_the_last_good_ones_kept(page: DemoPage) -> None:

@@ -31,7 +31,7 @@ async def test_a_prompt_with_html_runs_nothing(page: DemoPage) -> None:
     await page.text_of(1).fill(HTML)
     await page.tools.fill(json.dumps([{"name": HTML, "input_schema": {"type": "object"}}]))
     await drop(page.request, (f"{HTML.replace('/', '')}.png", "image/png", PNG))
-    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    await page.agrees("claude-3-5-sonnet")
     await expect(page.snippets.locator("pre")).to_contain_text("onerror")
     await page.button("Break down").click()
     await expect(page.parts).to_contain_text("<script>")
@@ -111,4 +111,4 @@ async def test_it_works_where_nobody_else_can_be_reached(page: DemoPage) -> None
     assert len(hosts) > 5
     assert {f"http://{host}/" for host in hosts} == {page.page.url}
     await page.choose("claude-3-5-sonnet")
-    await page.shows("claude-3-5-sonnet", await page.counted("claude-3-5-sonnet"))
+    await page.agrees("claude-3-5-sonnet")

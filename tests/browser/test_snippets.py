@@ -64,8 +64,7 @@ async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
     await page.tools.fill(
         json.dumps([{"name": "f", "description": AWKWARD, "input_schema": TRUTHS}])
     )
-    tokens = await page.counted("claude-3-5-sonnet")
-    await page.shows("claude-3-5-sonnet", tokens)
+    [tokens] = await page.agrees("claude-3-5-sonnet")
     assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
 
 
@@ -74,7 +73,7 @@ async def test_each_call_of_a_large_request_reads_it_from_the_file_that_the_page
 ) -> None:
     await page.choose("claude-3-5-sonnet")
     await page.take_example("Claude Code session")
-    tokens = await page.counted("claude-3-5-sonnet")
+    [tokens] = await page.agrees("claude-3-5-sonnet")
     async with page.page.expect_download() as download:
         await page.button("Download request.json").click()
     await (await download.value).save_as(tmp_path / "request.json")
@@ -92,7 +91,7 @@ async def test_a_key_that_is_not_public_is_left_to_a_variable(
         assert "GATEWAY_KEY" in code
         assert "sk-demo" not in code
     monkeypatch.setenv("GATEWAY_KEY", "sk-demo-claude")
-    tokens = await page.counted("claude-3-5-sonnet", key="sk-demo-claude")
+    [tokens] = await page.agrees("claude-3-5-sonnet", key="sk-demo-claude")
     assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
 
 
