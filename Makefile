@@ -16,7 +16,7 @@ test: .venv/installed-test
 # The README's picture of the demo's page.
 picture: .venv/installed-test
 	@tests/browser/install.sh
-	PICTURE=demo_app/screenshot.png $(BIN)/python -m pytest tests/browser/test_pictures.py
+	PICTURE=demo_app/screenshot.png $(BIN)/python -m pytest tests/browser/test_pictures.py -k readmes_picture
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
