@@ -130,6 +130,26 @@ async def test_a_click_on_a_column_sorts_by_it_and_says_so(page: DemoPage, colum
         assert orders["ascending"][0] == orders["descending"][-1]
 
 
+async def test_an_image_is_indented_under_its_message_however_the_parts_are_sorted(
+    page: DemoPage,
+) -> None:
+    await page.take_example("Image")
+    await page.button("Add message").click()
+    await page.text_of(2).fill("A chart.")
+    await break_down(page, "claude-3-5-sonnet")
+    await expect(page.parts).to_be_visible()
+    tokens = page.parts.get_by_role("columnheader", name="Tokens").get_by_role("button")
+    for _ in range(2):
+        await tokens.click()
+        kinds = [row["Kind"] for row in await rows(page.parts)]
+        assert kinds[kinds.index("image") - 1] == "user message"
+    message = await page.parts.get_by_text("Message 1", exact=True).bounding_box()
+    image = await page.parts.get_by_text(".png").bounding_box()
+    assert message is not None
+    assert image is not None
+    assert image["x"] > message["x"] + 5
+
+
 async def test_a_part_that_the_provider_does_not_count_without_says_why(
     told_page: DemoPage, told: ToldUpstream
 ) -> None:
