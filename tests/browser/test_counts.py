@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from playwright.async_api import expect
@@ -10,23 +11,28 @@ from tests.browser.conftest import Open
 from tests.browser.demo_page import COUNT, FIVE, DemoPage, rows
 from tests.browser.upstream import QUICK, SLOW, ToldUpstream, gateway_to
 
-
-@pytest.mark.parametrize(
-    "example",
-    [
-        "Hello",
-        "Haiku (one message)",
-        "Multi-turn conversation",
-        "Tools",
-        "Image",
-        "Claude Code session",
-    ],
+EXAMPLES: Final = (
+    "Hello",
+    "Haiku (one message)",
+    "Multi-turn conversation",
+    "Tools",
+    "Image",
+    "Claude Code session",
 )
-async def test_the_counts_of_all_five_providers_are_the_apis(page: DemoPage, example: str) -> None:
+
+
+async def test_the_counts_of_every_example_are_the_apis_for_all_five_providers(
+    page: DemoPage,
+) -> None:
+    options = page.request.get_by_label("Example").get_by_role("option")
+    await expect(options).to_have_text(EXAMPLES)
     await page.choose(*FIVE)
-    await page.take_example(example)
-    await page.agrees(*FIVE)
-    await expect(page.state).to_have_text("Counted 5 models")
+    seen = set()
+    for example in reversed(EXAMPLES):
+        await page.take_example(example)
+        seen.add(tuple(await page.agrees(*FIVE)))
+        await expect(page.state).to_have_text("Counted 5 models")
+    assert len(seen) == len(EXAMPLES)
 
 
 async def test_what_is_typed_is_counted_after_a_pause_without_a_button(
@@ -151,23 +157,19 @@ async def test_an_error_of_the_upstream_is_shown_in_words_beside_the_other_count
     await expect(told_page.state).to_have_text("1 of 2 failed")
 
 
-@pytest.mark.parametrize(
-    ("model", "status", "words"),
-    [
-        ("nobody", 404, "nobody"),
-        ("anthropic/claude-does-not-exist", 404, "claude-does-not-exist"),
-        ("gpt-4o", 501, "openai"),
-    ],
-)
-async def test_a_model_that_cannot_be_counted_says_why(
-    page: DemoPage, model: str, status: int, words: str
-) -> None:
-    page.watch.allow_status(status)
+async def test_models_that_cannot_be_counted_say_why(page: DemoPage) -> None:
+    page.watch.allow_status(404, 501)
     await page.choose("claude-3-5-sonnet")
-    await page.add_model(model)
-    await expect(page.row(model)).to_contain_text(str(status))
-    await expect(page.row(model)).to_contain_text(words)
-    await expect(page.state).to_have_text("1 of 2 failed")
+    for model, status, words in (
+        ("nobody", "404", "nobody"),
+        ("anthropic/claude-does-not-exist", "404", "claude-does-not-exist"),
+        ("gpt-4o", "501", "openai"),
+    ):
+        await page.add_model(model)
+        await expect(page.row(model)).to_contain_text(status)
+        await expect(page.row(model)).to_contain_text(words)
+    await expect(page.state).to_have_text("3 of 4 failed")
+    await page.agrees("claude-3-5-sonnet")
 
 
 async def test_a_gateway_that_cannot_be_reached_is_said_and_asked_again(page: DemoPage) -> None:

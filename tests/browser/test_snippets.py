@@ -54,44 +54,36 @@ async def run_each(page: DemoPage, folder: Path) -> dict[str, list[str]]:
 
 
 async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
-    page: DemoPage, tmp_path: Path
+    page: DemoPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With a key that is not public, which is left to a variable."""
     await page.choose("claude-3-5-sonnet")
+    await page.key.fill("sk-demo-claude")
     await page.system.fill(f"Answer {AWKWARD}")
     await page.text_of(1).fill(AWKWARD)
     await page.button("Add message").click()
     await page.text_of(2).fill(AWKWARD[::-1])
-    await page.tools.fill(
-        json.dumps([{"name": "f", "description": AWKWARD, "input_schema": TRUTHS}])
-    )
-    [tokens] = await page.agrees("claude-3-5-sonnet")
+    tool = {"name": "f", "description": AWKWARD, "input_schema": TRUTHS}
+    await page.tools.fill(json.dumps([tool]))
+    [tokens] = await page.agrees("claude-3-5-sonnet", key="sk-demo-claude")
+    monkeypatch.setenv("GATEWAY_KEY", "sk-demo-claude")
     assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
+    for name in CALLS:
+        await page.tab(name).click()
+        await expect(page.snippets).to_contain_text("GATEWAY_KEY")
+        await expect(page.snippets).not_to_contain_text("sk-demo")
 
 
 async def test_each_call_of_a_large_request_reads_it_from_the_file_that_the_page_gives(
     page: DemoPage, tmp_path: Path
 ) -> None:
+    """With the demo's public key, which is in the call."""
     await page.choose("claude-3-5-sonnet")
     await page.take_example("Claude Code session")
     [tokens] = await page.agrees("claude-3-5-sonnet")
     async with page.page.expect_download() as download:
         await page.button("Download request.json").click()
     await (await download.value).save_as(tmp_path / "request.json")
-    assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
-
-
-async def test_a_key_that_is_not_public_is_left_to_a_variable(
-    page: DemoPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await page.choose("claude-3-5-sonnet")
-    await page.key.fill("sk-demo-claude")
-    await expect(page.snippets).not_to_contain_text("sk-demo")
-    for name in CALLS:
-        code = await copied(page, name)
-        assert "GATEWAY_KEY" in code
-        assert "sk-demo" not in code
-    monkeypatch.setenv("GATEWAY_KEY", "sk-demo-claude")
-    [tokens] = await page.agrees("claude-3-5-sonnet", key="sk-demo-claude")
     assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
 
 
