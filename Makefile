@@ -4,7 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: demo test picture check bench bench-litellm clean
+.PHONY: demo test picture check bench bench-litellm compare clean
 
 demo: .venv/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
@@ -25,6 +25,10 @@ check: .venv/installed-dev
 
 # Its own environment, since its pins are not ours; `make bench` measures it too where it is.
 bench-litellm: .venv-litellm/bin/litellm
+
+# What both answer to the same questions, for the README.
+compare: .venv/installed-bench bench-litellm
+	$(BIN)/python -m tests.bench.compare
 
 bench: .venv/installed-bench
 	$(BIN)/python -m tests.bench
