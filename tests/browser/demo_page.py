@@ -50,11 +50,6 @@ class DemoPage:
         if request.url.endswith(COUNT):
             self.sent.append(request)
 
-    @property
-    def bodies(self) -> list[Any]:
-        """Of the counts that it asked for."""
-        return [request.post_data_json for request in self.sent]
-
     def button(self, name: str) -> Locator:
         """A button, wherever it is."""
         return self.page.get_by_role("button", name=name, exact=True)

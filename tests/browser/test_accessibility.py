@@ -44,7 +44,7 @@ async def test_axe_would_find_one(page: DemoPage) -> None:
     assert [found.partition(":")[0] for found in await violations(page)] == ["button-name"]
 
 
-async def test_what_happens_to_the_counts_is_announced(page: DemoPage) -> None:
+async def test_the_page_has_a_name_a_language_and_a_status_that_is_read_out(page: DemoPage) -> None:
     await expect(page.page.get_by_role("heading", level=1)).to_have_text(
         "count_tokens demo gateway"
     )

@@ -101,6 +101,7 @@ async def test_the_policy_lets_the_page_load_and_call_its_gateway_only(
     }
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
 
 
 async def test_it_works_where_nobody_else_can_be_reached(page: DemoPage) -> None:
