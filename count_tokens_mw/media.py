@@ -10,7 +10,7 @@ from count_tokens_mw.json_object import JsonObject, JsonValue
 
 __all__ = ["Medium", "media_of"]
 
-_TYPES: Final = {"document", "image"}
+_TYPES: Final = ("document", "image")  # no set: a caller may send any JSON as a type
 
 
 class _Holder(NamedTuple):

@@ -1,6 +1,7 @@
 """What many tests need: asyncio, an upstream that remembers, and a demo gateway under uvicorn."""
 
 import logging
+import os
 import queue
 from collections.abc import Callable, Iterator
 from logging.handlers import QueueHandler
@@ -17,6 +18,11 @@ from tests.fakes import FakeUpstream
 # Machines are noisy, and a test that depends on the time that it takes is none.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: the browser's tests wait for it much of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture

@@ -126,6 +126,22 @@ def test_whatever_is_posted_gets_a_count_or_a_clear_error(
         assert_count_or_error(gateway.upstream, *gateway.runner.run(post(gateway.app, path, body)))
 
 
+@settings(max_examples=200, suppress_health_check=[HealthCheck.data_too_large])
+@given(five_bodies())
+def test_whatever_is_to_be_broken_down_gets_its_parts_or_a_clear_error(
+    gateway: Gateway, bodies: list[bytes]
+) -> None:
+    for body in bodies:
+        gateway.upstream.requests.clear()
+        answered = gateway.runner.run(post(gateway.app, f"{COUNT}/breakdown", body))
+        if answered[0] != 200:
+            assert_count_or_error(gateway.upstream, *answered)
+            continue
+        said = json.loads(answered[2])
+        assert (said["input_tokens"], said["overhead"], said["system"]) == (14, 14, 0)
+        assert all(map(is_still_json, gateway.upstream.requests))
+
+
 def assert_count_or_error(
     upstream: FakeUpstream, status: int, headers: dict[str, str], answer: bytes
 ) -> None:

@@ -688,6 +688,15 @@ def test_a_number_that_python_cannot_read_is_refused_in_words() -> None:
         Parts(parse_request(raw))
 
 
+async def test_a_tools_result_goes_without_content_if_that_was_an_image(upstream: Counting) -> None:
+    shown = {**result("a"), "content": [IMAGE]}
+    body = {**CONVERSATION, "messages": [DOT, assistant(use("a")), user(shown)]}
+    breakdown = await broken_down(upstream, body)
+    assert [image.input_tokens for image in breakdown.messages[2].images] == [100]
+    bare = {"type": "tool_result", "tool_use_id": "a"}
+    assert [bare] in [sent["messages"][-1]["content"] for sent in upstream.bodies]
+
+
 async def test_a_message_with_a_name_twice_is_refused_before_anything_is_asked(
     upstream: Counting,
 ) -> None:
@@ -702,9 +711,11 @@ async def test_a_message_with_a_name_twice_is_refused_before_anything_is_asked(
 
 async def test_bodies_of_odd_shapes_are_the_upstreams_to_judge(upstream: Counting) -> None:
     upstream.answers(200, b'{"input_tokens": 5}')
-    body = {"model": "claude-sonnet", "messages": [1, {"content": {}}], "tools": {"a": 1}}
+    odd = [1, {"content": {}}, {"content": [{"type": {}}, {"type": ["image"]}, 1]}]
+    odd += [{"content": [{"type": "tool_result", "content": [{"type": {}}, 1]}]}]
+    body = {"model": "claude-sonnet", "messages": odd, "tools": {"a": 1}}
     breakdown = await broken_down(upstream, body)
     assert breakdown.tools == []
-    assert [(each.role, each.input_tokens) for each in breakdown.messages] == [("", 0), ("", 0)]
+    assert [(each.role, each.input_tokens) for each in breakdown.messages] == [("", 0)] * 4
     body = {"model": "claude-sonnet", "messages": [user(text("a"))], "tools": [{"type": "web"}, 1]}
     assert [tool.name for tool in (await broken_down(upstream, body)).tools] == ["web", ""]

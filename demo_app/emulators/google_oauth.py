@@ -7,6 +7,7 @@ import base64
 import secrets
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -39,7 +40,7 @@ class TokenEndpoint:
     def __init__(self, lifetime: int) -> None:
         self.issued = 0
         self._lifetime = lifetime
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = _private_key()
         self._key_id = secrets.token_hex(20)
         self._ends: dict[str, float] = {}
 
@@ -120,3 +121,9 @@ def _decoded(piece: str) -> bytes:
 
 def _invalid(words: str) -> Refused:
     return Refused(400, words, "invalid_grant")
+
+
+@cache
+def _private_key() -> rsa.RSAPrivateKey:
+    """Takes long to make, and one is enough for all emulated accounts of a process."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
