@@ -21,8 +21,8 @@ settings.load_profile("untimed")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: the browser's tests wait for it much of their time."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are processors: many tests wait for a browser, or a server to end."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture
