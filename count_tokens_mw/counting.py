@@ -94,12 +94,16 @@ class Counter:
             NotFound: the model is not configured.
             CountError: nobody counted; it is what the first deployment said.
         """
-        deadline = asyncio.get_running_loop().time() + plan.settings.timeout
         if self._resolve is None:
             deployments = plan.router.find(request.model)
+            known = self._known(deployments, request, plan, trace)
+            if known is not None:  # before anything is done that only a call needs
+                return known
+            deadline = _deadline(plan)
         else:
+            deadline = _deadline(plan)
             deployments = await self._resolved(self._resolve, request.model, plan, trace, deadline)
-        known = self._known(deployments, request, plan, trace)
+            known = self._known(deployments, request, plan, trace)
         return known or await self._first_count(deployments, request, plan, trace, deadline)
 
     async def count_by(
@@ -110,7 +114,7 @@ class Counter:
         Raises:
             CountError: what it said.
         """
-        deadline = asyncio.get_running_loop().time() + plan.settings.timeout
+        deadline = _deadline(plan)
         return await self._first_count([deployment], request, plan, trace, deadline)
 
     async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
@@ -122,7 +126,7 @@ class Counter:
         """
         if plan.passthrough is None:
             raise NotFound("The Anthropic pass-through is not configured on this gateway.")
-        deadline = asyncio.get_running_loop().time() + plan.settings.timeout
+        deadline = _deadline(plan)
         deployment = plan.passthrough.model_copy(update={"upstream_model": request.model})
         known = self._known([deployment], request, plan, trace)
         return known or await self._first_count([deployment], request, plan, trace, deadline)
@@ -227,6 +231,11 @@ class Counter:
         for cache in list(self._former_caches):
             await cache.aclose()
         self._former_caches = [cache for cache in self._former_caches if cache.is_open]
+
+
+def _deadline(plan: Plan) -> float:
+    """Of a count that begins now, by the event loop's clock."""
+    return asyncio.get_running_loop().time() + plan.settings.timeout
 
 
 class _Slots:

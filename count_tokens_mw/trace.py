@@ -59,7 +59,7 @@ class Trace:
 
     def __init__(self, way: Way, caller: Caller | None = None) -> None:
         self.way: Way = way
-        self.request_id = f"req_{_numbers().getrandbits(128):032x}"
+        self.request_id = f"req_{_numbers().randbytes(16).hex()}"
         self.caller = caller
         self.model: str | None = None
         self.end_user: str | None = None
