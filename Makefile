@@ -9,6 +9,8 @@ BIN := .venv/bin
 demo: .venv/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
 
+# The tests start many a process, of which each would compile all of it again.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/installed-test
 	@tests/browser/install.sh
 	$(BIN)/python -m pytest --cov --numprocesses auto --dist worksteal
