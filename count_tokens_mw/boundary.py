@@ -11,7 +11,18 @@ __all__ = ["boundary", "going_on"]
 _logger = logging.getLogger("count_tokens_mw")
 
 
-class boundary:  # noqa: N801 - used as a function; a generator would take thrice the time
+class _Doing:
+    """What is done, for the log."""
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: object) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None: ...
+
+
+class boundary(_Doing):  # noqa: N801 - used as a function; a generator would take thrice the time
     """Let our own errors pass, and turn any other into an `InternalError`.
 
     `doing` says, as text, what failed.
@@ -23,12 +34,7 @@ class boundary:  # noqa: N801 - used as a function; a generator would take thric
         InternalError: in place of an exception that is not a `CountTokensError`.
     """
 
-    __slots__ = ("_doing",)
-
-    def __init__(self, doing: object) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None: ...
+    __slots__ = ()
 
     def __exit__(
         self,
@@ -42,18 +48,13 @@ class boundary:  # noqa: N801 - used as a function; a generator would take thric
         raise InternalError("The gateway failed; its log says where.") from None
 
 
-class going_on:  # noqa: N801
+class going_on(_Doing):  # noqa: N801
     """Log any exception in the same way, and go on: for what nobody waits for.
 
     `doing` says what failed: a callable, which is named, or text.
     """
 
-    __slots__ = ("_doing",)
-
-    def __init__(self, doing: object) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None: ...
+    __slots__ = ()
 
     def __exit__(
         self,
