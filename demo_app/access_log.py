@@ -7,6 +7,7 @@ from urllib.parse import quote
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from count_tokens_mw.telemetry.logging import log_fields
 from demo_app.upstreams import Upstreams
 
 _log = logging.getLogger("demo_app.access")
@@ -40,6 +41,6 @@ class AccessLog:
             took = (time.perf_counter() - started) * 1000
             # Without the query, where a careless client may have put a key.
             words = [scope["method"], quote(scope["path"]), str(status), f"{took:.0f}ms"]
-            facts = self.upstreams.facts_of(state.get("count_tokens"))
-            words += [f"{name}={fact}" for name, fact in facts.items() if fact is not None]
-            _log.info(" ".join(words))
+            if event := state.get("count_tokens"):
+                words += [log_fields(event), f"upstream={self.upstreams.kind_of(event)}"]
+            _log.info("%s", " ".join(words))

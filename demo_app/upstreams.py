@@ -54,6 +54,10 @@ class Upstreams:
         """Every provider of the demo: "emulated", or "live"."""
         return {name: "live" if name in self.live else "emulated" for name in _CREDENTIALS}
 
+    def kind_of(self, event: CountEvent) -> str:
+        """Return "live" or "emulated" by the provider that answered, "none" where none did."""
+        return self.each.get(event.provider or "", "none")
+
     def labels(self, event: CountEvent | None) -> dict[str, str]:
         """Headers of an answer: by the provider that gave it."""
         provider = event.provider if event else None
@@ -62,7 +66,7 @@ class Upstreams:
         return {"x-demo-upstream": self.words}
 
     def facts_of(self, event: CountEvent | None) -> dict[str, object]:
-        """What the access log and the live list both tell of a count."""
+        """Return what the live list shows of a count."""
         if event is None:
             return {}
         return {

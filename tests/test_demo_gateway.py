@@ -1,6 +1,7 @@
 """The gateway that teams may copy: its keys, its log, its metrics, and what it lets in."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,29 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
     assert rebound.startswith("GET /health 400 ")
     assert "canary" not in caplog.text
     assert "sk-demo" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"model": "gpt caller=admin"},
+        {"model": 'claude-3-5-sonnet" caller="admin'},
+        {"model": "claude-3-5-sonnet", "user": "eve caller=admin"},
+        {"model": "claude-3-5-sonnet", "metadata": {"user_id": "eve\ncaller=admin"}},
+    ],
+)
+async def test_no_caller_can_forge_a_fact_of_the_access_log(
+    forged: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "demo_app")
+    with configured({}) as (config, upstreams):
+        app = create_app(config, upstreams)
+        async with app.router.lifespan_context(app), at_once(app) as client:
+            await client.post(COUNT, json={**HELLO, **forged}, headers=KEY)
+    (record,) = caplog.records
+    words = shlex.split(record.message)
+    assert [word for word in words if word.startswith("caller=")] == ["caller=demo"]
+    assert [word for word in words if word.startswith("upstream=")]
 
 
 def test_the_gateway_is_read_in_one_sitting() -> None:

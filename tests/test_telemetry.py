@@ -2,10 +2,13 @@
 
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -15,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 
 from count_tokens_mw import Attempt, Caller, CountError, CountEvent, CountTokens
-from count_tokens_mw.telemetry.logging import log_events
+from count_tokens_mw.telemetry.logging import log_events, log_fields
 from count_tokens_mw.telemetry.opentelemetry import OpenTelemetryHook
 from count_tokens_mw.telemetry.prometheus import PrometheusHook
 from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
@@ -142,6 +145,35 @@ def test_no_value_can_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log_events(LOGGER)(event(caller=Caller("a\nERROR forged")))
     assert "\n" not in caplog.records[0].message
+
+
+PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s="]+)(?: |$)')
+
+
+def pairs_of(line: str) -> dict[str, str]:
+    """Read a line as a log's reader would; none of it may be left over, and no name come twice."""
+    assert PAIR.sub("", line) == ""
+    pairs = PAIR.findall(line)
+    assert len(dict(pairs)) == len(pairs)
+    return {name: json.loads(text) if text[0] == '"' else text for name, text in pairs}
+
+
+@given(text=st.text(), caller=st.text(min_size=1))
+@example(text="gpt caller=admin", caller="a b")
+@example(text='gpt" caller="admin', caller='"')
+@example(text="gpt\\", caller="=")
+@example(text="gpt\u2028caller=admin", caller="\u00a0")
+@example(text="", caller="'")
+def test_no_value_can_forge_a_pair(text: str, caller: str) -> None:
+    told = event(model=text, end_user=text, upstream_model=text, caller=Caller(caller))
+    pairs = pairs_of(log_fields(told))
+    assert (pairs["model"], pairs["end_user"], pairs["caller"]) == (text, text, caller)
+    assert (pairs["upstream_model"], pairs["input_tokens"]) == (text, "14")
+
+
+def test_what_is_not_known_makes_no_pair() -> None:
+    pairs = pairs_of(log_fields(event(end_user=None, caller=None, model=None)))
+    assert {"end_user", "caller", "model", "error"}.isdisjoint(pairs)
 
 
 def test_structlog_takes_the_same_event() -> None:

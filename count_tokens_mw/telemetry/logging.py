@@ -9,9 +9,9 @@ from typing import Final
 
 from count_tokens_mw.hooks import CountEvent, Hook
 
-__all__ = ["log_events"]
+__all__ = ["log_events", "log_fields"]
 
-_IN_THE_LINE: Final = (
+_FIELDS: Final = (
     "caller",
     "end_user",
     "model",
@@ -34,14 +34,23 @@ def log_events(logger: logging.Logger) -> Hook:
     """
 
     def log(event: CountEvent) -> None:
-        facts = event.as_dict()
-        words = [
-            f"{name}={_quoted(facts[name])}" for name in _IN_THE_LINE if facts[name] is not None
-        ]
-        line = f"count_tokens {event.status} {event.duration * 1000:.0f}ms {' '.join(words)}"
-        logger.log(_level(event.status), "%s", line, extra={"count_tokens": facts})
+        line = f"count_tokens {event.status} {event.duration * 1000:.0f}ms {log_fields(event)}"
+        logger.log(_level(event.status), "%s", line, extra={"count_tokens": event.as_dict()})
 
     return log
+
+
+def log_fields(event: CountEvent) -> str:
+    """Return an event as `name=value` pairs, separated by spaces, for a line of any log.
+
+    `model` and `end_user` are the caller's own text, and `caller` is the host's: a value that could
+    be taken for another pair, for several or for another line is quoted as JSON quotes a string.
+    Facts that are unknown are left out. Status and duration are not among the pairs, since a line
+    of an access log begins with them.
+    """
+    facts = {**event._asdict(), "caller": event.caller.id if event.caller else None}
+    known = ((name, facts[name]) for name in _FIELDS if facts[name] is not None)
+    return " ".join(f"{name}={_quote(value)}" for name, value in known)
 
 
 def _level(status: int) -> int:
@@ -50,7 +59,7 @@ def _level(status: int) -> int:
     return logging.WARNING if status < 500 else logging.ERROR
 
 
-def _quoted(value: object) -> str:
-    """So that no value can be taken for two facts, or for another line."""
+def _quote(value: object) -> str:
     text = str(value)
-    return text if text.isprintable() and not set(' ="') & set(text) else json.dumps(text)
+    is_plain = text.isprintable() and not set(' ="') & set(text)
+    return text if text and is_plain else json.dumps(text)
