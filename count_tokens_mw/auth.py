@@ -35,6 +35,11 @@ event loop, so one that waits has to be async.
 Authorizer: TypeAlias = Callable[[Caller, str], bool | Awaitable[bool | None] | None]
 """Says whether a caller may count for a model, sync or async.
 
+The model is the name that is then looked up, and that the event reports. A name or an alias that is
+configured exactly as the caller sent it is taken; any other name loses each `[1m]` at its end, by
+which Claude Code asks for a longer context; then an alias is resolved to the name that it leads to.
+On the pass-through it is the name as it was sent, which is what Anthropic gets.
+
 It raises `PermissionDenied` or any `HTTPException` to refuse, or returns False.
 """
 

@@ -125,7 +125,7 @@ def _turn(deployment: Deployment) -> tuple[float, float]:
 
 def _rows_of_model(router: Router, model: str) -> Iterator[Row]:
     try:
-        for deployment in sorted(router.find(model), key=_turn):
+        for deployment in sorted(router.find(router.name_of(model)), key=_turn):
             yield _row(model, deployment)
     except NotFound:
         yield Row(model, "problem", words="no entry has this name")

@@ -47,11 +47,12 @@ class CountEvent(NamedTuple):
     """What is known of one request at its end; never prompt content, never a secret.
 
     Everything that the caller worded (`model`, `end_user`, the ids) is printable and cut to 256
-    characters. `status` is 499 where the client left before its body was read, or where the server
-    cancelled the request; a count that is under way is finished all the same. `deployment`,
-    `provider`, `upstream_model` and `upstream_request_id` are those of the attempt whose answer was
-    given. `started_at` is when the request arrived, in seconds since the epoch, and `duration` the
-    seconds until its answer was ready.
+    characters. `model` is the name that `authorize` was asked about and that was looked up: without
+    Claude Code's `[1m]`, and with an alias resolved. `status` is 499 where the client left before
+    its body was read, or where the server cancelled the request; a count that is under way is
+    finished all the same. `deployment`, `provider`, `upstream_model` and `upstream_request_id` are
+    those of the attempt whose answer was given. `started_at` is when the request arrived, in
+    seconds since the epoch, and `duration` the seconds until its answer was ready.
     """
 
     request_id: str

@@ -32,7 +32,8 @@ _COUNTABLE: Final[Mapping[str, re.Pattern[str]]] = {
     "vertex_ai": re.compile(r"claude|gemini|\*"),
 }
 
-_CONTEXT_SUFFIX: Final = re.compile(r"\[1m\]$", re.IGNORECASE)
+_CONTEXT_SUFFIX: Final = "[1m]"
+_LONGEST_NAME: Final = 1024
 
 
 def provider_of(model: str, named: str | None = None) -> tuple[str, str]:
@@ -61,8 +62,16 @@ def may_count(provider: str, upstream_model: str) -> bool:
 
 
 def without_context_suffix(model: str) -> str:
-    """A model's name without the `[1m]` by which Claude Code asks for a million tokens of context.
+    """Return a model's name without every `[1m]` at its end, in either case.
+
+    Claude Code asks by it for a million tokens of context. A name that is nothing else is returned
+    as it is, and so is one over 1,024 characters, which callers choose and nobody configures.
 
     https://code.claude.com/docs/en/model-config
     """
-    return _CONTEXT_SUFFIX.sub("", model)
+    end = len(model)
+    if end > _LONGEST_NAME:
+        return model
+    while model[:end].lower().endswith(_CONTEXT_SUFFIX):
+        end -= len(_CONTEXT_SUFFIX)
+    return model[:end] or model

@@ -56,7 +56,7 @@ class CountTokens:
         config: the models, and the section `count_tokens`.
         authenticate: says who sent a request. The default trusts the host's
             `AuthenticationMiddleware` and refuses where there is none.
-        authorize: says whether a caller may count for a model.
+        authorize: says whether a caller may count for a model, by the name that is looked up.
         hooks: receive one `CountEvent` for each request, whatever its end.
         transform: changes a body before it is counted, as the host does before it sends it.
         resolve: says which deployments a model has, before the configuration is asked.

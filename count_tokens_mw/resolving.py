@@ -18,8 +18,8 @@ Resolver: TypeAlias = Callable[
 ]
 """Says which deployments a model has for a caller, sync or async; None for those of the file.
 
-The model is as in the request, without Claude Code's `[1m]`; the caller is None where the host
-itself counts without one. What it returns is tried by `order`, `weight` and in its order, like a
+The model is the name that `authorize` was asked about; the caller is None where the host itself
+counts without one. What it returns is tried by `order`, `weight` and in its order, like a
 file's; an empty sequence is an unknown model. `Config.from_mapping({"model_list": [...]})` makes
 deployments of entries in LiteLLM's format. Any Starlette or FastAPI `HTTPException` refuses.
 """

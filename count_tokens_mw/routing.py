@@ -23,11 +23,11 @@ _LONGEST_NAME: Final = 256
 
 
 class Router:
-    """Exact names first, found without a scan; then aliases; then the most specific star.
+    """Deployments by name: an exact one, found without a scan, else the most specific star.
 
     Args:
         deployments: all of them, in the file's order.
-        aliases: further names, each with the name that it leads to.
+        aliases: further names, each with the name that it leads to; `name_of` resolves them.
         chance: what weights are drawn by.
     """
 
@@ -45,7 +45,10 @@ class Router:
         self._exact = exact
         # Most names have nothing to be put into an order, and are asked for again and again.
         self._settled = {name: found for name, found in exact.items() if not _is_ordered(found)}
-        self._aliases = aliases or {}
+        self._aliases = {
+            alias: target if target in exact else without_context_suffix(target)
+            for alias, target in (aliases or {}).items()
+        }
         # The more of a name is spelt out, the more specific it is.
         by_specificity = sorted(starred, key=lambda name: len(name.replace("*", "")), reverse=True)
         self._starred = [(name.split("*"), starred[name]) for name in by_specificity]
@@ -56,29 +59,29 @@ class Router:
         return model in self._exact or model in self._aliases
 
     def name_of(self, model: str) -> str:
-        """The name by which a model is looked up.
+        """Return the name by which a model is authorised, looked up and reported.
 
-        Without Claude Code's `[1m]`, unless it is configured with it.
+        A name or an alias that is configured exactly as it was sent is taken. Any other loses each
+        trailing `[1m]` of Claude Code's. Then an alias is resolved. This is the one normalisation:
+        whatever comes after it takes the name as it is.
         """
-        if self.knows(model):
-            return model
-        return without_context_suffix(model)
+        name = model if self.knows(model) else without_context_suffix(model)
+        return name if name in self._exact else self._aliases.get(name, name)
 
-    def find(self, model: str) -> Sequence[Deployment]:
-        """The deployments of a model, at least one, in the order to try them.
+    def find(self, name: str) -> Sequence[Deployment]:
+        """Return the deployments of a name that `name_of` gave, at least one, in the order to try.
 
-        What a star in the name stood for takes the place of the star in `upstream_model`, and tells
-        the provider where the entry leaves that open.
+        What a star in `model_name` stood for takes the place of the star in `upstream_model`, and
+        tells the provider where the entry leaves that open.
 
         Raises:
             NotFound: no entry has this name.
         """
-        if model in self._settled:
-            return self._settled[model]
-        name = self.name_of(model)
-        found = self._named(name) or self._named(self._aliases.get(name, "")) or self._like(name)
+        if name in self._settled:
+            return self._settled[name]
+        found = self._exact.get(name) or self._like(name)
         if not found:
-            raise _unknown(model)
+            raise _unknown(name)
         return in_order(found, self._chance)
 
     def among(self, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
@@ -95,12 +98,8 @@ class Router:
             found.append(_with_stars(deployment, model, stars) if stars else deployment)
         return in_order(found, self._chance)
 
-    def _named(self, name: str) -> Sequence[Deployment]:
-        return self._exact.get(name, ())
-
     def _like(self, name: str) -> Sequence[Deployment]:
-        """By an alias that leads to a star, by the name, or by the name behind its provider."""
-        name = without_context_suffix(self._aliases.get(name, name))
+        """Return those whose star stands for the name, or for the name behind its provider."""
         if len(name) > _LONGEST_NAME or "*" in name:
             return ()
         provider, model = provider_of(name)

@@ -1,6 +1,6 @@
 """What all the ways in share: who may count, and who is told."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from count_tokens_mw.auth import Authenticator, Authorizer, authorize_caller
@@ -53,7 +53,7 @@ class Service:
         Raises:
             CountError: the host refused, or there is no count.
         """
-        request = await self._checked(_named(request, plan, trace), trace, plan.settings.timeout)
+        request = await self._checked(request, plan, trace, plan.router.name_of)
         return await self.counter.count(request, plan, trace)
 
     async def break_down(
@@ -64,7 +64,7 @@ class Service:
         Raises:
             CountError: the host refused, or there is no count, or it takes too many.
         """
-        request = await self._checked(_named(request, plan, trace), trace, plan.settings.timeout)
+        request = await self._checked(request, plan, trace, plan.router.name_of)
         return await break_down(self.counter, request, plan, trace, progress)
 
     async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
@@ -73,23 +73,37 @@ class Service:
         Raises:
             CountError: the host refused, or there is no count.
         """
-        trace.read_request(request)
-        request = await self._checked(request, trace, plan.settings.timeout)
+        request = await self._checked(request, plan, trace, _as_it_is)
         return await self.counter.pass_through(request, plan, trace)
 
-    async def _checked(self, request: CountRequest, trace: Trace, seconds: float) -> CountRequest:
+    async def _checked(
+        self, request: CountRequest, plan: Plan, trace: Trace, name_of: Callable[[str], str]
+    ) -> CountRequest:
+        """Return what the caller may count, under the name by which it will be looked up.
+
+        `name_of` is asked once for the name that the caller sent, and once more for one that the
+        host's `transform` puts in its place.
+        """
+        seconds = plan.settings.timeout
+        request = _renamed(request, name_of(request.model))
+        trace.read_request(request)
         caller = trace.caller
         try:
             if self.authorize is not None and caller is not None:
                 await authorize_caller(self.authorize, caller, request.model, seconds)
-            if self.transform is not None:
-                request = await within(seconds, transformed(self.transform, request, caller))
-            return request
+            if self.transform is None:
+                return request
+            changed = await within(seconds, transformed(self.transform, request, caller))
         except TimeoutError:
             raise DeadlineExceeded("The gateway did not decide in time.") from None
+        if changed.model == request.model:
+            return changed
+        return _renamed(changed, name_of(changed.model))
 
 
-def _named(request: CountRequest, plan: Plan, trace: Trace) -> CountRequest:
-    trace.read_request(request)
-    name = plan.router.name_of(request.model)
+def _renamed(request: CountRequest, name: str) -> CountRequest:
     return request if name == request.model else request.for_model(name)
+
+
+def _as_it_is(model: str) -> str:
+    return model

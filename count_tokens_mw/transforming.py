@@ -20,9 +20,11 @@ Transform: TypeAlias = Callable[
 """Returns the body that will really be sent, sync or async, so that it is what is counted.
 
 It gets the parsed body, which it may change in place and return, and the caller (None where the
-host itself counts without one). It runs after `authorize`, on both paths. Any Starlette or FastAPI
-`HTTPException` refuses; whatever else it raises is a 500, and nothing goes upstream. What it
-returns is written anew, so it is no longer the caller's text byte for byte.
+host itself counts without one). It runs after `authorize`, on both paths. A model that it puts in
+place of another is looked up in its stead: `authorize` is not asked again, and the event has the
+name that `authorize` was asked about. Any Starlette or FastAPI `HTTPException` refuses; whatever
+else it raises is a 500, and nothing goes upstream. What it returns is written anew, so it is no
+longer the caller's text byte for byte.
 """
 
 

@@ -393,7 +393,9 @@ def test_a_litellm_configuration_leads_where_litellm_documents(name: str) -> Non
     assert config.warnings == ()
     router = Plan(config).router
     for model, leads in shape.leads.items():
-        assert [led_to(deployment) for deployment in router.find(model)] == leads, model
+        assert [led_to(deployment) for deployment in router.find(router.name_of(model))] == leads, (
+            model
+        )
     for model in shape.unknown:
         with pytest.raises(NotFound):
-            router.find(model)
+            router.find(router.name_of(model))

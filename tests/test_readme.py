@@ -238,10 +238,11 @@ def test_the_litellm_file_loads_and_leads_where_its_comments_say() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "ANTHROPIC_API_KEY": "k"}
     config = Config.from_mapping(data, keys)
     assert config.warnings == ()
-    find = Plan(config).router.find
-    assert [found.provider for found in find("sonnet")] == ["bedrock", "anthropic"]
-    assert [found.provider for found in find("claude-opus-4-8")] == ["anthropic"]
-    assert [found.params for found in find("gpt-4o")] == [None]
+    router = Plan(config).router
+    leads = {name: router.find(router.name_of(name)) for name in ("sonnet", "claude-opus-4-8")}
+    assert [found.provider for found in leads["sonnet"]] == ["bedrock", "anthropic"]
+    assert [found.provider for found in leads["claude-opus-4-8"]] == ["anthropic"]
+    assert [found.params for found in router.find("gpt-4o")] == [None]
 
 
 async def test_a_database_stands_in_for_the_list_and_a_new_file_comes_without_a_restart(

@@ -63,7 +63,7 @@ async def test_its_event_tells_the_same(upstream: FakeUpstream) -> None:
         "started_at",
         "upstream_request_id",
     }
-    assert again["model"] == "claude-sonnet[1m]"
+    assert again["model"] == "claude-sonnet"
     assert again["end_user"] == "u-1"
 
 

@@ -147,30 +147,70 @@ ALIASES = {
         ("claude[1M]", "exact"),
         ("claude-opus[1m]", "claude-opus"),
         ("long[1m]", "long"),
+        ("long[1m][1m]", "long-without"),
         ("far", "claude-far"),
+        ("far[1m]", "claude-far"),
     ],
 )
 def test_a_name_is_looked_up_exactly_then_as_an_alias_then_by_stars(
     model: str, upstream_model: str
 ) -> None:
-    known = router(**{"claude": "exact", "claude-*": "claude-*", "long[1m]": "long"})
-    (deployment,) = Router(known.deployments, ALIASES).find(model)
+    names = {
+        "claude": "exact",
+        "claude-*": "claude-*",
+        "long[1m]": "long",
+        "long": "long-without",
+    }
+    known = Router(router(**names).deployments, ALIASES)
+    (deployment,) = known.find(known.name_of(model))
     assert deployment.upstream_model == upstream_model
 
 
-def test_an_alias_that_leads_nowhere_is_not_found_under_its_own_name() -> None:
-    known = router(**{"claude-*": "claude-*"})
-    with pytest.raises(NotFound, match="model: gone"):
-        Router(known.deployments, ALIASES).find("gone")
+def test_an_alias_that_leads_nowhere_is_not_found_by_the_name_it_leads_to() -> None:
+    known = Router(router(**{"claude-*": "claude-*"}).deployments, ALIASES)
+    with pytest.raises(NotFound, match="model: nobody"):
+        known.find(known.name_of("gone"))
 
 
 @pytest.mark.parametrize(
     ("model", "name"),
-    [("claude[1m]", "claude"), ("long[1m]", "long[1m]"), ("sonnet[1m]", "sonnet"), ("x", "x")],
+    [
+        ("x", "x"),
+        ("x[1m]", "x"),
+        ("x[1m][1M][1m]", "x"),
+        ("x[1m]y", "x[1m]y"),
+        ("x[200k]", "x[200k]"),
+        ("x[1m]\u0130[1m]", "x[1m]\u0130"),
+        ("claude", "claude"),
+        ("CLAUDE", "CLAUDE"),
+        ("claude[1m]", "claude"),
+        ("long[1m]", "long[1m]"),
+        ("long[1M]", "long"),
+        ("long[1m][1m]", "long"),
+        ("sonnet", "claude"),
+        ("sonnet[1M][1m]", "claude"),
+        ("spelt[1m]", "claude"),
+        ("chained", "sonnet"),
+        ("[1m]", "[1m]"),
+        ("[1m][1m]", "[1m][1m]"),
+        ("", ""),
+        (f"{'a' * 1020}[1m]", "a" * 1020),
+        (f"{'a' * 1021}[1m]", f"{'a' * 1021}[1m]"),
+    ],
 )
-def test_the_suffix_is_taken_off_unless_it_is_configured(model: str, name: str) -> None:
+def test_a_name_is_normalised_once(model: str, name: str) -> None:
     known = router(**{"claude": "exact", "long[1m]": "long"})
-    assert Router(known.deployments, ALIASES).name_of(model) == name
+    aliases = {**ALIASES, "spelt[1m]": "claude", "chained": "sonnet"}
+    assert Router(known.deployments, aliases).name_of(model) == name
+
+
+def test_finding_normalises_nothing() -> None:
+    known = Router(router(**{"claude": "exact", "claude-*": "claude-*"}).deployments, ALIASES)
+    for model in ("sonnet", "claude[1m]"):
+        with pytest.raises(NotFound):
+            known.find(model)
+    (deployment,) = known.find("claude-x[1m]")
+    assert deployment.upstream_model == "claude-x[1m]"
 
 
 ANY = {"model_name": "*", "litellm_params": {"model": "*"}}
