@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from count_tokens_mw.auth import Authenticator, Authorizer, KeyLookup, anyone, api_key, host_user
+from count_tokens_mw.api_keys import KeyLookup, api_key
+from count_tokens_mw.auth import Authenticator, Authorizer, anyone, host_user
 from count_tokens_mw.breakdown import (
     Breakdown,
     ImageTokens,

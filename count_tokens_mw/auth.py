@@ -1,10 +1,7 @@
 """Who may count: the host's own authentication and authorisation, called from here."""
 
 import asyncio
-import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from inspect import isawaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from starlette.exceptions import HTTPException
@@ -16,9 +13,7 @@ from count_tokens_mw.types import Caller
 __all__ = [
     "Authenticator",
     "Authorizer",
-    "KeyLookup",
     "anyone",
-    "api_key",
     "authenticate_caller",
     "authorize_caller",
     "host_user",
@@ -68,72 +63,6 @@ def host_user(request: Request) -> Caller:
 def anyone(request: Request) -> Caller:
     """Let everybody count. To be chosen on purpose: the counts go out under your credentials."""
     return Caller("anyone")
-
-
-KeyLookup: TypeAlias = (
-    Mapping[str, Caller | str]
-    | Callable[[str], Caller | str | Awaitable[Caller | str | None] | None]
-)
-"""Whose an API key is: a table of keys, or a callable, sync or async, that is given one.
-
-An owner is a `Caller` or its id; None, or an empty id, is an unknown key. A table's keys are
-compared in constant time; a callable that compares keys has to see to that itself, best by looking
-up their hash.
-"""
-
-
-def api_key(lookup: KeyLookup) -> Authenticator:
-    """Know callers by an API key in `x-api-key` or `Authorization: Bearer`, as SDKs send it.
-
-    Of a request with both, either may be the one that is known.
-    """
-    if isinstance(lookup, Mapping):
-        return partial(_by_table, lookup)
-    return partial(_by_callable, lookup)
-
-
-def _by_table(table: Mapping[str, Caller | str], request: Request) -> Caller:
-    keys = _keys(request)
-    for key in keys:
-        owner = _owner_in(table, key)
-        if owner:
-            return Caller(owner) if isinstance(owner, str) else owner
-    raise _unknown(keys)
-
-
-async def _by_callable(owner_of: Callable[[str], Any], request: Request) -> Caller:
-    keys = _keys(request)
-    for key in keys:
-        owner = owner_of(key)
-        if isawaitable(owner):
-            owner = await owner
-        if owner:
-            return Caller(owner) if isinstance(owner, str) else owner
-    raise _unknown(keys)
-
-
-def _unknown(keys: Sequence[str]) -> Unauthenticated:
-    words = "Unknown API key." if keys else "Send an API key as x-api-key or as bearer."
-    return Unauthenticated(words, headers={"www-authenticate": "Bearer"})
-
-
-def _keys(request: Request) -> Sequence[str]:
-    # Of several lines of one name the first one counts, as in Starlette.
-    headers: dict[bytes, bytes] = dict(reversed(request.scope["headers"]))
-    keys = [headers.get(b"x-api-key", b"").decode("latin-1")]
-    if b"authorization" in headers:
-        scheme, _, token = headers[b"authorization"].decode("latin-1").partition(" ")
-        if scheme.lower() == "bearer":
-            keys.append(token.strip())
-    return [key for key in keys if key]
-
-
-def _owner_in(table: Mapping[str, Caller | str], key: str) -> Caller | str | None:
-    owner = None
-    for known, whose in table.items():  # to its end, whichever it is
-        if hmac.compare_digest(known.encode(), key.encode()):
-            owner = whose
-    return owner
 
 
 async def authenticate_caller(authenticate: Authenticator, request: Request) -> Caller:

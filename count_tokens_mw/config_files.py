@@ -4,7 +4,7 @@ https://docs.litellm.ai/docs/proxy/config_management
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ class Document:
     """One file's data. `name` is how the file that includes it names it, empty for the first."""
 
     name: str
-    data: object
+    data: object = field(repr=False)
 
     def place(self, where: str) -> str:
         """A place in this file as it is told to a person."""

@@ -55,7 +55,7 @@ class _Routing(BaseModel):
 
 class _Entry(BaseModel):
     model_name: str = Field(min_length=1)
-    litellm_params: dict[str, Any]
+    litellm_params: dict[str, Any] = Field(repr=False)
     model_info: dict[str, Any] | None = None
 
 
@@ -63,10 +63,10 @@ class Credential(BaseModel):
     """One entry of `credential_list` as it stands in the file."""
 
     credential_name: str
-    credential_values: dict[str, Any]
+    credential_values: dict[str, Any] = Field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Given:
     """An entry's own parameters, those of its credential, and where each of them is from."""
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.auth import Authenticator
 from count_tokens_mw.endpoint import Endpoint
-from count_tokens_mw.errors import InvalidRequest
+from count_tokens_mw.errors import CountError, InvalidRequest
 from count_tokens_mw.openapi import ERROR_RESPONSES, REQUEST, BreakdownBody, TokenCountBody
 from count_tokens_mw.plugin import CountTokens
 from count_tokens_mw.types import Caller
@@ -43,9 +43,9 @@ def count_tokens_router(
             it, `authenticate` of `count_tokens` says who asks.
         dependencies: further ones of the host's, for what they refuse.
 
-    What a dependency refuses by an `HTTPException` is answered in Anthropic's envelope with its
-    status and headers, and makes an event, like any other request. Any other exception of a
-    dependency is the host's to answer.
+    What a dependency refuses by an `HTTPException`, or by an error of ours such as
+    `Unauthenticated`, is answered in Anthropic's envelope with its status and headers, and makes an
+    event, like any other request. Any other exception of a dependency is the host's to answer.
 
     Raises:
         TypeError: `identity` is no `Depends(...)`; FastAPI would take it from the query.
@@ -123,7 +123,7 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
             async def handle_refusals(request: Request) -> Response:
                 try:
                     return await handle(request)
-                except HTTPException as refusal:
+                except (HTTPException, CountError) as refusal:
                     return _Answer(endpoint.authenticated_by(_raising(refusal)), request)
                 except RequestValidationError as error:
                     refused = InvalidRequest(_words(error))

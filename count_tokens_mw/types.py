@@ -53,7 +53,7 @@ class CountRequest:
     model: str
     body: JsonObject = field(repr=False)
     headers: Headers = ()
-    query: str = ""
+    query: str = field(default="", repr=False)
     credentials: Headers = field(default=(), repr=False)
     user: str | None = None
     key: bytes | None = field(default=None, repr=False)
@@ -93,17 +93,20 @@ def unreadable(error: ValueError) -> InvalidRequest:
 class UpstreamCall:
     """The exact request that goes upstream: made by `prepare`, sent by `send`, changed by nobody.
 
-    `target` is the URL. `headers` may hold the credential and `body` the prompt, so neither shows
-    in `repr`. `instead` is the call to make where this one's API does not support the model. To one
-    that is `signed` nobody may add anything.
+    `target` is the URL. Its query is the caller's, `headers` may hold the credential and `body` the
+    prompt, so none of them shows in `repr`. `instead` is the call to make where this one's API does
+    not support the model. To one that is `signed` nobody may add anything.
     """
 
     provider: str
     target: str
-    headers: Headers = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Headers
+    body: bytes
     instead: "UpstreamCall | None" = None
     signed: bool = False
+
+    def __repr__(self) -> str:
+        return f"<UpstreamCall to {self.provider} at {self.target.partition('?')[0]}>"
 
 
 @dataclass(frozen=True, slots=True)

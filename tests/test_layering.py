@@ -36,6 +36,7 @@ FLOORS = [
     ["conversation", "shared_counts"],
     ["parts"],
     [
+        "api_keys",
         "auth",
         "cache",
         "hooks",
@@ -265,7 +266,8 @@ def test_every_modules_all_is_complete_and_documented(module: str) -> None:
     for node in tree.body:
         if isinstance(node, definitions) and not node.name.startswith("_"):
             assert node.name in listed, node.name
-            assert ast.get_docstring(node), node.name
+            is_overload = any(ast.unparse(each) == "overload" for each in node.decorator_list)
+            assert is_overload or ast.get_docstring(node), node.name
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
+from pydantic import SecretStr
 
 from count_tokens_mw.cloud_params import BedrockParams
 from count_tokens_mw.errors import (
@@ -198,8 +199,7 @@ class _AssumedRole:
         extra = {name: value for name, value in names.items() if value is not None}
         fetcher: Any
         if params.aws_web_identity_token is not None:
-            token = params.aws_web_identity_token.get_secret_value()
-            load = partial(_identity_token, token)
+            load = partial(_identity_token, params.aws_web_identity_token)
             fetcher = AioAssumeRoleWithWebIdentityCredentialFetcher(
                 creator, load, params.aws_role_name, extra_args=extra
             )
@@ -213,8 +213,9 @@ class _AssumedRole:
         return AioDeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 
 
-def _identity_token(token_or_path: str) -> str:
+def _identity_token(given: SecretStr) -> str:
     """A web identity token that is given as it is, or by a path to its file."""
+    token_or_path = given.get_secret_value()
     if _JWT(token_or_path):
         return token_or_path
     try:

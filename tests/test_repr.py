@@ -1,0 +1,152 @@
+"""No key shows in the `repr` of anything of ours: error trackers write down local variables."""
+
+import functools
+import gc
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from count_tokens_mw import Caller, Config, CountTokens, api_key
+from count_tokens_mw.config import read_yaml
+from count_tokens_mw.config_files import read_documents
+from count_tokens_mw.entry_reader import Credential, EntryReader
+from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.types import CountRequest, UpstreamCall
+from tests.fakes import HELLO, FakeUpstream
+
+CANARY = "sk-canary-of-a-key"
+ENTRIES: list[dict[str, Any]] = [
+    {"model": "anthropic/*", "api_key": CANARY},
+    {"model": "anthropic/x", "auth_token": CANARY},
+    {"model": "anthropic/x", "extra_headers": {"x-api-key": CANARY}},
+    {"model": "azure_ai/claude-x", "api_key": CANARY, "api_base": "https://a.example"},
+    {
+        "model": "vertex_ai/gemini-x",
+        "vertex_location": "us",
+        "vertex_project": "p",
+        "vertex_credentials": {"type": "service_account", "private_key": CANARY},
+    },
+    {"model": "gemini/x", "api_key": CANARY},
+    {"model": "bedrock/anthropic.claude-x", "aws_region_name": "us-east-1", "api_key": CANARY},
+    {
+        "model": "bedrock/anthropic.claude-x",
+        "aws_region_name": "us-east-1",
+        "aws_access_key_id": CANARY,
+        "aws_secret_access_key": CANARY,
+        "aws_session_token": CANARY,
+    },
+    {
+        "model": "bedrock/anthropic.claude-x",
+        "aws_region_name": "us-east-1",
+        "aws_role_name": "arn:aws:iam::1:role/r",
+        "aws_web_identity_token": f"{CANARY}.e.s",
+    },
+    {"model": "*", "litellm_credential_name": "shared"},
+]
+FILE: dict[str, Any] = {
+    "model_list": [
+        {"model_name": f"m{number}", "litellm_params": params}
+        for number, params in enumerate(ENTRIES)
+    ],
+    "credential_list": [{"credential_name": "shared", "credential_values": {"api_key": CANARY}}],
+    "environment_variables": {"ANTHROPIC_API_KEY": CANARY},
+    "count_tokens": {
+        "passthrough": {"anthropic": {"api_key": CANARY}},
+        "cache": {"url": f"redis://:{CANARY}@127.0.0.1:1"},
+    },
+}
+
+
+def reached_from(*roots: object) -> Iterator[object]:
+    """Yield every object that leads to another, whoever's it is, classes and modules left out."""
+    seen: dict[int, object] = {}
+    waiting = list(roots)
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen or isinstance(found, type | type(gc)):
+            continue
+        seen[id(found)] = found
+        yield found
+        if not callable(found) or isinstance(found, functools.partial | MethodType):
+            waiting += gc.get_referents(found)
+        elif is_ours(found):
+            waiting += gc.get_referents(vars(found) if hasattr(found, "__dict__") else found)
+
+
+def is_ours(found: object) -> bool:
+    return type(found).__module__.startswith("count_tokens_mw")
+
+
+def shown_by(*roots: object) -> list[str]:
+    """Return the representations of ours, and of what binds our objects, that show the key."""
+    binding = (functools.partial, MethodType)
+    ours = [each for each in reached_from(*roots) if is_ours(each) or isinstance(each, binding)]
+    assert ours
+    return [text for text in map(repr, ours) if CANARY in text]
+
+
+def owner_of(key: str) -> str:
+    return "team-a"
+
+
+@pytest.mark.parametrize("lookup", [{CANARY: "team-a"}, {CANARY: Caller("team-a")}, owner_of])
+async def test_a_mounted_gateway_shows_none(upstream: FakeUpstream, lookup: Any) -> None:
+    authenticate: Any = api_key(lookup)
+    count_tokens = CountTokens(
+        Config.from_mapping(FILE, {}), authenticate=authenticate, http_client=upstream.client()
+    )
+    async with count_tokens.lifespan():
+        for name in ("m0", "m1", "m2", "m3", "m5", "m6"):
+            upstream.answers(200, b'{"input_tokens": 1, "inputTokens": 1, "totalTokens": 1}')
+            await count_tokens.count({**HELLO, "model": name})
+        assert len(upstream.requests) == 6
+        assert shown_by(count_tokens, authenticate) == []
+
+
+async def test_the_keys_that_were_recognised_show_in_no_scope() -> None:
+    scope: dict[str, Any] = {"type": "http", "headers": [(b"x-api-key", CANARY.encode())]}
+    assert api_key({CANARY: "team-a"})(Request(scope)).id == "team-a"
+    del scope["headers"]
+    assert CANARY not in repr(scope)
+
+
+def test_what_goes_upstream_and_what_came_show_none() -> None:
+    headers = (("x-api-key", CANARY),)
+    request = request_from_mapping({**HELLO, "metadata": {"user_id": "u"}})
+    request = CountRequest(request.model, request.body, (), f"key={CANARY}", headers)
+    call = UpstreamCall("anthropic", f"https://h/?key={CANARY}", headers, CANARY.encode())
+    assert shown_by(request, call) == []
+
+
+def test_a_file_that_is_being_read_shows_none(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(FILE))
+    documents, _ = read_documents(file)
+    reading = read_yaml(file, {})
+    assert reading.problems == ()
+    credential = Credential(credential_name="shared", credential_values={"api_key": CANARY})
+    assert shown_by(documents, reading, credential) == []
+
+
+def test_an_entry_that_is_being_read_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stands between the file and a deployment, as `EntryReader` makes it."""
+    made: list[object] = []
+
+    def keep(frame: Any, event: str, argument: object) -> None:
+        if event == "return" and frame.f_globals["__name__"] == EntryReader.__module__:
+            made.extend(frame.f_locals.values())
+
+    sys.setprofile(keep)
+    try:
+        Config.from_mapping(FILE, {})
+    finally:
+        sys.setprofile(None)
+    assert len(made) > 100
+    texts = [repr(each) for each in made if is_ours(each)]
+    assert [text for text in texts if CANARY in text] == []
