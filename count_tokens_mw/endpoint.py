@@ -8,10 +8,11 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from count_tokens_mw.api_keys import holds_gateway_key
 from count_tokens_mw.auth import Authenticator, authenticate_caller
 from count_tokens_mw.boundary import boundary
 from count_tokens_mw.disconnects import while_client_waits
-from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound
+from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
 from count_tokens_mw.hooks import Way, run_hooks
 from count_tokens_mw.messages import credential_headers, http_answer, native_headers
 from count_tokens_mw.plan import Plan
@@ -87,8 +88,8 @@ class Endpoint:
                 work = service.break_down(service.read(body, native), plan, trace)
                 return (await while_client_waits(request, work)).as_count()
             query = request.scope.get("query_string", b"").decode("latin-1")
-            read = service.read(body, native, query, _own_credentials(request.scope, plan))
-            return await service.pass_through(read, plan, trace)
+            own = _own_credentials(request.scope, plan)
+            return await service.pass_through(service.read(body, native, query, own), plan, trace)
 
 
 @lru_cache(_MOST_CONFIGURATIONS)
@@ -107,8 +108,20 @@ def _lines(scope: Scope, names: Collection[bytes]) -> Headers:
 
 
 def _own_credentials(scope: Scope, plan: Plan) -> Headers:
-    """The caller's, if the pass-through forwards them."""
+    """Return the caller's own credentials, if the pass-through forwards them.
+
+    Raises:
+        Unauthenticated: it does, and nothing is left to forward.
+    """
     params = plan.settings.passthrough.anthropic
     if params is None or not params.forward_client_credentials:
         return ()
-    return credential_headers(_lines(scope, {b"authorization", b"x-api-key"}))
+    names = params.forward_client_credentials
+    sent = credential_headers(_lines(scope, {name.encode() for name in names}), names)
+    own = tuple(line for line in sent if not holds_gateway_key(scope, line[1]))
+    if own:
+        return own
+    found = "it is your key for this gateway, which is never forwarded" if sent else "there is none"
+    raise Unauthenticated(
+        f"{' or '.join(names)}: your own credential for Anthropic is required here; {found}."
+    )

@@ -25,7 +25,6 @@ _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]*").fullmatch
 _OF_A_BODY: Final = {"content-length", "content-type"}
 _LONGEST_QUERY: Final = 4096
-_CREDENTIALS: Final = {"authorization", "x-api-key"}
 
 
 class HttpAnswer(NamedTuple):
@@ -102,13 +101,13 @@ def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     return _unchanged([item for item in headers if item[0].startswith("anthropic-")])
 
 
-def credential_headers(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The caller's own credentials, for an upstream that they are configured to be forwarded to.
+def credential_headers(headers: Iterable[tuple[str, str]], names: Sequence[str]) -> Headers:
+    """Return the headers of these names that have a value, as the caller sent them.
 
     Raises:
         InvalidRequest: as above.
     """
-    return _unchanged([item for item in headers if item[0] in _CREDENTIALS])
+    return _unchanged([item for item in headers if item[0] in names and item[1]])
 
 
 def _unchanged(headers: Sequence[tuple[str, str]]) -> Headers:

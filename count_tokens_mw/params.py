@@ -13,7 +13,14 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from count_tokens_mw.value_types import Credential, ExtraHeaders, MessagesUrl, Seconds
+from count_tokens_mw.value_types import (
+    CREDENTIAL_HEADERS,
+    Credential,
+    CredentialHeaders,
+    ExtraHeaders,
+    MessagesUrl,
+    Seconds,
+)
 
 __all__ = [
     "ANTHROPIC_API",
@@ -27,8 +34,6 @@ __all__ = [
 ANTHROPIC_API: Final = "https://api.anthropic.com"
 FILE_VARIABLE: Final = "environment_variables."
 """How the file's own variables are called, to be told from those of the process."""
-
-_CREDENTIAL_HEADERS: Final = frozenset({"authorization", "x-api-key"})
 
 Raw: TypeAlias = Mapping[str, object]
 V = TypeVar("V")
@@ -157,9 +162,8 @@ class AnthropicParams(Params):
 
     @classmethod
     def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
-        own = ("api_key", "auth_token", "forward_client_credentials")
         variables: dict[str, tuple[str, ...]] = {}
-        if not any(given.get(name) is not None for name in own):
+        if given.get("api_key") is None and given.get("auth_token") is None:
             variables["api_key"] = ("ANTHROPIC_API_KEY",)
         # Only the file's own: in the process's, ANTHROPIC_BASE_URL may well lead to this gateway.
         variables["api_base"] = tuple(
@@ -169,7 +173,7 @@ class AnthropicParams(Params):
 
     @property
     def credential_field(self) -> str | None:
-        own_header = _CREDENTIAL_HEADERS & self.extra_headers.keys()  # which wins over the others
+        own_header = self.extra_headers.keys() & CREDENTIAL_HEADERS  # which wins over the others
         return "extra_headers" if own_header else super().credential_field
 
     @property
@@ -198,23 +202,31 @@ class AnthropicParams(Params):
 class PassthroughParams(AnthropicParams):
     """The same for the pass-through, which is part of our own, strict section.
 
-    `forward_client_credentials` sends the caller's own `x-api-key` and `authorization` to this
-    upstream instead of a credential of the gateway; never both.
+    `forward_client_credentials` names the headers in which callers send their own credential for
+    this upstream: `authorization`, `x-api-key` or both. They go there instead of a credential of
+    the gateway, never beside one. A key by which `api_key` recognised the caller never goes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    forward_client_credentials: bool = False
+    forward_client_credentials: CredentialHeaders = ()
+
+    @classmethod
+    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        variables = super().from_environment(given, environ)
+        is_forwarding = given.get("forward_client_credentials")
+        own = {"api_key"} if is_forwarding else set()
+        return {field: name for field, name in variables.items() if field not in own}
 
     @model_validator(mode="after")
     def _whose_credential(self) -> Self:
-        own = _CREDENTIAL_HEADERS & self.extra_headers.keys()
+        own = self.extra_headers.keys() & CREDENTIAL_HEADERS
         if self.forward_client_credentials and (self.api_key or self.auth_token or own):
             raise ValueError("forward_client_credentials excludes a credential of the gateway's")
         return self
 
     def _has_credential(self) -> bool:
-        return self.forward_client_credentials or super()._has_credential()
+        return bool(self.forward_client_credentials) or super()._has_credential()
 
 
 class AzureParams(AnthropicParams):

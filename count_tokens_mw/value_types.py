@@ -12,9 +12,11 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 __all__ = [
+    "CREDENTIAL_HEADERS",
     "Amount",
     "BaseUrl",
     "Credential",
+    "CredentialHeaders",
     "Duration",
     "ExtraHeaders",
     "GoogleUrl",
@@ -24,6 +26,9 @@ __all__ = [
     "RedisUrl",
     "Seconds",
 ]
+
+CREDENTIAL_HEADERS: Final = ("authorization", "x-api-key")
+"""The headers that say as whom Anthropic is asked."""
 
 # Ours to set: each of them describes how the request is framed.
 _FRAMING: Final = {"connection", "content-encoding", "content-length", "transfer-encoding"}
@@ -119,6 +124,21 @@ def _extra_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
+def _credential_headers(value: object) -> object:
+    """Return one name or several as a tuple in lower case; nothing, or false, is none."""
+    if value is None or value is False:
+        return ()
+    names = value if isinstance(value, list | tuple) else [value]
+    lowered = [name.lower() if isinstance(name, str) else name for name in names]
+    if not all(name in CREDENTIAL_HEADERS for name in lowered):
+        raise ValueError(
+            "the header in which callers send their own credential for Anthropic is required: "
+            "authorization, x-api-key, or a list of both; the header of the gateway's own keys has "
+            "to stay out of it"
+        )
+    return tuple(dict.fromkeys(lowered))
+
+
 def _without(pattern: str) -> AfterValidator:
     """Takes from a base URL what of the endpoint was written too."""
     return AfterValidator(lambda url: re.sub(f"{pattern}$", "", url))
@@ -128,6 +148,7 @@ Duration: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, al
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 Amount: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Field(gt=0)]
 Credential: TypeAlias = Annotated[SecretStr, AfterValidator(_usable_credential)]
+CredentialHeaders: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_credential_headers)]
 BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
 MessagesUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/v1(/messages(/count_tokens)?)?")]
 GoogleUrl: TypeAlias = Annotated[BaseUrl, _without(r"(?<![/:])/(v1|v1beta|v1beta1)(/.*)?")]

@@ -284,38 +284,6 @@ async def test_nothing_of_the_callers_credentials_goes_upstream(
     assert upstream.request.headers["x-api-key"] == GATEWAY_KEY
 
 
-async def test_a_forwarding_passthrough_sends_the_callers_credential_and_never_the_gateways(
-    upstream: FakeUpstream,
-) -> None:
-    settings = {"passthrough": {"anthropic": {"forward_client_credentials": True}}}
-    async with mounted(count_tokens_with(upstream, settings=settings)) as client:
-        await client.post(PASSTHROUGH, json=HELLO, headers={"x-api-key": CANARY, "cookie": "s=1"})
-    assert upstream.request.headers["x-api-key"] == CANARY
-    assert GATEWAY_KEY not in whole(upstream.request)
-    assert "cookie" not in upstream.request.headers
-    assert "authorization" not in upstream.request.headers
-
-
-async def test_a_forwarding_passthrough_still_keeps_credentials_home_on_the_other_path(
-    upstream: FakeUpstream,
-) -> None:
-    settings = {"passthrough": {"anthropic": {"forward_client_credentials": True}}}
-    async with mounted(count_tokens_with(upstream, settings=settings)) as client:
-        await client.post(COUNT, json=HELLO, headers=CREDENTIALS)
-    assert CANARY not in whole(upstream.request)
-
-
-async def test_a_forwarding_passthrough_without_a_credential_is_a_401_and_no_call(
-    upstream: FakeUpstream,
-) -> None:
-    settings = {"passthrough": {"anthropic": {"forward_client_credentials": True}}}
-    async with mounted(count_tokens_with(upstream, settings=settings)) as client:
-        response = await client.post(PASSTHROUGH, json=HELLO)
-    assert response.status_code == 401
-    assert response.json()["error"]["type"] == "authentication_error"
-    assert not upstream.requests
-
-
 # the pass-through
 
 

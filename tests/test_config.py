@@ -164,7 +164,8 @@ def test_the_settings_have_the_documented_defaults() -> None:
         ({"passthrough": False}, KEY, False),
         ({"passthrough": None}, KEY, True),
         (None, KEY, True),
-        ({"passthrough": {"anthropic": {"forward_client_credentials": True}}}, {}, True),
+        ({"passthrough": {"anthropic": {"forward_client_credentials": "x-api-key"}}}, {}, True),
+        ({"passthrough": {"anthropic": {"forward_client_credentials": False}}}, KEY, True),
     ],
 )
 def test_the_passthrough_is_on_where_it_is_configured_or_has_a_key(
@@ -243,7 +244,11 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
             "count_tokens.passthrough.anthropic.api_bse: nobody knows this key",
         ),
         (
-            {"passthrough": {"anthropic": {"api_key": SECRET, "forward_client_credentials": True}}},
+            {
+                "passthrough": {
+                    "anthropic": {"api_key": SECRET, "forward_client_credentials": "x-api-key"}
+                }
+            },
             "count_tokens.passthrough.anthropic: forward_client_credentials excludes a credential",
         ),
         (
@@ -251,7 +256,7 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
                 "passthrough": {
                     "anthropic": {
                         "extra_headers": {"X-Api-Key": SECRET},
-                        "forward_client_credentials": True,
+                        "forward_client_credentials": "authorization",
                     }
                 }
             },
@@ -265,6 +270,39 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
 def test_our_own_section_is_strict(section: Any, problem: str) -> None:
     (said,) = problems_of({"count_tokens": section})
     assert said.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "value", [True, "true", "yes", "cookie", 1, 0, {}, [True], ["authorization", "cookie"], [[]]]
+)
+def test_what_is_forwarded_has_to_be_named_by_its_header(value: Any) -> None:
+    passthrough = {"anthropic": {"forward_client_credentials": value}}
+    (said,) = problems_of({"count_tokens": {"passthrough": passthrough}}, {})
+    place = "count_tokens.passthrough.anthropic.forward_client_credentials"
+    assert said.startswith(f"{place}: the header in which callers send their own credential ")
+    assert "authorization, x-api-key, or a list of both" in said
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        ("authorization", ("authorization",)),
+        ("X-Api-Key", ("x-api-key",)),
+        (["x-api-key", "Authorization", "X-API-KEY"], ("x-api-key", "authorization")),
+        ("os.environ/WHICH", ("authorization",)),
+        ([], ()),
+        (False, ()),
+        (None, ()),
+    ],
+)
+def test_what_is_forwarded_may_be_one_header_or_both(value: Any, headers: tuple[str, ...]) -> None:
+    passthrough = {"anthropic": {"forward_client_credentials": value}}
+    environ = {**KEY, "WHICH": "Authorization"}
+    config = Config.from_mapping({"count_tokens": {"passthrough": passthrough}}, environ)
+    params = config.settings.passthrough.anthropic
+    assert params is not None
+    assert params.forward_client_credentials == headers
+    assert (params.api_key is None) is bool(headers)
 
 
 def test_without_any_key_the_entry_and_the_passthrough_say_so() -> None:

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from count_tokens_mw import Config, NotFound
+from count_tokens_mw import Config, NotFound, Settings
 from count_tokens_mw.plan import Plan
 from demo_app.emulators import EMULATED_KEY, count
-from tests.fakes import client_of
+from tests.fakes import FakeUpstream, client_of
 from tests.shell import run_in_shell
 
 ROOT = Path(__file__).parent.parent
@@ -51,8 +51,8 @@ def gateways_folder(tmp_path: Path, emulator: str, monkeypatch: pytest.MonkeyPat
     return tmp_path
 
 
-def executed(code: str) -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "readme"}
+def executed(code: str, **given: object) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "readme", **given}
     exec(compile(code, "README.md", "exec"), names)
     return names
 
@@ -262,12 +262,61 @@ async def test_a_database_stands_in_for_the_list_and_a_new_file_comes_without_a_
             await names["count_tokens"].count(HELLO)
 
 
-def test_the_settings_are_the_defaults_but_for_the_passthrough() -> None:
-    given = Config.from_mapping(yaml.safe_load(snippet("yaml", "timeout: 20")), {}).settings
-    defaults = Config.from_mapping({}, {}).settings
-    assert given.model_copy(update={"passthrough": defaults.passthrough}) == defaults
-    assert given.passthrough.anthropic is not None
-    assert given.passthrough.anthropic.forward_client_credentials
+PAGES = [README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").rglob("*.md")))]
+YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def samples_of_defaults(page: str) -> list[str]:
+    """Return the YAML of each block whose paragraph before it speaks of defaults."""
+    return [
+        block[1]
+        for block in YAML_BLOCK.finditer(page)
+        if re.search(r"\bdefaults\b", page[: block.start()].rstrip("\n").rpartition("\n\n")[2])
+    ]
+
+
+def names_in(value: object) -> object:
+    """Return a mapping's shape: its names, at every depth."""
+    return {key: names_in(value[key]) for key in value} if isinstance(value, dict) else None
+
+
+@pytest.mark.parametrize("text", [text for page in PAGES for text in samples_of_defaults(page)])
+def test_a_sample_called_defaults_is_all_the_defaults(text: str) -> None:
+    data = yaml.safe_load(text)
+    assert Config.from_mapping(data, {}).settings == Settings()
+    assert names_in(data["count_tokens"]) == names_in(Settings().model_dump())
+
+
+def test_there_is_a_sample_of_the_defaults() -> None:
+    assert len(samples_of_defaults(README)) == 1
+    assert samples_of_defaults("These are the defaults:\n\n```yaml\na: 1\n```\n") == ["a: 1\n"]
+    assert samples_of_defaults("The defaults:\n\nOther.\n\n```yaml\na: 1\n```\n") == []
+
+
+@pytest.mark.usefixtures("gateways_folder")
+def test_the_defaults_in_the_first_host_send_no_callers_key_upstream(
+    gateways_folder: Path, upstream: FakeUpstream
+) -> None:
+    config = gateways_folder / "config.yaml"
+    (defaults,) = samples_of_defaults(README)
+    config.write_text(f"{config.read_text()}\n{defaults}")
+    code = snippet("python", "app.mount").replace(
+        '"config.yaml"', '"config.yaml", http_client=http_client'
+    )
+    app = executed(code, http_client=upstream.client())["app"]
+    with TestClient(app) as client:
+        for headers in ({"x-api-key": "sk-team-a"}, {"authorization": "Bearer sk-team-a"}):
+            path = f"/llm/anthropic{COUNT}"
+            assert client.post(path, json=HELLO, headers=headers).status_code == 200
+    assert [request.headers["x-api-key"] for request in upstream.requests] == [EMULATED_KEY]
+    assert "sk-team-a" not in repr([request.headers.raw for request in upstream.requests])
+
+
+def test_the_forwarding_pass_through_forwards_the_header_that_it_names() -> None:
+    data = yaml.safe_load(snippet("yaml", "forward_client_credentials"))
+    params = Config.from_mapping(data, {}).settings.passthrough.anthropic
+    assert params is not None
+    assert params.forward_client_credentials == ("authorization",)
 
 
 def test_the_counts_are_shared_by_the_redis_that_a_variable_names() -> None:
@@ -308,6 +357,7 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("yaml", "# what callers ask for"),
         snippet("yaml", "REDIS_URL"),
         snippet("yaml", "timeout: 20"),
+        snippet("yaml", "forward_client_credentials"),
         snippet("yaml", "claude-vertex"),
         snippet("yaml", "model_group_alias"),
     ]

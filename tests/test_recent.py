@@ -106,7 +106,7 @@ async def test_a_transform_sees_it_each_time(upstream: FakeUpstream) -> None:
 
 
 async def test_a_forwarded_credential_is_not_taken_for_another(upstream: FakeUpstream) -> None:
-    forwarding = {"passthrough": {"anthropic": {"forward_client_credentials": True}}}
+    forwarding = {"passthrough": {"anthropic": {"forward_client_credentials": "x-api-key"}}}
     count_tokens = remembering(upstream, more=forwarding)
     async with mounted(count_tokens) as client:
         for key in ("sk-a", "sk-b", "sk-a"):

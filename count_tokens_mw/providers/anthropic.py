@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from count_tokens_mw.errors import Unauthenticated
 from count_tokens_mw.params import AnthropicParams, PassthroughParams
 from count_tokens_mw.providers._answers import count_from
 from count_tokens_mw.providers._http import HttpClient
@@ -71,7 +70,7 @@ class AnthropicPassthrough:
     """Anthropic's API as it is: body, native headers and query go through.
 
     The body byte for byte; of the query, what may not stand there is escaped.
-    Under the gateway's credential, or under the caller's where that is configured.
+    Under the gateway's credential, or under the caller's own where the request has that.
     """
 
     name = "anthropic"
@@ -82,18 +81,10 @@ class AnthropicPassthrough:
         self._api = Anthropic(params, http)
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        forwarded: Headers = ()
-        if self._params.forward_client_credentials:
-            forwarded = request.credentials
-            if not forwarded:
-                raise Unauthenticated(
-                    "This path forwards your own credential for Anthropic, and there is none: "
-                    "send x-api-key or authorization."
-                )
         url = (
             self._params.api_base + _PATH + (f"?{_escaped(request.query)}" if request.query else "")
         )
-        headers = (*_headers(self._params, request.headers), *forwarded)
+        headers = (*_headers(self._params, request.headers), *request.credentials)
         return UpstreamCall(self.name, url, headers, request.body.raw)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
