@@ -13,7 +13,7 @@ from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
 from count_tokens_mw.cloud_params import VertexParams
 from count_tokens_mw.messages import request_from_mapping
 from count_tokens_mw.providers._gemini_format import generate_content_request
-from count_tokens_mw.providers._google_auth import GoogleTokens
+from count_tokens_mw.providers._google_auth import GoogleTokens, _credentials
 from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.vertex import Vertex
 from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, count, count_gemini
@@ -347,8 +347,7 @@ async def test_default_credentials_that_name_no_project_are_said_to(
 )
 def test_every_kind_of_google_credentials_is_understood(info: dict[str, Any]) -> None:
     """Their exchange is google-auth's, and needs Google."""
-    credentials, _ = GoogleTokens(info)._load()
-    assert credentials.token is None
+    assert _credentials(info).token is None
 
 
 def test_the_emulator_answers_the_plain_client_too(endpoint: Cloud) -> None:

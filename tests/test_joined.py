@@ -14,11 +14,12 @@ class Work:
 
     def __init__(self) -> None:
         self.runs = 0
-        self.go = asyncio.Event()
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
         self.error: Exception | None = None
 
     async def __call__(self) -> int:
         self.runs += 1
+        self.begun.set()
         await self.go.wait()
         if self.error is not None:
             raise self.error
@@ -27,7 +28,7 @@ class Work:
 
 async def test_all_who_wait_share_one_run_and_the_next_one_starts_anew() -> None:
     work = Work()
-    joined = Joined(work)
+    joined = Joined(work, 10)
     waiting = [asyncio.ensure_future(joined.done()) for _ in range(10)]
     await asyncio.sleep(0)
     work.go.set()
@@ -37,7 +38,7 @@ async def test_all_who_wait_share_one_run_and_the_next_one_starts_anew() -> None
 
 async def test_a_waiter_that_leaves_does_not_end_it_for_the_others() -> None:
     work = Work()
-    joined = Joined(work)
+    joined = Joined(work, 10)
     first, second = (asyncio.ensure_future(joined.done()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -50,7 +51,7 @@ async def test_an_error_goes_to_all_and_is_not_kept() -> None:
     work = Work()
     work.go.set()
     work.error = OSError("down")
-    joined = Joined(work)
+    joined = Joined(work, 10)
     both: list[Any] = [joined.done(), joined.done()]
     results = await asyncio.gather(*both, return_exceptions=True)
     assert results == [work.error, work.error]
@@ -64,13 +65,13 @@ async def test_an_error_that_nobody_waited_for_is_not_logged(
     caplog.set_level(logging.DEBUG)
     work = Work()
     work.error = OSError("canary")
-    joined = Joined(work)
+    joined = Joined(work, 10)
     only = asyncio.ensure_future(joined.done())
     await asyncio.sleep(0)
     only.cancel()
     await asyncio.wait([only])
     work.go.set()
-    await joined.settled()
+    await asyncio.wait([joined.start()])
     del joined
     assert "canary" not in caplog.text
 
@@ -81,7 +82,7 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
     async def delegate() -> int:
         return await work_of[-1]()
 
-    joined = Joined(delegate)
+    joined = Joined(delegate, 10)
 
     async def leave_early() -> None:
         work_of.append(Work())
@@ -98,8 +99,42 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
     assert asyncio.run(stay()) == 1
 
 
-async def test_there_is_nothing_to_settle_where_nothing_is_under_way() -> None:
+async def test_work_that_hangs_is_abandoned_for_all_and_the_next_one_starts_anew() -> None:
     work = Work()
-    joined = Joined(work)
-    await joined.settled()
+    joined = Joined(work, 0.01)
+    both: list[Any] = [joined.done(), joined.done()]
+    results = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(result) for result in results] == [TimeoutError, TimeoutError]
+    assert work.runs == 1
+    work.go.set()
+    assert await joined.done() == 2
+
+
+async def test_it_may_begin_without_anybody_who_waits() -> None:
+    work = Work()
+    joined = Joined(work, 10)
+    assert joined.start() is joined.start()
+    waiting = asyncio.ensure_future(joined.done())
+    await asyncio.sleep(0)
+    work.go.set()
+    assert await waiting == 1
+    assert work.runs == 1
+
+
+async def test_cancelling_it_ends_it_for_those_who_wait_and_is_no_cancellation_of_theirs() -> None:
+    work = Work()
+    joined = Joined(work, 10)
+    waiting = asyncio.ensure_future(joined.done())
+    await work.begun.wait()
+    await joined.cancel()
+    with pytest.raises(TimeoutError):
+        await waiting
+    work.go.set()
+    assert await joined.done() == 2
+
+
+async def test_there_is_nothing_to_cancel_where_nothing_is_under_way() -> None:
+    work = Work()
+    joined = Joined(work, 10)
+    await joined.cancel()
     assert work.runs == 0

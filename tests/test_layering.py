@@ -59,9 +59,11 @@ FLOORS = [
     ],
     [
         "providers._answers",
+        "providers._aws_session",
         "providers._gemini_parts",
         "providers._google_format",
         "providers._joined",
+        "providers._threads",
         "providers._transport_errors",
     ],
     ["providers._http"],

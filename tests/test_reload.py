@@ -91,7 +91,7 @@ class Watcher:
         for each in self._providers._open.values():
             if isinstance(each.provider, Bedrock):
                 self._seen[id(each.provider)] = each.provider._aws
-        return sum(len(session._sessions) for session in self._seen.values())
+        return sum(len(session._held) for session in self._seen.values())
 
 
 async def settle() -> None:

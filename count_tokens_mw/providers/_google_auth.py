@@ -3,7 +3,6 @@
 https://googleapis.dev/python/google-auth/latest/user-guide.html
 """
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
@@ -18,9 +17,11 @@ from google.auth import aws, identity_pool, impersonated_credentials, pluggable
 from google.auth.credentials import Credentials, TokenState
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
+from urllib3.exceptions import NewConnectionError
 
-from count_tokens_mw.errors import CredentialsUnavailable
+from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded
 from count_tokens_mw.providers._joined import Joined
+from count_tokens_mw.providers._threads import DaemonThreads
 
 __all__ = ["GoogleTokens"]
 
@@ -33,47 +34,60 @@ _NO_CREDENTIALS: Final = (
     TypeError,
     ValueError,
 )
+# A renewal may be several requests: twelve seconds to find that there is no metadata server.
+_RENEWAL_SECONDS: Final = 15
+_TIMEOUT: Final = urllib3.Timeout(connect=3, read=5)
+_RETRIES: Final = urllib3.Retry(connect=1, read=0, redirect=0, status=0, other=0)
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class GoogleTokens:
     """The access tokens of one set of credentials, renewed ahead of their expiry.
 
-    google-auth reads files and asks servers without asyncio, so all of it runs in a worker thread;
-    one renewal at a time, and whoever waits for it shares it.
+    google-auth reads files and asks servers without asyncio, so all of it runs in threads of ours;
+    one renewal at a time, and whoever waits for it shares it. A token that is merely stale is used
+    while it is renewed in the background.
 
     Args:
         info: a key file as a mapping (service account, authorized user, external account,
             impersonation), or None for the application default credentials.
+        seconds: how long a renewal may take before it is abandoned, and the next one started.
+        timeout: that of connecting to a server, and of each read from it.
     """
 
-    def __init__(self, info: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        info: Mapping[str, Any] | None,
+        *,
+        seconds: float = _RENEWAL_SECONDS,
+        timeout: urllib3.Timeout = _TIMEOUT,
+    ) -> None:
         self._info = info
+        self._timeout = timeout
         self._credentials: Credentials | None = None
         self._project: str | None = None
-        self._renewals = Joined(partial(asyncio.to_thread, self._renew))
+        self._renewals = Joined(partial(DaemonThreads().run, self._renew), seconds)
 
     async def token(self) -> str:
-        """A token that is good for some minutes.
+        """Return a token that has not expired.
 
         Raises:
             CredentialsUnavailable: there are none, or they could not be renewed.
+            DeadlineExceeded: Google did not answer in time.
         """
         credentials = self._credentials
-        if credentials is None or credentials.token_state is not TokenState.FRESH:
-            try:
-                await self._renewed()
-            except CredentialsUnavailable:
-                # Ahead of its expiry a token is good all the same.
-                if credentials is None or credentials.token_state is TokenState.INVALID:
-                    raise
+        state = TokenState.INVALID if credentials is None else credentials.token_state
+        if state is TokenState.STALE:
+            self._renewals.start()
+        elif state is not TokenState.FRESH:
+            await self._renewed()
         return self._current()
 
     async def another(self, refused: str) -> str:
         """A token in place of one that was refused, which somebody else may have renewed already.
 
         Raises:
-            CredentialsUnavailable: as above.
+            CredentialsUnavailable, DeadlineExceeded: as above.
         """
         if self._current() == refused:
             await self._renewed()
@@ -88,12 +102,17 @@ class GoogleTokens:
         """The project that the application default credentials belong to.
 
         Raises:
-            CredentialsUnavailable: they do not say.
+            CredentialsUnavailable: they do not say, or as above.
+            DeadlineExceeded: as above.
         """
         await self.token()
         if not self._project:
             raise CredentialsUnavailable("vertex_ai: no vertex_project is configured or found.")
         return self._project
+
+    async def aclose(self) -> None:
+        """End a renewal that is under way."""
+        await self._renewals.cancel()
 
     def _current(self) -> str:
         return str(self._credentials.token) if self._credentials else ""
@@ -102,21 +121,56 @@ class GoogleTokens:
         try:
             await self._renewals.done()
         except _NO_CREDENTIALS as error:
+            if _is_timeout(error):
+                raise DeadlineExceeded("vertex_ai: Google did not give a token in time.") from error
             raise CredentialsUnavailable(
                 "vertex_ai: the gateway's Google credentials cannot be had."
             ) from error
 
     def _renew(self) -> None:
+        request = _Request(self._timeout)
         if self._credentials is None:
-            self._credentials, self._project = self._load()
-        pool = urllib3.PoolManager(ca_certs=certifi.where())
-        self._credentials.refresh(google.auth.transport.urllib3.Request(pool))
+            self._credentials, self._project = self._load(request)
+        self._credentials.refresh(request)
 
-    def _load(self) -> tuple[Credentials, str | None]:
+    def _load(self, request: "_Request") -> tuple[Credentials, str | None]:
         if self._info is not None:
             return _credentials(self._info), None
-        loaded: tuple[Credentials, str | None] = google.auth.default(scopes=_SCOPES)
+        loaded: tuple[Credentials, str | None] = google.auth.default(_SCOPES, request)
         return loaded
+
+
+class _Request(google.auth.transport.urllib3.Request):
+    """google-auth's HTTP, with our timeouts in place of its own, which are minutes or none."""
+
+    def __init__(self, timeout: urllib3.Timeout) -> None:
+        pool = urllib3.PoolManager(ca_certs=certifi.where())
+        super().__init__(pool)  # type: ignore[no-untyped-call]
+        self._timeout = timeout
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: Any = None,
+        headers: Any = None,
+        timeout: Any = None,
+        **more: Any,
+    ) -> Any:
+        # A caller that has a timeout of its own, for the metadata server, tries again by itself.
+        more |= {"timeout": self._timeout, "retries": _RETRIES if timeout is None else False}
+        return super().__call__(url, method, body, headers, **more)  # type: ignore[no-untyped-call]
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    """Return whether an error, or what it came of, is that somebody did not answer in time."""
+    while error is not None:
+        if isinstance(error, NewConnectionError):  # refused at once, and by its class a timeout
+            return False
+        if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _credentials(info: Mapping[str, Any]) -> Credentials:

@@ -63,7 +63,7 @@ class Vertex:
         return await self._post(call, await self._tokens.another(token))
 
     async def aclose(self) -> None:
-        """Nothing to do: the HTTP client is shared."""
+        await self._tokens.aclose()
 
     async def _post(self, call: UpstreamCall, token: str) -> TokenCount:
         headers = [("authorization", f"Bearer {token}"), *call.headers]
