@@ -52,7 +52,8 @@ def api_key(lookup: KeyLookup) -> Callable[[Request], Caller | Awaitable[Caller]
 def holds_gateway_key(scope: Scope, value: str) -> bool:
     """Return whether a header's value has a key in it by which `api_key` recognised the caller."""
     recognized: _RecognizedKeys | None = scope.get(_RECOGNIZED)
-    return recognized is not None and recognized.occur_in(value)
+    keys = recognized.keys if recognized else ()
+    return any(key.decode("latin-1") in value for key in keys)
 
 
 class _ByTable:
@@ -62,17 +63,16 @@ class _ByTable:
         self._table = table
 
     def __call__(self, request: Request) -> Caller:
+        found: Caller | str | None = None
         sent = _sent_keys(request.scope)
         # To the end: another known key in the other header is not to be forwarded either.
-        known = [
-            (key, owner)
-            for key in _of_usable_length(sent, _LONGEST_IN_TABLE)
-            if (owner := self._table.get(_SentKey(key)))
-        ]
-        if not known:
-            raise _unknown(sent)
-        _recognize(request.scope, *(key for key, _ in known))
-        return _as_caller(known[0][1])
+        for key in sent:
+            if len(key) <= _LONGEST_IN_TABLE:
+                owner = self._table.get(_SentKey(key, "latin-1"))
+                if owner:
+                    _recognize(request.scope, key)
+                    found = found or owner
+        return _as_caller(found, sent)
 
 
 class _ByFunction:
@@ -83,14 +83,15 @@ class _ByFunction:
 
     async def __call__(self, request: Request) -> Caller:
         sent = _sent_keys(request.scope)
-        for key in _of_usable_length(sent, _LONGEST_FOR_FUNCTION):
-            owner = self._owner_of(key)
-            if isawaitable(owner):
-                owner = await owner
-            if owner:
-                _recognize(request.scope, key)
-                return _as_caller(owner)
-        raise _unknown(sent)
+        for key in sent:
+            if len(key) <= _LONGEST_FOR_FUNCTION:
+                owner = self._owner_of(key.decode("latin-1"))
+                if isawaitable(owner):
+                    owner = await owner
+                if owner:
+                    _recognize(request.scope, key)
+                    return _as_caller(owner, sent)
+        return _as_caller(None, sent)
 
 
 class _SentKey(str):
@@ -110,20 +111,15 @@ class _SentKey(str):
 
 
 class _RecognizedKeys:
-    """The keys by which the callers of one request were recognised; no `repr` shows them."""
+    """The keys by which the caller of one request was recognised; no `repr` shows them."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        self._keys = keys
-
-    def and_also(self, keys: Sequence[str]) -> "_RecognizedKeys":
-        return _RecognizedKeys([*self._keys, *keys])
-
-    def occur_in(self, value: str) -> bool:
-        return any(key in value for key in self._keys)
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
 
 
-def _recognize(scope: Scope, *keys: str) -> None:
-    scope[_RECOGNIZED] = scope.get(_RECOGNIZED, _RecognizedKeys(())).and_also(keys)
+def _recognize(scope: Scope, key: bytes) -> None:
+    recognized: _RecognizedKeys = scope.setdefault(_RECOGNIZED, _RecognizedKeys())
+    recognized.keys.append(key)
 
 
 def _sent_keys(scope: Scope) -> Sequence[bytes]:
@@ -136,17 +132,11 @@ def _sent_keys(scope: Scope) -> Sequence[bytes]:
     return [key for key in keys if key]
 
 
-def _of_usable_length(keys: Sequence[bytes], longest: int) -> Sequence[str]:
-    return [key.decode("latin-1") for key in keys if len(key) <= longest]
-
-
-def _as_caller(owner: Caller | str) -> Caller:
-    return Caller(owner) if isinstance(owner, str) else owner
-
-
-def _unknown(sent: Sequence[bytes]) -> Unauthenticated:
+def _as_caller(owner: Caller | str | None, sent: Sequence[bytes]) -> Caller:
+    if owner:
+        return Caller(owner) if isinstance(owner, str) else owner
     message = "Unknown API key." if sent else "Send an API key as x-api-key or as bearer."
-    return Unauthenticated(message, headers={"www-authenticate": "Bearer"})
+    raise Unauthenticated(message, headers={"www-authenticate": "Bearer"})
 
 
 def _sha256(key: str) -> bytes:
