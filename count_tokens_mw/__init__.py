@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from count_tokens_mw.api_keys import KeyLookup, api_key
-from count_tokens_mw.auth import Authenticator, Authorizer, anyone, host_user
-from count_tokens_mw.breakdown import (
+from count_tokens_mw.app import CountTokens
+from count_tokens_mw.breakdown.result import (
     Breakdown,
     ImageTokens,
     MessageTokens,
@@ -29,15 +28,16 @@ from count_tokens_mw.errors import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.hooks import Attempt, CountEvent, Hook
+from count_tokens_mw.events import Attempt, CountEvent, Hook
+from count_tokens_mw.host.api_keys import KeyLookup, api_key
+from count_tokens_mw.host.auth import Authenticator, Authorizer, anyone, host_user
+from count_tokens_mw.host.callbacks import Transform
 from count_tokens_mw.middleware import CountTokensMiddleware
-from count_tokens_mw.plugin import CountTokens
-from count_tokens_mw.transforming import Transform
 from count_tokens_mw.types import Caller, TokenCount
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
-    from count_tokens_mw.resolving import Resolver
+    from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
+    from count_tokens_mw.host.resolving import Resolver
 
 __all__ = [
     "Attempt",
@@ -91,8 +91,8 @@ if not TYPE_CHECKING:
         """Load the public models on first use: they take longer than all the rest together."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import count_tokens_mw.config_models as models
-        import count_tokens_mw.resolving as resolving
+        import count_tokens_mw.config.models as models
+        import count_tokens_mw.host.resolving as resolving
 
         return getattr(resolving if name == "Resolver" else models, name)
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from count_tokens_mw.check import is_well, probed, rows_of
-from count_tokens_mw.check_report import as_json, draw
+from count_tokens_mw.cli.check import is_well, probed, rows_of
+from count_tokens_mw.cli.report import as_json, draw
 from count_tokens_mw.config import read_yaml
 
 __all__ = ["main"]

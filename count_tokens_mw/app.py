@@ -12,26 +12,26 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from count_tokens_mw.auth import Authenticator, Authorizer, host_user
-from count_tokens_mw.boundary import boundary
-from count_tokens_mw.breakdown import Breakdown, Progress, unseen
+from count_tokens_mw.aio.guard import boundary
+from count_tokens_mw.asgi.endpoint import Endpoint
+from count_tokens_mw.asgi.routes import PATHS, path_below_mount
+from count_tokens_mw.breakdown.result import Breakdown, Progress, unseen
 from count_tokens_mw.config import Config
-from count_tokens_mw.counting import Counter
-from count_tokens_mw.endpoint import Endpoint
+from count_tokens_mw.counting.engine import Counter
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.snapshot import Plan
 from count_tokens_mw.errors import CountError
-from count_tokens_mw.hooks import Hook, run_hooks
-from count_tokens_mw.messages import native_headers, request_from_mapping
-from count_tokens_mw.paths import PATHS, path_below_mount
-from count_tokens_mw.plan import Plan
-from count_tokens_mw.service import Service
-from count_tokens_mw.trace import Trace
-from count_tokens_mw.transforming import Transform
+from count_tokens_mw.events import Hook, run_hooks
+from count_tokens_mw.host.auth import Authenticator, Authorizer, host_user
+from count_tokens_mw.host.callbacks import Transform
+from count_tokens_mw.pipeline import Service
+from count_tokens_mw.protocol.request import native_headers, request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest, TokenCount
 
 if TYPE_CHECKING:
     import httpx
 
-    from count_tokens_mw.resolving import Resolver
+    from count_tokens_mw.host.resolving import Resolver
 
 __all__ = ["CountTokens", "Options"]
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import anyio
 
-from count_tokens_mw.boundary import going_on
+from count_tokens_mw.aio.guard import going_on
 from count_tokens_mw.types import Caller, Source
 
 __all__ = ["Attempt", "CountEvent", "Hook", "Way", "run_hooks"]

@@ -13,11 +13,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from count_tokens_mw.auth import Authenticator
-from count_tokens_mw.endpoint import Endpoint
+from count_tokens_mw.app import CountTokens
+from count_tokens_mw.asgi.endpoint import Endpoint
 from count_tokens_mw.errors import CountError, InvalidRequest
-from count_tokens_mw.openapi import ERROR_RESPONSES, REQUEST, BreakdownBody, TokenCountBody
-from count_tokens_mw.plugin import CountTokens
+from count_tokens_mw.host.auth import Authenticator
+from count_tokens_mw.protocol.openapi import ERROR_RESPONSES, REQUEST, BreakdownBody, TokenCountBody
 from count_tokens_mw.types import Caller
 
 __all__ = ["count_tokens_router"]

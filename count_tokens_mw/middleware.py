@@ -4,8 +4,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from count_tokens_mw.paths import path_below_mount
-from count_tokens_mw.plugin import CountTokens
+from count_tokens_mw.app import CountTokens
+from count_tokens_mw.asgi.routes import path_below_mount
 
 __all__ = ["CountTokensMiddleware"]
 

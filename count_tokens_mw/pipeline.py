@@ -3,19 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from count_tokens_mw.auth import Authenticator, Authorizer, authorize_caller
-from count_tokens_mw.breakdown import Breakdown, Progress, unseen
-from count_tokens_mw.breaking_down import break_down
-from count_tokens_mw.counting import Counter
+from count_tokens_mw.aio.timeout import within
+from count_tokens_mw.breakdown.result import Breakdown, Progress, unseen
+from count_tokens_mw.breakdown.runner import break_down
+from count_tokens_mw.counting.engine import Counter
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.snapshot import Plan
 from count_tokens_mw.errors import DeadlineExceeded
-from count_tokens_mw.hooks import Hook
-from count_tokens_mw.messages import parse_request
-from count_tokens_mw.plan import Plan
-from count_tokens_mw.request_body import RequestBody
-from count_tokens_mw.time_limit import within
-from count_tokens_mw.trace import Trace
-from count_tokens_mw.transforming import Transform, transformed
-from count_tokens_mw.types import CountRequest, Headers, TokenCount
+from count_tokens_mw.events import Hook
+from count_tokens_mw.host.auth import Authenticator, Authorizer, authorize_caller
+from count_tokens_mw.host.callbacks import Transform, transformed
+from count_tokens_mw.protocol.request import parse_request
+from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount
 
 __all__ = ["Service"]
 

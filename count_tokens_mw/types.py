@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from count_tokens_mw.errors import InvalidRequest
-from count_tokens_mw.json_object import JsonObject, JsonValue
+from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 
 __all__ = [
     "Caller",
     "CountRequest",
     "Headers",
+    "RequestBody",
     "Source",
     "TokenCount",
     "UpstreamAnswer",
@@ -36,6 +37,13 @@ class Caller:
     id: str
     scopes: frozenset[str] = frozenset()
     attributes: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+class RequestBody(NamedTuple):
+    """The bytes of an HTTP request's body, and their SHA-256."""
+
+    raw: bytes
+    digest: bytes
 
 
 @dataclass(slots=True)

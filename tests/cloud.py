@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from count_tokens_mw import CountTokens
-from count_tokens_mw.plugin import Options
+from count_tokens_mw.app import Options
 from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_REGION,

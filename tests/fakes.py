@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from count_tokens_mw import Caller, Config, CountEvent, CountTokens
-from count_tokens_mw.plugin import Options
+from count_tokens_mw.app import Options
 
 GATEWAY_KEY = "sk-ant-api03-of-the-gateway"
 ENVIRON = {"ANTHROPIC_API_KEY": GATEWAY_KEY}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from count_tokens_mw import UpstreamError, UpstreamUnusable
-from count_tokens_mw.providers._answers import count_from, upstream_error
+from count_tokens_mw.providers.responses import count_from, upstream_error
 from count_tokens_mw.types import UpstreamAnswer
 
 REASON = b"""{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.",

@@ -9,10 +9,10 @@ from anthropic.types.beta.message_count_tokens_params import (
 )
 from anthropic.types.message_count_tokens_params import MessageCountTokensParams
 
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.params import AnthropicParams
-from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.config.params.anthropic import AnthropicParams
+from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, Anthropic
+from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.anthropic_judge import Judge
 from tests.requests import STANDARD

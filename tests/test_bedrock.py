@@ -30,12 +30,12 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.cloud_params import BedrockParams
+from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.errors import InternalError
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.providers._aws import aws_errors
-from count_tokens_mw.providers._http import HttpClient
-from count_tokens_mw.providers.bedrock import Bedrock
+from count_tokens_mw.protocol.request import request_from_mapping
+from count_tokens_mw.providers.bedrock.credentials import aws_errors
+from count_tokens_mw.providers.bedrock.provider import Bedrock
+from count_tokens_mw.providers.http import HttpClient
 from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_BEDROCK_API_KEY,

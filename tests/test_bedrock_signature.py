@@ -12,10 +12,10 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from httpx_aiohttp import AiohttpTransport
 
-from count_tokens_mw.cloud_params import BedrockParams
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.providers._http import HttpClient
-from count_tokens_mw.providers.bedrock import Bedrock
+from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.protocol.request import request_from_mapping
+from count_tokens_mw.providers.bedrock.provider import Bedrock
+from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import CountRequest
 from demo_app.emulators import count, emulated_bedrock
 from tests.cloud import CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting

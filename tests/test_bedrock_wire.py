@@ -13,11 +13,11 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 
 from count_tokens_mw import CannotCount
-from count_tokens_mw.cloud_params import BedrockParams
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
-from count_tokens_mw.providers.bedrock import KNOWN_BETAS, Bedrock, foundation_model
+from count_tokens_mw.providers.bedrock.provider import KNOWN_BETAS, Bedrock, foundation_model
+from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.anthropic_judge import anthropic_judge
 from tests.requests import STANDARD

@@ -22,8 +22,8 @@ from count_tokens_mw import (
     PermissionDenied,
     TokenCount,
 )
-from count_tokens_mw.messages import parse_request
-from count_tokens_mw.parts import Counts, Parts
+from count_tokens_mw.breakdown.variants import Counts, Parts
+from count_tokens_mw.protocol.request import parse_request
 from tests.anthropic_judge import anthropic_judge
 from tests.fakes import (
     FakeUpstream,

@@ -20,13 +20,13 @@ from count_tokens_mw import (
     TokenCount,
     Unauthenticated,
 )
-from count_tokens_mw.cache import CountCache
-from count_tokens_mw.config_models import CacheSettings
-from count_tokens_mw.counting import Counter
-from count_tokens_mw.fingerprint import fingerprint
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.trace import Trace
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.cache.counts import CountCache
+from count_tokens_mw.cache.fingerprint import fingerprint
+from count_tokens_mw.config.models import CacheSettings
+from count_tokens_mw.counting.engine import Counter
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import UpstreamCall
 from tests.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
@@ -398,8 +398,8 @@ async def test_no_two_parts_of_a_call_can_be_told_otherwise_and_look_the_same() 
 KEY_OF = """
 import asyncio
 from count_tokens_mw import Config
-from count_tokens_mw.fingerprint import fingerprint
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.cache.fingerprint import fingerprint
+from count_tokens_mw.aio.fairness import Turns
 from count_tokens_mw.types import UpstreamCall
 params = {
     "model": "vertex_ai/claude", "vertex_location": "eu",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from count_tokens_mw import Config, ConfigError, CountTokens
-from count_tokens_mw.params import AnthropicParams
+from count_tokens_mw.config.params.anthropic import AnthropicParams
 
 KEY = {"ANTHROPIC_API_KEY": "sk-ant-api03-key"}
 SECRET = "sk-ant-api03-in-the-file"

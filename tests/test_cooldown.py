@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from count_tokens_mw import Deployment
-from count_tokens_mw.cooldown import Cooldown, retry_after
+from count_tokens_mw.counting.cooldown import Cooldown, retry_after
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from count_tokens_mw import Caller, CountEvent
-from count_tokens_mw.hooks import run_hooks
+from count_tokens_mw.events import run_hooks
 from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 from tests.test_behaviours import COUNT, PASSTHROUGH, StalledTransport
 

@@ -17,11 +17,11 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.counting import Counter
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.params import Params
-from count_tokens_mw.providers import Provider, Providers
-from count_tokens_mw.trace import Trace
+from count_tokens_mw.config.params.anthropic import Params
+from count_tokens_mw.counting.engine import Counter
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.protocol.request import request_from_mapping
+from count_tokens_mw.providers.pool import Provider, Providers
 from tests.fakes import HELLO
 
 Fault: TypeAlias = Callable[[], httpx.Response]

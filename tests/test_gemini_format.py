@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from count_tokens_mw.errors import CannotCount, CountError, InvalidRequest
-from count_tokens_mw.providers._gemini_format import generate_content_request
+from count_tokens_mw.providers.google.translation import generate_content_request
 from tests.judges import Refused, gemini_judge, vertex_judge
 from tests.requests import (
     CONTENT_DOCUMENT,

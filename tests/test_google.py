@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
-from count_tokens_mw.cloud_params import VertexParams
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.providers._gemini_format import generate_content_request
-from count_tokens_mw.providers._google_auth import GoogleTokens, _credentials
-from count_tokens_mw.providers._http import HttpClient
-from count_tokens_mw.providers.vertex import Vertex
+from count_tokens_mw.config.params.clouds import VertexParams
+from count_tokens_mw.protocol.request import request_from_mapping
+from count_tokens_mw.providers.google.credentials import GoogleTokens, _credentials
+from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.google.vertex import Vertex
+from count_tokens_mw.providers.http import HttpClient
 from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, count, count_gemini
 from tests.cloud import Cloud, cloud, counting, vertex_params
 from tests.fakes import FakeUpstream, Recorder, count_tokens_with, mounted

@@ -8,13 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from count_tokens_mw import CannotCount, InvalidRequest
-from count_tokens_mw.cloud_params import GeminiParams, VertexParams
-from count_tokens_mw.messages import parse_request, request_from_mapping
-from count_tokens_mw.providers._google_auth import GoogleTokens
-from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.config.params.clouds import GeminiParams, VertexParams
+from count_tokens_mw.protocol.request import parse_request, request_from_mapping
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
-from count_tokens_mw.providers.gemini import Gemini
-from count_tokens_mw.providers.vertex import Vertex
+from count_tokens_mw.providers.google.credentials import GoogleTokens
+from count_tokens_mw.providers.google.gemini import Gemini
+from count_tokens_mw.providers.google.vertex import Vertex
+from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.anthropic_judge import anthropic_judge
 from tests.judges import gemini_judge, vertex_judge

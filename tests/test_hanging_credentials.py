@@ -17,12 +17,12 @@ import pytest
 import urllib3
 
 from count_tokens_mw import CountError, DeadlineExceeded
-from count_tokens_mw.cloud_params import BedrockParams
-from count_tokens_mw.providers._aws import AwsSession
-from count_tokens_mw.providers._aws_session import load_session
-from count_tokens_mw.providers._google_auth import GoogleTokens
-from count_tokens_mw.providers._joined import Joined
-from count_tokens_mw.providers._threads import DaemonThreads
+from count_tokens_mw.aio.single_flight import Joined
+from count_tokens_mw.aio.threads import DaemonThreads
+from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.providers.bedrock.credentials import AwsSession
+from count_tokens_mw.providers.bedrock.session import load_session
+from count_tokens_mw.providers.google.credentials import GoogleTokens
 from demo_app.emulators import EmulatedGoogle
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
 from tests.cloud import bedrock_params, counting, vertex_params

@@ -11,7 +11,7 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.hints import hint_for
+from count_tokens_mw.cli.hints import hint_for
 
 
 def said(status: int, message: str = "no") -> UpstreamError:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from count_tokens_mw.providers._joined import Joined
+from count_tokens_mw.aio.single_flight import Joined
 
 
 class Work:

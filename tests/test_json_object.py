@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from count_tokens_mw.json_object import JsonObject
+from count_tokens_mw.rawjson.object import JsonObject
 
 json_values = st.recursive(
     st.none()

@@ -10,86 +10,34 @@ import pytest
 import count_tokens_mw
 
 PACKAGE = Path(count_tokens_mw.__file__).parent
-FLOORS = [
-    [
-        "config_files",
-        "errors",
-        "json_members",
-        "known_params",
-        "model_names",
-        "openapi",
-        "time_limit",
-        "turns",
-        "value_types",
-    ],
-    ["config_values", "json_object", "params"],
-    ["types"],
-    [
-        "boundary",
-        "breakdown",
-        "messages",
-        "cloud_params",
-        "config_models",
-        "media",
-        "shared_values",
-    ],
-    ["conversation", "shared_counts"],
-    ["parts"],
-    [
-        "api_keys",
-        "auth",
-        "cache",
-        "hooks",
-        "cooldown",
-        "disconnects",
-        "entry_reader",
-        "fingerprint",
-        "recent",
-        "routing",
-    ],
-    ["config_reader", "paths", "request_body", "resolving", "transforming"],
-    ["config"],
-    [
-        "trace",
-        "plan",
-        "providers.base",
-        "telemetry",
-        "telemetry.buckets",
-        "telemetry.logging",
-    ],
-    [
-        "providers._answers",
-        "providers._aws_session",
-        "providers._gemini_parts",
-        "providers._google_format",
-        "providers._joined",
-        "providers._threads",
-        "providers._transport_errors",
-    ],
-    ["providers._http"],
-    ["providers._aws", "providers._google_auth"],
-    ["providers._gemini_format", "providers.anthropic"],
-    ["providers.bedrock", "providers.gemini", "providers.vertex"],
-    ["providers"],
-    ["attempts"],
+# A folder is a layer, and so is a module beside the folders. From the ground up; each may import
+# those below it and itself, and those in one row do not know each other.
+LAYERS = [
+    ["errors", "rawjson"],
+    ["aio", "types"],
+    ["config", "events", "protocol"],
+    ["host"],
+    ["cache", "providers"],
     ["counting"],
-    ["breaking_down"],
-    ["service"],
-    ["endpoint"],
-    ["plugin"],
-    ["fastapi", "middleware", "telemetry.opentelemetry", "telemetry.prometheus"],
-    ["", "hints"],
-    ["check"],
-    ["check_report"],
-    ["__main__"],
+    ["breakdown"],
+    ["pipeline"],
+    ["asgi"],
+    ["app"],
+    ["cli", "fastapi", "middleware", "telemetry"],
+    ["", "__main__"],
 ]
-FLOOR_OF = {module: number for number, floor in enumerate(FLOORS) for module in floor}
+HEIGHT_OF = {layer: height for height, row in enumerate(LAYERS) for layer in row}
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     .removesuffix("__init__")
     .rstrip("."): path
     for path in PACKAGE.rglob("*.py")
 }
+
+
+def layer_of(module: str) -> str:
+    """Return the folder or the module at the package's top that a module belongs to."""
+    return module.partition(".")[0]
 
 
 def imports_of(path: Path) -> set[str]:
@@ -104,23 +52,28 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def test_every_module_has_a_floor() -> None:
-    assert FLOOR_OF.keys() == MODULES.keys()
+def test_every_module_is_in_a_layer() -> None:
+    assert HEIGHT_OF.keys() == set(map(layer_of, MODULES))
+
+
+def test_the_package_has_few_files_at_its_top() -> None:
+    assert len([path for path in PACKAGE.iterdir() if path.is_file()]) <= 12
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_down(module: str) -> None:
+    layer = layer_of(module)
     for imported in imports_of(MODULES[module]):
         name, _, inner = imported.partition(".")
-        if name == "count_tokens_mw":
-            assert FLOOR_OF[inner] < FLOOR_OF[module], f"{module} imports {inner}"
+        if name == "count_tokens_mw" and layer_of(inner) != layer:
+            assert HEIGHT_OF[layer_of(inner)] < HEIGHT_OF[layer], f"{module} imports {inner}"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("providers")])
+@pytest.mark.parametrize("module", [name for name in MODULES if layer_of(name) == "providers"])
 def test_a_provider_knows_no_web_framework_and_nothing_of_hosts(module: str) -> None:
     for imported in imports_of(MODULES[module]):
         assert imported.partition(".")[0] not in {"starlette", "fastapi"}
-        assert imported not in {"count_tokens_mw.hooks", "count_tokens_mw.auth"}
+        assert imported not in {"count_tokens_mw.events", "count_tokens_mw.host.auth"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "config"])
@@ -182,10 +135,11 @@ def test_importing_the_package_loads_no_client_and_no_provider() -> None:
         "fastapi",
         "redis",
     }
-    assert "count_tokens_mw.plugin" in loaded
+    assert "count_tokens_mw.app" in loaded
     assert loaded & heavy == set()
     assert {name for name in loaded if name.startswith("count_tokens_mw.providers.")} == {
-        "count_tokens_mw.providers.base"
+        "count_tokens_mw.providers.base",
+        "count_tokens_mw.providers.pool",
     }
 
 
@@ -196,15 +150,15 @@ def test_importing_the_package_builds_no_model(statement: str) -> None:
     """Pydantic would take longer to build them than all the rest takes to import."""
     loaded = loaded_by(statement)
     assert "count_tokens_mw.config" in loaded
-    assert loaded & {"count_tokens_mw.config_models", "pydantic", "pydantic.main"} == set()
+    assert loaded & {"count_tokens_mw.config.models", "pydantic", "pydantic.main"} == set()
 
 
 @pytest.mark.parametrize("made", ["Config.from_mapping({}, {})", "Config()"])
 def test_a_configuration_loads_the_models_and_their_reader(made: str) -> None:
     """At start: the event loop would wait in the request that is the first to read an entry."""
     loaded = loaded_by(f"from count_tokens_mw import Config; {made}")
-    reader = {"cloud_params", "config_models", "config_reader", "entry_reader", "params"}
-    assert {f"count_tokens_mw.{module}" for module in reader} <= loaded
+    reader = {"entries", "models", "params.anthropic", "params.clouds", "reader"}
+    assert {f"count_tokens_mw.config.{module}" for module in reader} <= loaded
 
 
 @pytest.mark.parametrize(
@@ -217,7 +171,7 @@ def test_a_configuration_loads_the_models_and_their_reader(made: str) -> None:
     ],
 )
 def test_the_public_models_are_loaded_on_first_use(statement: str) -> None:
-    assert "count_tokens_mw.config_models" in loaded_by(statement)
+    assert "count_tokens_mw.config.models" in loaded_by(statement)
 
 
 def test_a_name_that_is_not_public_is_none() -> None:

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from count_tokens_mw import Config, ConfigError, Deployment
-from count_tokens_mw.cloud_params import BedrockParams, VertexParams
-from count_tokens_mw.config_files import Document
-from count_tokens_mw.config_reader import read
-from count_tokens_mw.params import AnthropicParams, AzureParams
+from count_tokens_mw.config.files import Document
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
+from count_tokens_mw.config.params.clouds import BedrockParams, VertexParams
+from count_tokens_mw.config.reader import read
 
 SECRET = "sk-ant-api03-canary"
 LITELLM_PARAMS = Path(__file__).with_name("litellm_params.txt").read_text().split()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from count_tokens_mw import Config, Deployment, NotFound
-from count_tokens_mw.plan import Plan
+from count_tokens_mw.counting.snapshot import Plan
 from tests.fakes import USERS_CONFIG
 
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from count_tokens_mw import Config, ConfigError
-from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
-from count_tokens_mw.params import AnthropicParams, AzureParams, Params
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams, Params
+from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
 
 SECRET = "canary-of-a-secret"
 

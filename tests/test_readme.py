@@ -15,7 +15,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from count_tokens_mw import Config, NotFound, Settings
-from count_tokens_mw.plan import Plan
+from count_tokens_mw.counting.snapshot import Plan
 from demo_app.emulators import EMULATED_KEY, count
 from tests.fakes import FakeUpstream, client_of
 from tests.shell import run_in_shell

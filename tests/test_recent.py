@@ -10,10 +10,10 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from count_tokens_mw import Caller, Config, CountTokens
-from count_tokens_mw.messages import parse_request
-from count_tokens_mw.recent import RecentRequests
-from count_tokens_mw.request_body import RequestBody
-from count_tokens_mw.trace import Trace
+from count_tokens_mw.cache.memo import RecentRequests
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.protocol.request import parse_request
+from count_tokens_mw.types import RequestBody
 from tests.fakes import CONFIG, ENVIRON, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from count_tokens_mw import Caller, Config, CountTokens, Deployment, NotFound
-from count_tokens_mw.providers import Providers
-from count_tokens_mw.providers._aws import AwsSession
-from count_tokens_mw.providers.bedrock import Bedrock
+from count_tokens_mw.providers.bedrock.credentials import AwsSession
+from count_tokens_mw.providers.bedrock.provider import Bedrock
+from count_tokens_mw.providers.pool import Providers
 from demo_app.emulators import emulated_bedrock
 from tests.cloud import bedrock_params, cloud, counting
 from tests.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
@@ -167,8 +167,8 @@ async def test_what_a_late_request_opens_again_is_closed_after_it() -> None:
 
 
 async def late_count(count_tokens: CountTokens, plan: Any) -> int:
-    from count_tokens_mw.messages import request_from_mapping
-    from count_tokens_mw.trace import Trace
+    from count_tokens_mw.counting.record import Trace
+    from count_tokens_mw.protocol.request import request_from_mapping
 
     trace = Trace("count")
     request = request_from_mapping({**HELLO, "model": "m"}, ())

@@ -14,9 +14,9 @@ from starlette.requests import Request
 
 from count_tokens_mw import Caller, Config, CountTokens, api_key
 from count_tokens_mw.config import read_yaml
-from count_tokens_mw.config_files import read_documents
-from count_tokens_mw.entry_reader import Credential, EntryReader
-from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.config.entries import Credential, EntryReader
+from count_tokens_mw.config.files import read_documents
+from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import CountRequest, UpstreamCall
 from tests.fakes import HELLO, FakeUpstream
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from count_tokens_mw import Config, Deployment, NotFound
-from count_tokens_mw.routing import Router, _stars
+from count_tokens_mw.counting.router import Router, _stars
 
 
 class Known(Router):

@@ -22,12 +22,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from count_tokens_mw import Config, ConfigError, TokenCount
-from count_tokens_mw.cache import CountCache
-from count_tokens_mw.config_models import CacheSettings
-from count_tokens_mw.counting import Counter
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.shared_counts import SharedCounts
-from count_tokens_mw.trace import Trace
+from count_tokens_mw.cache.counts import CountCache
+from count_tokens_mw.cache.redis import SharedCounts
+from count_tokens_mw.config.models import CacheSettings
+from count_tokens_mw.counting.engine import Counter
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.protocol.request import request_from_mapping
 from demo_app.loopback import serving
 from tests.fakes import CONFIG, HELLO, FakeUpstream, count_tokens_with
 from tests.redis_servers import FakeRedis, RealRedis, free_port, running_redis

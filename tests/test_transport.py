@@ -18,8 +18,8 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.providers._http import HttpClient
-from count_tokens_mw.providers._transport_errors import transport_errors
+from count_tokens_mw.providers.http import HttpClient
+from count_tokens_mw.providers.transport_errors import transport_errors
 from count_tokens_mw.types import UpstreamCall
 from tests.fakes import HELLO, FakeUpstream, count_tokens_with
 

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from count_tokens_mw.config_models import Settings
-from count_tokens_mw.fingerprint import update
-from count_tokens_mw.request_body import read_body
-from count_tokens_mw.time_limit import within
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.aio.timeout import within
+from count_tokens_mw.asgi.body import read_body
+from count_tokens_mw.cache.fingerprint import update
+from count_tokens_mw.config.models import Settings
 from tests.fakes import FakeUpstream, count_tokens_with
 
 

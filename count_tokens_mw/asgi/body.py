@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
-from count_tokens_mw.auth import refused
+from count_tokens_mw.aio.fairness import LARGE, Turns
+from count_tokens_mw.aio.timeout import within
+from count_tokens_mw.cache.fingerprint import update
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     DeadlineExceeded,
     InvalidRequest,
     RequestTooLarge,
 )
-from count_tokens_mw.fingerprint import update
-from count_tokens_mw.time_limit import within
-from count_tokens_mw.turns import LARGE, Turns
+from count_tokens_mw.host.auth import refused
+from count_tokens_mw.types import RequestBody
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Settings
+    from count_tokens_mw.config.models import Settings
 
-__all__ = ["BODY_HEADERS", "RequestBody", "UnreadRequest", "read_body"]
+__all__ = ["BODY_HEADERS", "UnreadRequest", "read_body"]
 
 BODY_HEADERS: Final = ("content-encoding", "content-length")
 """Those that say how a body comes."""
@@ -39,13 +40,6 @@ class UnreadRequest(Request):
         self.is_read = True
         async for chunk in super().stream():
             yield chunk
-
-
-class RequestBody(NamedTuple):
-    """The bytes, and their SHA-256."""
-
-    raw: bytes
-    digest: bytes
 
 
 async def read_body(

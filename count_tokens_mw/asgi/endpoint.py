@@ -8,17 +8,17 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from count_tokens_mw.api_keys import holds_gateway_key
-from count_tokens_mw.auth import Authenticator, authenticate_caller
-from count_tokens_mw.boundary import boundary
-from count_tokens_mw.disconnects import while_client_waits
+from count_tokens_mw.aio.guard import boundary
+from count_tokens_mw.asgi.body import BODY_HEADERS, UnreadRequest, read_body
+from count_tokens_mw.asgi.disconnects import while_client_waits
+from count_tokens_mw.counting.record import SESSION_HEADERS, Trace
+from count_tokens_mw.counting.snapshot import Plan
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
-from count_tokens_mw.hooks import Way, run_hooks
-from count_tokens_mw.messages import credential_headers, http_answer, native_headers
-from count_tokens_mw.plan import Plan
-from count_tokens_mw.request_body import BODY_HEADERS, UnreadRequest, read_body
-from count_tokens_mw.service import Service
-from count_tokens_mw.trace import SESSION_HEADERS, Trace
+from count_tokens_mw.events import Way, run_hooks
+from count_tokens_mw.host.api_keys import holds_gateway_key
+from count_tokens_mw.host.auth import Authenticator, authenticate_caller
+from count_tokens_mw.pipeline import Service
+from count_tokens_mw.protocol.request import credential_headers, http_answer, native_headers
 from count_tokens_mw.types import Headers, TokenCount
 
 __all__ = ["Endpoint"]

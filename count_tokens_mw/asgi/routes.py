@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from count_tokens_mw.hooks import Way
+from count_tokens_mw.events import Way
 
 __all__ = ["PATHS", "path_below_mount"]
 

@@ -6,7 +6,7 @@ https://docs.claude.com/en/docs/build-with-claude/vision
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from count_tokens_mw.json_object import JsonObject, JsonValue
+from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 
 __all__ = ["Medium", "media_of"]
 

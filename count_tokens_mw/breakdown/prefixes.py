@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from count_tokens_mw.json_object import JsonValue
-from count_tokens_mw.media import Medium, media_of
+from count_tokens_mw.breakdown.attachments import Medium, media_of
+from count_tokens_mw.rawjson.object import JsonValue
 
 __all__ = ["Message", "message_of", "text_of", "up_to"]
 

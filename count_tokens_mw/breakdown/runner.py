@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 
-from count_tokens_mw.breakdown import Breakdown, Progress
-from count_tokens_mw.counting import Counter
+from count_tokens_mw.aio.fairness import LARGE
+from count_tokens_mw.breakdown.result import Breakdown, Progress
+from count_tokens_mw.breakdown.variants import Counts, Parts
+from count_tokens_mw.counting.engine import Counter
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.snapshot import Plan
 from count_tokens_mw.errors import CountError, InvalidRequest, NotFound
-from count_tokens_mw.parts import Counts, Parts
-from count_tokens_mw.plan import Plan
-from count_tokens_mw.trace import Trace
-from count_tokens_mw.turns import LARGE
 from count_tokens_mw.types import CountRequest
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Settings
+    from count_tokens_mw.config.models import Settings
 
 __all__ = ["break_down"]
 

@@ -3,10 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from count_tokens_mw.breakdown import Breakdown, ImageTokens, MessageTokens, PartError, ToolTokens
-from count_tokens_mw.conversation import Message, message_of, text_of, up_to
+from count_tokens_mw.breakdown.prefixes import Message, message_of, text_of, up_to
+from count_tokens_mw.breakdown.result import (
+    Breakdown,
+    ImageTokens,
+    MessageTokens,
+    PartError,
+    ToolTokens,
+)
 from count_tokens_mw.errors import CountError
-from count_tokens_mw.json_object import JsonObject, JsonValue
+from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 from count_tokens_mw.types import CountRequest, TokenCount, unreadable
 
 __all__ = ["Counts", "Parts"]

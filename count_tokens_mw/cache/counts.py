@@ -20,8 +20,8 @@ from count_tokens_mw.types import TokenCount
 if TYPE_CHECKING:
     from cachetools import LRUCache
 
-    from count_tokens_mw.config_models import CacheSettings
-    from count_tokens_mw.shared_counts import SharedCounts
+    from count_tokens_mw.cache.redis import SharedCounts
+    from count_tokens_mw.config.models import CacheSettings
 
 __all__ = ["CountCache"]
 
@@ -152,7 +152,7 @@ def _shared_counts(settings: CacheSettings, clock: Callable[[], float]) -> Share
     if settings.url is None:
         return None
     # Here, where no request waits for it: redis-py takes long to import.
-    from count_tokens_mw.shared_counts import SharedCounts
+    from count_tokens_mw.cache.redis import SharedCounts
 
     return SharedCounts(settings.url.get_secret_value(), settings.ttl, clock)
 

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any, Final
 
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.aio.fairness import Turns
 from count_tokens_mw.types import UpstreamCall
 
 __all__ = ["fingerprint", "update"]

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from count_tokens_mw.json_object import JsonObject
+from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from count_tokens_mw.shared_values import count_from, name_of, value_of
+from count_tokens_mw.cache.redis_codec import count_from, name_of, value_of
 from count_tokens_mw.types import TokenCount
 
 __all__ = ["SharedCounts"]

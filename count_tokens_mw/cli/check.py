@@ -9,20 +9,20 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from count_tokens_mw.attempts import Attempts
-from count_tokens_mw.cloud_params import BedrockParams
+from count_tokens_mw.cli.hints import hint_for
 from count_tokens_mw.config import Config
-from count_tokens_mw.config_models import Deployment
-from count_tokens_mw.config_reader import Reading
+from count_tokens_mw.config.model_names import ANY_PROVIDER
+from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.reader import Reading
+from count_tokens_mw.counting.failover import Attempts
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.router import Router
+from count_tokens_mw.counting.snapshot import Plan
 from count_tokens_mw.errors import CannotCount, CountError, NotFound, UpstreamError
-from count_tokens_mw.hints import hint_for
-from count_tokens_mw.messages import request_from_mapping
-from count_tokens_mw.model_names import ANY_PROVIDER
-from count_tokens_mw.plan import Plan
-from count_tokens_mw.providers import Providers
-from count_tokens_mw.providers.bedrock import foundation_model
-from count_tokens_mw.routing import Router
-from count_tokens_mw.trace import Trace
+from count_tokens_mw.protocol.request import request_from_mapping
+from count_tokens_mw.providers.bedrock.provider import foundation_model
+from count_tokens_mw.providers.pool import Providers
 
 __all__ = ["Row", "State", "is_well", "probed", "rows_of"]
 

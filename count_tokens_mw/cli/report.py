@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from count_tokens_mw.check import Row, State
-from count_tokens_mw.config_reader import Reading
+from count_tokens_mw.cli.check import Row, State
+from count_tokens_mw.config.reader import Reading
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Self
 from count_tokens_mw.errors import ConfigError
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_files import Document
-    from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
-    from count_tokens_mw.config_reader import Reading
+    from count_tokens_mw.config.files import Document
+    from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
+    from count_tokens_mw.config.reader import Reading
 
 __all__ = ["Config", "read_yaml"]
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger("count_tokens_mw")
 def _nothing_read() -> Reading:
     # Not at the top: pydantic takes longer to build the models than all else takes to import. The
     # reader with them, or a host's `resolve` that makes deployments would load it in a request.
-    from count_tokens_mw.config_reader import Reading
+    from count_tokens_mw.config.reader import Reading
 
     return Reading()
 
@@ -69,7 +69,7 @@ class Config:
 
         Only a file can `include` others: here that is a problem.
         """
-        from count_tokens_mw.config_files import Document
+        from count_tokens_mw.config.files import Document
 
         document = Document("", data)
         includes = isinstance(document.data, Mapping) and document.data.get("include")
@@ -87,7 +87,7 @@ class Config:
 
 def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Reading:
     """What a file says, with all that is wrong with it beside what is not."""
-    from count_tokens_mw.config_files import read_documents
+    from count_tokens_mw.config.files import read_documents
 
     with _without_garbage_collection():
         documents, problems = read_documents(Path(path))
@@ -97,7 +97,7 @@ def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Rea
 def _read(
     documents: list[Document], environ: Mapping[str, str] | None, problems: tuple[str, ...]
 ) -> Reading:
-    from count_tokens_mw.config_reader import Reading, read
+    from count_tokens_mw.config.reader import Reading, read
 
     try:
         reading = read(documents, os.environ if environ is None else environ)

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
-from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment
-from count_tokens_mw.config_values import REFERENCE, ConfigValues
-from count_tokens_mw.known_params import ignored_params, is_ignored, nearest, unknown_key
-from count_tokens_mw.model_names import ANY_PROVIDER, may_count, provider_of
-from count_tokens_mw.params import AnthropicParams, AzureParams, Params
-from count_tokens_mw.value_types import Duration
+from count_tokens_mw.config.fields import Duration
+from count_tokens_mw.config.litellm_keys import ignored_params, is_ignored, nearest, unknown_key
+from count_tokens_mw.config.model_names import ANY_PROVIDER, may_count, provider_of
+from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams, Params
+from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
+from count_tokens_mw.config.references import REFERENCE, ConfigValues
 
 __all__ = ["Credential", "EntryReader"]
 

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
-from count_tokens_mw.params import Params, PassthroughParams
-from count_tokens_mw.value_types import Amount, Duration, HeaderName, RedisUrl, Seconds
+from count_tokens_mw.config.fields import Amount, Duration, HeaderName, RedisUrl, Seconds
+from count_tokens_mw.config.params.anthropic import Params, PassthroughParams
 
 __all__ = [
     "PASSTHROUGH_ID",

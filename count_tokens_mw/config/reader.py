@@ -4,12 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from count_tokens_mw.config_files import Document
-from count_tokens_mw.config_models import Deployment, RouterSettings, Settings
-from count_tokens_mw.config_values import REFERENCE, ConfigValues
-from count_tokens_mw.entry_reader import Credential, EntryReader
-from count_tokens_mw.known_params import nearest
-from count_tokens_mw.params import ANTHROPIC_API, FILE_VARIABLE, AnthropicParams, PassthroughParams
+from count_tokens_mw.config.entries import Credential, EntryReader
+from count_tokens_mw.config.files import Document
+from count_tokens_mw.config.litellm_keys import nearest
+from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
+from count_tokens_mw.config.params.anthropic import (
+    ANTHROPIC_API,
+    FILE_VARIABLE,
+    AnthropicParams,
+    PassthroughParams,
+)
+from count_tokens_mw.config.references import REFERENCE, ConfigValues
 
 __all__ = ["Reading", "read"]
 

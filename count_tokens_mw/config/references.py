@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from count_tokens_mw.known_params import unknown_key
+from count_tokens_mw.config.litellm_keys import unknown_key
 
 __all__ = ["REFERENCE", "ConfigValues"]
 

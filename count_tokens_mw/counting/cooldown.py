@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Deployment
+    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["Cooldown", "retry_after"]
 

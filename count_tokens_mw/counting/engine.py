@@ -8,22 +8,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from count_tokens_mw.attempts import Attempts
-from count_tokens_mw.cache import CountCache
+from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.cache.counts import CountCache
+from count_tokens_mw.cache.memo import RecentRequests
 from count_tokens_mw.config import Config
+from count_tokens_mw.counting.failover import Attempts
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.snapshot import Plan
 from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
-from count_tokens_mw.plan import Plan
-from count_tokens_mw.providers import Providers
-from count_tokens_mw.recent import RecentRequests
-from count_tokens_mw.trace import Trace
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.providers.pool import Providers
 from count_tokens_mw.types import CountRequest, TokenCount
 
 if TYPE_CHECKING:
     import httpx
 
-    from count_tokens_mw.config_models import Deployment
-    from count_tokens_mw.resolving import Resolver
+    from count_tokens_mw.config.models import Deployment
+    from count_tokens_mw.host.resolving import Resolver
 
 __all__ = ["Counter"]
 
@@ -162,7 +162,7 @@ class Counter:
     async def _resolved(
         self, resolve: Resolver, model: str, plan: Plan, trace: Trace, deadline: float
     ) -> Sequence[Deployment]:
-        from count_tokens_mw.resolving import resolved_deployments
+        from count_tokens_mw.host.resolving import resolved_deployments
 
         try:
             async with asyncio.timeout_at(deadline):

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from count_tokens_mw.cache import CountCache
+from count_tokens_mw.aio.fairness import LARGE, Turns
+from count_tokens_mw.cache.counts import CountCache
+from count_tokens_mw.cache.fingerprint import fingerprint
+from count_tokens_mw.cache.memo import RecentRequests
+from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.snapshot import Plan
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
     DeadlineExceeded,
     UpstreamUnreachable,
 )
-from count_tokens_mw.fingerprint import fingerprint
-from count_tokens_mw.plan import Plan
-from count_tokens_mw.providers import Provider, Providers
-from count_tokens_mw.recent import RecentRequests
-from count_tokens_mw.trace import Trace
-from count_tokens_mw.turns import LARGE, Turns
+from count_tokens_mw.providers.pool import Provider, Providers
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Deployment
+    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["Attempts"]
 

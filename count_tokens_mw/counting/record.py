@@ -9,11 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
-from count_tokens_mw.hooks import Attempt, CountEvent, Way
+from count_tokens_mw.events import Attempt, CountEvent, Way
 from count_tokens_mw.types import Caller, CountRequest, Source, TokenCount
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Deployment
+    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["SESSION_HEADERS", "Trace"]
 

@@ -11,11 +11,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from count_tokens_mw.config.model_names import (
+    ANY_PROVIDER,
+    may_count,
+    provider_of,
+    without_context_suffix,
+)
 from count_tokens_mw.errors import NotFound
-from count_tokens_mw.model_names import ANY_PROVIDER, may_count, provider_of, without_context_suffix
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Deployment
+    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["Router", "in_order"]
 

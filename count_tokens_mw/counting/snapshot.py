@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.config import Config
-from count_tokens_mw.cooldown import Cooldown
-from count_tokens_mw.routing import Router
+from count_tokens_mw.counting.cooldown import Cooldown
+from count_tokens_mw.counting.router import Router
 
 if TYPE_CHECKING:
-    from count_tokens_mw.config_models import Deployment
+    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["Plan"]
 
@@ -43,7 +43,7 @@ def _passthrough_deployment(config: Config) -> Deployment | None:
     params = config.settings.passthrough.anthropic
     if params is None:
         return None
-    from count_tokens_mw.config_models import PASSTHROUGH_ID, Deployment
+    from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
 
     return Deployment(
         id=PASSTHROUGH_ID,

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 from starlette.exceptions import HTTPException
 
-from count_tokens_mw.auth import refused
 from count_tokens_mw.errors import InvalidRequest
-from count_tokens_mw.messages import request_from_mapping
+from count_tokens_mw.host.auth import refused
+from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest
 
 __all__ = ["Transform", "transformed"]

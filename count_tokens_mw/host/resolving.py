@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 from starlette.exceptions import HTTPException
 
-from count_tokens_mw.auth import refused
-from count_tokens_mw.config_models import Deployment
+from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.host.auth import refused
 from count_tokens_mw.types import Caller
 
 __all__ = ["Resolver", "resolved_deployments"]
@@ -49,6 +49,6 @@ async def resolved_deployments(
 
 
 def _is_deployment(value: object) -> bool:
-    from count_tokens_mw.config_models import Deployment
+    from count_tokens_mw.config.models import Deployment
 
     return isinstance(value, Deployment)

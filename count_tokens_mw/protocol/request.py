@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
-from count_tokens_mw.json_object import JsonObject
+from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, unreadable
 
 __all__ = [

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from count_tokens_mw.params import AnthropicParams, PassthroughParams
-from count_tokens_mw.providers._answers import count_from
-from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.config.params.anthropic import AnthropicParams, PassthroughParams
+from count_tokens_mw.providers.http import HttpClient
+from count_tokens_mw.providers.responses import count_from
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
 __all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "joined"]

@@ -9,10 +9,10 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from count_tokens_mw.config_models import HttpSettings
+from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.config.models import HttpSettings
 from count_tokens_mw.errors import UpstreamUnreachable, UpstreamUnusable
-from count_tokens_mw.providers._transport_errors import transport_errors
-from count_tokens_mw.turns import Turns
+from count_tokens_mw.providers.transport_errors import transport_errors
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
 __all__ = ["HttpClient"]

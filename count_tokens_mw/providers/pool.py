@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 
-from count_tokens_mw.boundary import going_on
+from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.aio.guard import going_on
 from count_tokens_mw.errors import CannotCount, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
-from count_tokens_mw.turns import Turns
 
 if TYPE_CHECKING:
     import httpx
 
-    from count_tokens_mw.config_models import Deployment, HttpSettings
-    from count_tokens_mw.params import Params
-    from count_tokens_mw.providers._http import HttpClient
+    from count_tokens_mw.config.models import Deployment, HttpSettings
+    from count_tokens_mw.config.params.anthropic import Params
+    from count_tokens_mw.providers.http import HttpClient
 
 __all__ = ["Provider", "Providers"]
 
@@ -150,8 +150,12 @@ class Providers:
                 self._open[params.identity] = _Open(self._opened(params))
 
     def _opened(self, params: Params) -> Provider:
-        from count_tokens_mw.cloud_params import BedrockParams, GeminiParams, VertexParams
-        from count_tokens_mw.params import AnthropicParams, AzureParams, PassthroughParams
+        from count_tokens_mw.config.params.anthropic import (
+            AnthropicParams,
+            AzureParams,
+            PassthroughParams,
+        )
+        from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
 
         match params:
             case PassthroughParams():
@@ -167,23 +171,23 @@ class Providers:
 
                 return Anthropic(params, self._http_client())
             case BedrockParams():
-                from count_tokens_mw.providers.bedrock import Bedrock
+                from count_tokens_mw.providers.bedrock.provider import Bedrock
 
                 return Bedrock(params, self._http_client())
             case GeminiParams():
-                from count_tokens_mw.providers.gemini import Gemini
+                from count_tokens_mw.providers.google.gemini import Gemini
 
                 return Gemini(params, self._http_client())
             case VertexParams():
-                from count_tokens_mw.providers._google_auth import GoogleTokens
-                from count_tokens_mw.providers.vertex import Vertex
+                from count_tokens_mw.providers.google.credentials import GoogleTokens
+                from count_tokens_mw.providers.google.vertex import Vertex
 
                 return Vertex(params, self._http_client(), GoogleTokens(params.vertex_credentials))
             case _:
                 raise TypeError(f"no provider takes {type(params).__qualname__}")
 
     def _http_client(self) -> HttpClient:
-        from count_tokens_mw.providers._http import HttpClient
+        from count_tokens_mw.providers.http import HttpClient
 
         self._http = self._http or HttpClient(self._given_client, self._http_settings, self._turns)
         return self._http

@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
-from count_tokens_mw.json_members import JsonValue, Member, read_members
+from count_tokens_mw.rawjson.members import JsonValue, Member, read_members
 
 __all__ = ["JsonObject", "JsonValue"]
 

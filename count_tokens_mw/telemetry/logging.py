@@ -7,7 +7,7 @@ import json
 import logging
 from typing import Final
 
-from count_tokens_mw.hooks import CountEvent, Hook
+from count_tokens_mw.events import CountEvent, Hook
 
 __all__ = ["log_events", "log_fields"]
 

@@ -9,7 +9,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from count_tokens_mw.hooks import Attempt, CountEvent
+from count_tokens_mw.events import Attempt, CountEvent
 from count_tokens_mw.telemetry.buckets import SECONDS, TOKENS
 
 __all__ = ["OpenTelemetryHook"]

@@ -7,9 +7,9 @@ from typing import Final, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from count_tokens_mw.app import CountTokens
 from count_tokens_mw.errors import ErrorType
-from count_tokens_mw.hooks import CountEvent
-from count_tokens_mw.plugin import CountTokens
+from count_tokens_mw.events import CountEvent
 from count_tokens_mw.telemetry.buckets import SECONDS, TOKENS
 
 __all__ = ["OTHER", "PrometheusHook"]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from count_tokens_mw.value_types import (
+from count_tokens_mw.config.fields import (
     CREDENTIAL_HEADERS,
     Credential,
     CredentialHeaders,

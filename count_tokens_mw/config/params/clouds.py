@@ -11,8 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
-from count_tokens_mw.params import FILE_VARIABLE, Params, Raw
-from count_tokens_mw.value_types import (
+from count_tokens_mw.config.fields import (
     BaseUrl,
     Credential,
     GoogleUrl,
@@ -20,6 +19,7 @@ from count_tokens_mw.value_types import (
     MessagesUrl,
     PathSegment,
 )
+from count_tokens_mw.config.params.anthropic import FILE_VARIABLE, Params, Raw
 
 __all__ = ["GEMINI_API", "BedrockParams", "GeminiParams", "VertexParams"]
 

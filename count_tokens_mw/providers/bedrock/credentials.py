@@ -31,17 +31,17 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
-from count_tokens_mw.cloud_params import BedrockParams
+from count_tokens_mw.aio.fairness import LARGE
+from count_tokens_mw.aio.single_flight import Joined
+from count_tokens_mw.aio.threads import DaemonThreads
+from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.errors import (
     CredentialsUnavailable,
     DeadlineExceeded,
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.providers._aws_session import load_session
-from count_tokens_mw.providers._joined import Joined
-from count_tokens_mw.providers._threads import DaemonThreads
-from count_tokens_mw.turns import LARGE
+from count_tokens_mw.providers.bedrock.session import load_session
 
 __all__ = ["AwsSession", "aws_errors"]
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from count_tokens_mw.cloud_params import BedrockParams
+from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
-from count_tokens_mw.json_object import JsonValue
-from count_tokens_mw.providers._answers import count_from
-from count_tokens_mw.providers._aws import AwsSession
-from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, joined
+from count_tokens_mw.providers.bedrock.credentials import AwsSession
+from count_tokens_mw.providers.http import HttpClient
+from count_tokens_mw.providers.responses import count_from
+from count_tokens_mw.rawjson.object import JsonValue
 from count_tokens_mw.types import (
     CountRequest,
     Headers,

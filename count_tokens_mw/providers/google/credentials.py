@@ -19,9 +19,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 from urllib3.exceptions import NewConnectionError
 
+from count_tokens_mw.aio.single_flight import Joined
+from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded
-from count_tokens_mw.providers._joined import Joined
-from count_tokens_mw.providers._threads import DaemonThreads
 
 __all__ = ["GoogleTokens"]
 

@@ -5,11 +5,11 @@ https://ai.google.dev/api/tokens
 
 from urllib.parse import quote
 
-from count_tokens_mw.cloud_params import GeminiParams
-from count_tokens_mw.providers._answers import count_from
-from count_tokens_mw.providers._gemini_format import generate_content_request
-from count_tokens_mw.providers._google_format import google_json, model_name
-from count_tokens_mw.providers._http import HttpClient
+from count_tokens_mw.config.params.clouds import GeminiParams
+from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.google.wire import google_json, model_name
+from count_tokens_mw.providers.http import HttpClient
+from count_tokens_mw.providers.responses import count_from
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
 __all__ = ["Gemini"]

@@ -13,7 +13,7 @@ from typing import Final, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from count_tokens_mw.errors import CannotCount, InvalidRequest
-from count_tokens_mw.json_object import JsonValue
+from count_tokens_mw.rawjson.object import JsonValue
 
 __all__ = [
     "Node",

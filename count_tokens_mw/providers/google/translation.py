@@ -12,8 +12,7 @@ from itertools import groupby, takewhile
 from typing import Final
 
 from count_tokens_mw.errors import InvalidRequest
-from count_tokens_mw.json_object import JsonValue
-from count_tokens_mw.providers._gemini_parts import (
+from count_tokens_mw.providers.google.parts import (
     Node,
     Part,
     cannot_count,
@@ -23,6 +22,7 @@ from count_tokens_mw.providers._gemini_parts import (
     text_parts,
     thought,
 )
+from count_tokens_mw.rawjson.object import JsonValue
 
 __all__ = ["generate_content_request"]
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-from count_tokens_mw.cloud_params import VertexParams
+from count_tokens_mw.config.params.clouds import VertexParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
-from count_tokens_mw.json_object import JsonValue
-from count_tokens_mw.providers._answers import count_from
-from count_tokens_mw.providers._gemini_format import generate_content_request
-from count_tokens_mw.providers._google_auth import GoogleTokens
-from count_tokens_mw.providers._google_format import google_json, model_name
-from count_tokens_mw.providers._http import HttpClient
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.providers.google.credentials import GoogleTokens
+from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.google.wire import google_json, model_name
+from count_tokens_mw.providers.http import HttpClient
+from count_tokens_mw.providers.responses import count_from
+from count_tokens_mw.rawjson.object import JsonValue
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
 __all__ = ["Vertex"]

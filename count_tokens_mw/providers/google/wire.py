@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from typing import Final
 
 from count_tokens_mw.errors import CannotCount
-from count_tokens_mw.json_object import JsonValue
+from count_tokens_mw.rawjson.object import JsonValue
 
 __all__ = ["google_json", "model_name"]
 

@@ -1,0 +1,1 @@
+"""One HTTP request: its route, its body, its answer."""

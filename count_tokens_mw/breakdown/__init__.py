@@ -1,0 +1,1 @@
+"""The tokens of a request by its parts, as differences of counts."""

@@ -1,0 +1,1 @@
+"""What was counted before: in this process, and in a Redis that processes share."""

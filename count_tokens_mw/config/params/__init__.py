@@ -1,0 +1,1 @@
+"""The `litellm_params` of each vendor as frozen models."""

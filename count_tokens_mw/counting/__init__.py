@@ -1,0 +1,1 @@
+"""One count without HTTP: deployments in turn, within one deadline."""

@@ -1,0 +1,1 @@
+"""The host's own callables: who asks, what they may, and what will really be sent."""

@@ -1,0 +1,1 @@
+"""Amazon Bedrock: CountTokens, then bedrock-mantle."""

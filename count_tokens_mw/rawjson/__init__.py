@@ -1,0 +1,1 @@
+"""A JSON object that keeps its own text."""
