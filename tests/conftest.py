@@ -13,7 +13,7 @@ from demo_app.emulators import emulated_anthropic
 from demo_app.gateway import create_app
 from demo_app.loopback import serving
 from demo_app.upstreams import configured
-from tests.fakes import FakeUpstream
+from tests.support.fakes import FakeUpstream
 
 # Machines are noisy, and a test that depends on the time that it takes is none.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -16,7 +16,7 @@ from count_tokens_mw.aio.timeout import within
 from count_tokens_mw.asgi.body import read_body
 from count_tokens_mw.cache.fingerprint import update
 from count_tokens_mw.config.models import Settings
-from tests.fakes import FakeUpstream, count_tokens_with
+from tests.support.fakes import FakeUpstream, count_tokens_with
 
 
 async def test_no_two_turns_are_in_the_same_round_of_the_loop() -> None:

@@ -29,7 +29,7 @@ from count_tokens_mw import (
     host_user,
 )
 from demo_app.emulators import EMULATED_KEY
-from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 PASSTHROUGH = "/anthropic/v1/messages/count_tokens"

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from count_tokens_mw import Caller, CountEvent, CountTokens, CountTokensMiddleware, api_key
 from count_tokens_mw.fastapi import count_tokens_router
-from tests.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with
+from tests.support.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with
 
 COUNT = "/v1/messages/count_tokens"
 KEY = {"x-api-key": "sk-team-a"}

@@ -24,15 +24,15 @@ from count_tokens_mw import (
 )
 from count_tokens_mw.breakdown.variants import Counts, Parts
 from count_tokens_mw.protocol.request import parse_request
-from tests.anthropic_judge import anthropic_judge
-from tests.fakes import (
+from tests.support.anthropic_judge import anthropic_judge
+from tests.support.fakes import (
     FakeUpstream,
     Recorder,
     client_of,
     count_tokens_with,
     mounted,
 )
-from tests.requests import (
+from tests.support.requests import (
     DOCUMENT,
     IMAGE,
     STANDARD,

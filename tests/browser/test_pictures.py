@@ -13,7 +13,7 @@ from tests.browser.conftest import Open
 from tests.browser.demo_page import FIVE, DemoPage
 from tests.browser.states import STATES
 
-ROOT: Final = Path(__file__).parent.parent.parent
+ROOT: Final = Path(__file__).parents[2]
 PICTURES: Final = ROOT / "build" / "screenshots"
 
 BRIGHTNESS: Final = """() => {

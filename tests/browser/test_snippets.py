@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.demo_page import DemoPage
-from tests.shell import run_in_shell
+from tests.support.shell import run_in_shell
 
 CALLS: Final = ("curl", "httpx", "anthropic SDK")
 AWKWARD: Final = """It's "quoted", `ticked`, $HOME, ${HOME}, $(id) and !! \\ \\n \\' {braces} %s %%

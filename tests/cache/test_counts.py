@@ -28,7 +28,7 @@ from count_tokens_mw.counting.engine import Counter
 from count_tokens_mw.counting.record import Trace
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import UpstreamCall
-from tests.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 ON: dict[str, Any] = {"cache": {"ttl": 300}}

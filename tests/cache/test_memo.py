@@ -14,7 +14,15 @@ from count_tokens_mw.cache.memo import RecentRequests
 from count_tokens_mw.counting.record import Trace
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import RequestBody
-from tests.fakes import CONFIG, ENVIRON, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.fakes import (
+    CONFIG,
+    ENVIRON,
+    HELLO,
+    FakeUpstream,
+    Recorder,
+    count_tokens_with,
+    mounted,
+)
 
 COUNT = "/v1/messages/count_tokens"
 PASSTHROUGH = "/anthropic/v1/messages/count_tokens"

@@ -29,8 +29,8 @@ from count_tokens_mw.counting.engine import Counter
 from count_tokens_mw.counting.record import Trace
 from count_tokens_mw.protocol.request import request_from_mapping
 from demo_app.loopback import serving
-from tests.fakes import CONFIG, HELLO, FakeUpstream, count_tokens_with
-from tests.redis_servers import FakeRedis, RealRedis, free_port, running_redis
+from tests.support.fakes import CONFIG, HELLO, FakeUpstream, count_tokens_with
+from tests.support.redis_servers import FakeRedis, RealRedis, free_port, running_redis
 
 KEY, OTHER = bytes(32), bytes(31) + b"\1"
 NAME = f"count_tokens:1:{KEY.hex()}"

@@ -21,10 +21,10 @@ from demo_app.emulators import (
     emulated_bedrock,
 )
 from demo_app.loopback import serving
-from tests.cloud import bedrock_params, vertex_params
-from tests.fakes import FakeUpstream
+from tests.support.cloud import bedrock_params, vertex_params
+from tests.support.fakes import FakeUpstream
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECRET = "sk-ant-canary"
 BROKEN = f"""
 include: [more.yaml, nowhere.yaml]

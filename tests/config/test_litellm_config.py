@@ -14,7 +14,8 @@ from count_tokens_mw.config.params.clouds import BedrockParams, VertexParams
 from count_tokens_mw.config.reader import read
 
 SECRET = "sk-ant-api03-canary"
-LITELLM_PARAMS = Path(__file__).with_name("litellm_params.txt").read_text().split()
+FACTS = Path(__file__).parents[1] / "facts"
+LITELLM_PARAMS = (FACTS / "litellm_params.txt").read_text().split()
 
 
 def entry(name: str = "claude", model: str = "anthropic/claude-x", **more: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from demo_app.emulators import count
-from tests.requests import HELLO, INVENTED_BLOCK, STANDARD
+from tests.support.requests import HELLO, INVENTED_BLOCK, STANDARD
 
 MODEL = "claude-3-5-sonnet-20241022"
 REQUESTS = {**STANDARD, "an invented block": INVENTED_BLOCK}

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from tests.fakes import CONFIG, FakeUpstream, count_tokens_with
+from tests.support.fakes import CONFIG, FakeUpstream, count_tokens_with
 
 COUNT = "/llm/v1/messages/count_tokens"
 PASSTHROUGH = "/llm/anthropic/v1/messages/count_tokens"

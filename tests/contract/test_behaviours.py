@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 
 from count_tokens_mw import Caller, NotFound, PermissionDenied, Unauthenticated
-from tests.fakes import (
+from tests.support.fakes import (
     CONFIG,
     GATEWAY_KEY,
     HELLO,

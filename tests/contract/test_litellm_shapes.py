@@ -8,7 +8,7 @@ import yaml
 
 from count_tokens_mw import Config, Deployment, NotFound
 from count_tokens_mw.counting.snapshot import Plan
-from tests.fakes import USERS_CONFIG
+from tests.support.fakes import USERS_CONFIG
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from count_tokens_mw import Caller, CountError, CountTokens, Deployment
-from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 CONFIG: dict[str, Any] = {

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from count_tokens_mw.fastapi import count_tokens_router
-from tests.fakes import FakeUpstream, count_tokens_with
+from tests.support.fakes import FakeUpstream, count_tokens_with
 
 ANY = {"model_list": [{"model_name": "*", "litellm_params": {"model": "anthropic/*"}}]}
 

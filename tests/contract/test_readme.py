@@ -17,10 +17,10 @@ from starlette.testclient import TestClient
 from count_tokens_mw import Config, NotFound, Settings
 from count_tokens_mw.counting.snapshot import Plan
 from demo_app.emulators import EMULATED_KEY, count
-from tests.fakes import FakeUpstream, client_of
-from tests.shell import run_in_shell
+from tests.support.fakes import FakeUpstream, client_of
+from tests.support.shell import run_in_shell
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 COUNT = "/v1/messages/count_tokens"

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from count_tokens_mw import CountTokens, CountTokensMiddleware
-from tests.fakes import HELLO, FakeUpstream, count_tokens_with
+from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with
 
 COUNT = "/v1/messages/count_tokens"
 LOCAL = "http://127.0.0.1:8000"

@@ -18,7 +18,7 @@ from count_tokens_mw.config.entries import Credential, EntryReader
 from count_tokens_mw.config.files import read_documents
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import CountRequest, UpstreamCall
-from tests.fakes import HELLO, FakeUpstream
+from tests.support.fakes import HELLO, FakeUpstream
 
 CANARY = "sk-canary-of-a-key"
 ENTRIES: list[dict[str, Any]] = [

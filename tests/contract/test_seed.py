@@ -18,7 +18,7 @@ from demo_app.emulators import (
     emulated_bedrock,
 )
 from demo_app.loopback import serving
-from tests.fakes import USERS_CONFIG, Recorder, known_caller
+from tests.support.fakes import USERS_CONFIG, Recorder, known_caller
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import pytest
 
 from count_tokens_mw import UpstreamUnusable
 from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, emulated_bedrock
-from tests.cloud import Cloud, bedrock_params, cloud, counting, vertex_params
-from tests.fakes import mounted
+from tests.support.cloud import Cloud, bedrock_params, cloud, counting, vertex_params
+from tests.support.fakes import mounted
 
 HELLO = [{"role": "user", "content": "Hello"}]
 GENERATING: dict[str, Any] = {

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from count_tokens_mw import Caller, CountEvent
 from count_tokens_mw.events import run_hooks
-from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
-from tests.test_behaviours import COUNT, PASSTHROUGH, StalledTransport
+from tests.contract.test_behaviours import COUNT, PASSTHROUGH, StalledTransport
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 
 CANARY = "canary"
 SECRETS = {

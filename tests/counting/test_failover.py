@@ -22,7 +22,7 @@ from count_tokens_mw.counting.engine import Counter
 from count_tokens_mw.counting.record import Trace
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.pool import Provider, Providers
-from tests.fakes import HELLO
+from tests.support.fakes import HELLO
 
 Fault: TypeAlias = Callable[[], httpx.Response]
 

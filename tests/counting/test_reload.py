@@ -14,8 +14,8 @@ from count_tokens_mw.providers.bedrock.credentials import AwsSession
 from count_tokens_mw.providers.bedrock.provider import Bedrock
 from count_tokens_mw.providers.pool import Providers
 from demo_app.emulators import emulated_bedrock
-from tests.cloud import bedrock_params, cloud, counting
-from tests.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
+from tests.support.cloud import bedrock_params, cloud, counting
+from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 SECRET = "words that no log may have"

@@ -12,7 +12,7 @@ from demo_app.__main__ import banner
 from demo_app.emulators import EMULATED_KEY
 from demo_app.loopback import address_of, listening
 from demo_app.upstreams import CONFIG, configured
-from tests.fakes import HELLO
+from tests.support.fakes import HELLO
 
 COUNT = "/v1/messages/count_tokens"
 KEY = {"authorization": "Bearer sk-demo"}

@@ -17,8 +17,8 @@ from demo_app.events import LiveEvents
 from demo_app.gateway import create_app
 from demo_app.loopback import serving
 from demo_app.upstreams import Upstreams, configured
-from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with
-from tests.shell import run_in_shell
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with
+from tests.support.shell import run_in_shell
 
 COUNT = "/v1/messages/count_tokens"
 KEY = {"x-api-key": "sk-demo"}

@@ -13,7 +13,7 @@ import demo_app
 from demo_app.gateway import create_app
 from demo_app.keys import ApiKey
 from demo_app.upstreams import configured
-from tests.fakes import HELLO
+from tests.support.fakes import HELLO
 
 COUNT = "/v1/messages/count_tokens"
 KEY = {"authorization": "Bearer sk-demo"}

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from demo_app.loopback import is_loopback, listener_for
-from tests.fakes import HELLO
-from tests.shell import run_in_shell
+from tests.support.fakes import HELLO
+from tests.support.shell import run_in_shell
 
 COUNTABLE = {**HELLO, "model": "gemini-2.5-flash"}
 OF_OTHERS = ("ANTHROPIC_", "AWS_", "DEMO_", "GEMINI_", "GOOGLE_")

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 from count_tokens_mw import Caller, KeyLookup, api_key, host_user
 from count_tokens_mw.fastapi import count_tokens_router
 from count_tokens_mw.host.api_keys import _SentKey
-from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 TABLE: dict[str, Caller | str] = {

@@ -17,8 +17,8 @@ from count_tokens_mw import (
     anyone,
     host_user,
 )
-from tests.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
-from tests.test_behaviours import COUNT
+from tests.contract.test_behaviours import COUNT
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 
 
 def raising(error: Exception) -> Any:

@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 
 from count_tokens_mw import Caller, CountTokens, KeyLookup, anyone, api_key
 from count_tokens_mw.fastapi import count_tokens_router
-from tests.fakes import (
+from tests.support.fakes import (
     GATEWAY_KEY,
     HELLO,
     FakeUpstream,

@@ -16,7 +16,7 @@ from count_tokens_mw import (
     Resolver,
 )
 from count_tokens_mw.errors import InternalError
-from tests.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from count_tokens_mw import Caller, CountError, Transform
-from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 CARD = "4111 1111 1111 1111"

@@ -14,8 +14,8 @@ from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, Anthropic
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
-from tests.anthropic_judge import Judge
-from tests.requests import STANDARD
+from tests.support.anthropic_judge import Judge
+from tests.support.requests import STANDARD
 
 GENERATION = dict.fromkeys(GENERATION_ONLY, 1)
 

@@ -7,9 +7,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from demo_app.emulators import EMULATED_KEY, count, emulated_anthropic
-from tests.cloud import cloud, counting
-from tests.fakes import FakeUpstream, Recorder
-from tests.requests import HELLO
+from tests.support.cloud import cloud, counting
+from tests.support.fakes import FakeUpstream, Recorder
+from tests.support.requests import HELLO
 
 BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
 

@@ -44,10 +44,10 @@ from demo_app.emulators import (
     emulated_bedrock,
 )
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
-from tests.cloud import NEW_CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
-from tests.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
-from tests.requests import HELLO, STANDARD
-from tests.test_transport import never, raw_server, sending
+from tests.providers.test_http import never, raw_server, sending
+from tests.support.cloud import NEW_CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
+from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.requests import HELLO, STANDARD
 
 BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
 MANTLE = "/anthropic/v1/messages/count_tokens"

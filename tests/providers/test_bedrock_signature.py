@@ -18,7 +18,7 @@ from count_tokens_mw.providers.bedrock.provider import Bedrock
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import CountRequest
 from demo_app.emulators import count, emulated_bedrock
-from tests.cloud import CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
+from tests.support.cloud import CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
 
 KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "secret/key+1"}
 TOKEN = {"aws_session_token": "token//of+a=role"}

@@ -19,9 +19,9 @@ from count_tokens_mw.providers.anthropic import GENERATION_ONLY
 from count_tokens_mw.providers.bedrock.provider import KNOWN_BETAS, Bedrock, foundation_model
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
-from tests.anthropic_judge import anthropic_judge
-from tests.requests import STANDARD
-from tests.test_gemini_format import OWN, bodies
+from tests.providers.test_gemini_translation import OWN, bodies
+from tests.support.anthropic_judge import anthropic_judge
+from tests.support.requests import STANDARD
 
 # Anthropic's own types have no result without content but one that leaves it out.
 SHAPES = {

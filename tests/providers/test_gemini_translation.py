@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from count_tokens_mw.errors import CannotCount, CountError, InvalidRequest
 from count_tokens_mw.providers.google.translation import generate_content_request
-from tests.judges import Refused, gemini_judge, vertex_judge
-from tests.requests import (
+from tests.support.judges import Refused, gemini_judge, vertex_judge
+from tests.support.requests import (
     CONTENT_DOCUMENT,
     DOCUMENT,
     HELLO,

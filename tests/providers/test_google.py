@@ -17,9 +17,9 @@ from count_tokens_mw.providers.google.translation import generate_content_reques
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
 from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, count, count_gemini
-from tests.cloud import Cloud, cloud, counting, vertex_params
-from tests.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
-from tests.requests import HELLO, STANDARD
+from tests.support.cloud import Cloud, cloud, counting, vertex_params
+from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.requests import HELLO, STANDARD
 
 BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
 COUNT = "/v1/messages/count_tokens"

@@ -16,11 +16,11 @@ from count_tokens_mw.providers.google.gemini import Gemini
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
-from tests.anthropic_judge import anthropic_judge
-from tests.judges import gemini_judge, vertex_judge
-from tests.requests import STANDARD
-from tests.test_bedrock_wire import SHAPES
-from tests.test_bedrock_wire import prepared as bedrock
+from tests.providers.test_bedrock_wire import SHAPES
+from tests.providers.test_bedrock_wire import prepared as bedrock
+from tests.support.anthropic_judge import anthropic_judge
+from tests.support.judges import gemini_judge, vertex_judge
+from tests.support.requests import STANDARD
 
 CLAUDE = "claude-3-5-sonnet-v2@20241022"
 HELLO = STANDARD["text as a string"]

@@ -25,14 +25,14 @@ from count_tokens_mw.providers.bedrock.session import load_session
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from demo_app.emulators import EmulatedGoogle
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
-from tests.cloud import bedrock_params, counting, vertex_params
-from tests.requests import HELLO
-from tests.test_bedrock import NO_KEYS, STS_ANSWER
-from tests.test_bedrock_signature import Threads
-from tests.test_transport import RawServer, never, raw_server
+from tests.providers.test_bedrock import NO_KEYS, STS_ANSWER
+from tests.providers.test_bedrock_signature import Threads
+from tests.providers.test_http import RawServer, never, raw_server
+from tests.support.cloud import bedrock_params, counting, vertex_params
+from tests.support.requests import HELLO
 
 PATIENT: Final = urllib3.Timeout(connect=60, read=60)
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 BODY: Final[dict[str, Any]] = {"model": "m", "messages": HELLO}
 
 

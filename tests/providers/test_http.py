@@ -21,7 +21,7 @@ from count_tokens_mw import (
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.transport_errors import transport_errors
 from count_tokens_mw.types import UpstreamCall
-from tests.fakes import HELLO, FakeUpstream, count_tokens_with
+from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with
 
 Reply: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 COUNTED = b'HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{"input_tokens": 14}'

@@ -15,7 +15,7 @@ from demo_app.emulators import (
     EmulatedGoogle,
 )
 from demo_app.loopback import serving
-from tests.fakes import FakeUpstream, count_tokens_with
+from tests.support.fakes import FakeUpstream, count_tokens_with
 
 CLAUDE_ON_BEDROCK = "anthropic.claude-3-5-sonnet-20241022-v2:0"
 NEW_CLAUDE_ON_BEDROCK = "anthropic.claude-opus-4-8"

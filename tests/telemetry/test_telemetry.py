@@ -21,7 +21,7 @@ from count_tokens_mw import Attempt, Caller, CountError, CountEvent, CountTokens
 from count_tokens_mw.telemetry.logging import log_events, log_fields
 from count_tokens_mw.telemetry.opentelemetry import OpenTelemetryHook
 from count_tokens_mw.telemetry.prometheus import PrometheusHook
-from tests.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
 LOGGER = logging.getLogger("tests.gateway")
@@ -416,7 +416,7 @@ async def test_the_span_is_inside_the_one_that_the_host_has_open(upstream: FakeU
         with tracer.start_as_current_span("POST /v1/messages/count_tokens"):
             await count_tokens(scope, receive, send)
 
-    from tests.fakes import client_of
+    from tests.support.fakes import client_of
 
     async with client_of(host) as client:
         assert (await client.post(COUNT, json=HELLO)).status_code == 200
