@@ -12,19 +12,19 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from count_tokens_mw.aio.guard import boundary
+from count_tokens_mw.aio.guard import internal_errors_logged
 from count_tokens_mw.asgi.endpoint import Endpoint
 from count_tokens_mw.asgi.routes import PATHS, path_below_mount
 from count_tokens_mw.breakdown.result import Breakdown, Progress, unseen
 from count_tokens_mw.config import Config
-from count_tokens_mw.counting.engine import Counter
-from count_tokens_mw.counting.record import Trace
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.record import RequestRecord
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError
 from count_tokens_mw.events import Hook, run_hooks
 from count_tokens_mw.host.auth import Authenticator, Authorizer, host_user
 from count_tokens_mw.host.callbacks import Transform
-from count_tokens_mw.pipeline import Service
+from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import native_headers, request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest, TokenCount
 
@@ -78,10 +78,12 @@ class CountTokens:
         resolve: Resolver | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
-        counter = Counter(config, http_client, resolve)
-        self._service = Service(counter, authenticate, authorize, transform, tuple(hooks))
-        self.endpoints = {path: Endpoint(self._service, way) for path, way in PATHS.items()}
-        self._elsewhere = Endpoint(self._service, "other")
+        engine = CountingEngine(config, http_client, resolve)
+        self._pipeline = Pipeline(engine, authenticate, authorize, transform, tuple(hooks))
+        self.endpoints = {
+            path: Endpoint(self._pipeline, entry_point) for path, entry_point in PATHS.items()
+        }
+        self._elsewhere = Endpoint(self._pipeline, "other")
 
     @classmethod
     def from_yaml(
@@ -108,19 +110,19 @@ class CountTokens:
             for slash in ("", "/")
         ]
 
-    def knows(self, model: str) -> bool:
+    def has_model(self, model: str) -> bool:
         """Whether a model is configured by this name, or by an alias; stars do not count."""
-        return self._service.counter.plan.router.knows(model)
+        return self._pipeline.engine.snapshot.router.has_model(model)
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many requests are being read or counted at the moment."""
-        return self._service.counter.under_way
+        return self._pipeline.engine.in_flight
 
     @property
-    def remembered(self) -> int:
+    def cache_size(self) -> int:
         """How many counts the cache holds at the moment."""
-        return self._service.counter.remembered
+        return self._pipeline.engine.cache_size
 
     async def count(
         self,
@@ -137,8 +139,8 @@ class CountTokens:
         Raises:
             CountError: there is no count; its `status`, `type` and `message` say why.
         """
-        trace = Trace("count", caller=caller)
-        return await self._without_http(self._service.count, trace, body, headers)
+        record = RequestRecord("count", caller=caller)
+        return await self._without_http(self._pipeline.count, record, body, headers)
 
     async def breakdown(
         self,
@@ -159,31 +161,31 @@ class CountTokens:
             CountError: as `count`; also where one of the counts failed for a reason of the moment,
                 such as a rate limit. What is counted without a part and refused for that is None.
         """
-        trace = Trace("breakdown", caller=caller)
-        work = partial(self._service.break_down, progress=progress)
-        return await self._without_http(work, trace, body, headers)
+        record = RequestRecord("breakdown", caller=caller)
+        work = partial(self._pipeline.break_down, progress=progress)
+        return await self._without_http(work, record, body, headers)
 
     async def _without_http(
         self,
-        work: Callable[[CountRequest, Plan, Trace], Awaitable[Outcome]],
-        trace: Trace,
+        work: Callable[[CountRequest, ConfigSnapshot, RequestRecord], Awaitable[Outcome]],
+        record: RequestRecord,
         body: Mapping[str, object],
         headers: Mapping[str, str] | None,
     ) -> Outcome:
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         try:
-            with boundary(trace), self._service.counter.slot():
-                plan = self._service.counter.plan
-                trace.read_headers(sent, plan.settings.end_user_headers)
+            with internal_errors_logged(record), self._pipeline.engine.slot():
+                snapshot = self._pipeline.engine.snapshot
+                record.read_headers(sent, snapshot.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(sent.items()))
-                outcome = await work(request, plan, trace)
-                trace.finish(outcome if isinstance(outcome, TokenCount) else outcome.as_count())
+                outcome = await work(request, snapshot, record)
+                record.finish(outcome if isinstance(outcome, TokenCount) else outcome.as_count())
                 return outcome
         except CountError as error:
-            trace.finish(error)
+            record.finish(error)
             raise
         finally:
-            await run_hooks(self._service.hooks, trace.event())
+            await run_hooks(self._pipeline.hooks, record.event())
 
     def reload(self, config: Config) -> None:
         """Put another configuration in force for all requests that begin from now on.
@@ -192,7 +194,7 @@ class CountTokens:
         last count. To be called on the event loop: `count_tokens.reload(Config.from_yaml(path))`;
         where reading the file raises `ConfigError`, the configuration in force stays.
         """
-        self._service.counter.reload(config)
+        self._pipeline.engine.reload(config)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -207,7 +209,7 @@ class CountTokens:
 
     async def aclose(self) -> None:
         """Close the clients that were opened; a count after that opens them again."""
-        await self._service.counter.aclose()
+        await self._pipeline.engine.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI app: our paths, and our envelope for every other one."""

@@ -6,14 +6,14 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import anyio
 
-from count_tokens_mw.aio.guard import going_on
+from count_tokens_mw.aio.guard import log_and_suppress
 from count_tokens_mw.types import Caller, Source
 
-__all__ = ["Attempt", "CountEvent", "Hook", "Way", "run_hooks"]
+__all__ = ["Attempt", "CountEvent", "EntryPoint", "Hook", "run_hooks"]
 
 _HOOK_SECONDS: Final = 10
 
-Way: TypeAlias = Literal["count_tokens", "passthrough", "breakdown", "count", "other"]
+EntryPoint: TypeAlias = Literal["count_tokens", "passthrough", "breakdown", "count", "other"]
 """Which way a request came in: one of our three paths (a breakdown without HTTP too),
 `CountTokens.count()`, or a path that is none of ours under a prefix that is."""
 
@@ -56,7 +56,7 @@ class CountEvent(NamedTuple):
     """
 
     request_id: str
-    way: Way
+    entry_point: EntryPoint
     status: int
     error: str | None
     error_type: str | None
@@ -96,7 +96,7 @@ async def run_hooks(
     does not hold its request for ever.
     """
     for hook in hooks:
-        with going_on(hook):
+        with log_and_suppress(hook):
             result = hook(event)
             if result is not None and isawaitable(result):
                 with anyio.move_on_after(seconds, shield=True) as time_limit:

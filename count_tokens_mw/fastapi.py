@@ -61,9 +61,11 @@ def count_tokens_router(
                 path + slash,
                 _handler(endpoint, identity),
                 methods=["POST"],
-                name=endpoint.way,
-                summary=_SUMMARIES[endpoint.way],
-                response_model=BreakdownBody if endpoint.way == "breakdown" else TokenCountBody,
+                name=endpoint.entry_point,
+                summary=_SUMMARIES[endpoint.entry_point],
+                response_model=BreakdownBody
+                if endpoint.entry_point == "breakdown"
+                else TokenCountBody,
                 responses=dict(ERROR_RESPONSES),
                 openapi_extra=dict(REQUEST),
                 include_in_schema=not slash,

@@ -3,27 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from count_tokens_mw.aio.timeout import within
+from count_tokens_mw.aio.timeout import fast_timeout
 from count_tokens_mw.breakdown.result import Breakdown, Progress, unseen
 from count_tokens_mw.breakdown.runner import break_down
-from count_tokens_mw.counting.engine import Counter
-from count_tokens_mw.counting.record import Trace
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.record import RequestRecord
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import DeadlineExceeded
 from count_tokens_mw.events import Hook
 from count_tokens_mw.host.auth import Authenticator, Authorizer, authorize_caller
-from count_tokens_mw.host.callbacks import Transform, transformed
+from count_tokens_mw.host.callbacks import Transform, call_transform
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount
 
-__all__ = ["Service"]
+__all__ = ["Pipeline"]
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Pipeline:
     """The counter, and the host's callables around it."""
 
-    counter: Counter
+    engine: CountingEngine
     authenticate: Authenticator
     authorize: Authorizer | None
     transform: Transform | None
@@ -37,62 +37,74 @@ class Service:
         Raises:
             InvalidRequest: it cannot be read, or is no count request.
         """
-        recent = self.counter.recent
-        if recent is None or self.transform is not None or credentials:
+        memo = self.engine.memo
+        if memo is None or self.transform is not None or credentials:
             return parse_request(body.raw, headers, query=query, credentials=credentials)
-        found = recent.find(body.digest, body.raw, headers, query)
+        found = memo.get(body.digest, body.raw, headers, query)
         if found is None:
             found = parse_request(body.raw, headers, query=query)
-            recent.mark(body.digest, found)
+            memo.put(body.digest, found)
         return found
 
-    async def count(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
+    async def count(
+        self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
+    ) -> TokenCount:
         """Authorise the caller, if there is one, let the host change the body, and count.
 
         Raises:
             CountError: the host refused, or there is no count.
         """
-        request = await self._checked(request, plan, trace, plan.router.name_of)
-        return await self.counter.count(request, plan, trace)
+        request = await self._checked(request, snapshot, record, snapshot.router.name_of)
+        return await self.engine.count(request, snapshot, record)
 
     async def break_down(
-        self, request: CountRequest, plan: Plan, trace: Trace, progress: Progress = unseen
+        self,
+        request: CountRequest,
+        snapshot: ConfigSnapshot,
+        record: RequestRecord,
+        progress: Progress = unseen,
     ) -> Breakdown:
         """The same, and then count what tells the parts of the request apart.
 
         Raises:
             CountError: the host refused, or there is no count, or it takes too many.
         """
-        request = await self._checked(request, plan, trace, plan.router.name_of)
-        return await break_down(self.counter, request, plan, trace, progress)
+        request = await self._checked(request, snapshot, record, snapshot.router.name_of)
+        return await break_down(self.engine, request, snapshot, record, progress)
 
-    async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
+    async def pass_through(
+        self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
+    ) -> TokenCount:
         """The same by the pass-through, with the model as it is.
 
         Raises:
             CountError: the host refused, or there is no count.
         """
-        request = await self._checked(request, plan, trace, _as_it_is)
-        return await self.counter.pass_through(request, plan, trace)
+        request = await self._checked(request, snapshot, record, _as_it_is)
+        return await self.engine.pass_through(request, snapshot, record)
 
     async def _checked(
-        self, request: CountRequest, plan: Plan, trace: Trace, name_of: Callable[[str], str]
+        self,
+        request: CountRequest,
+        snapshot: ConfigSnapshot,
+        record: RequestRecord,
+        name_of: Callable[[str], str],
     ) -> CountRequest:
         """Return what the caller may count, under the name by which it will be looked up.
 
         `name_of` is asked once for the name that the caller sent, and once more for one that the
         host's `transform` puts in its place.
         """
-        seconds = plan.settings.timeout
+        seconds = snapshot.settings.timeout
         request = _renamed(request, name_of(request.model))
-        trace.read_request(request)
-        caller = trace.caller
+        record.read_request(request)
+        caller = record.caller
         try:
             if self.authorize is not None and caller is not None:
                 await authorize_caller(self.authorize, caller, request.model, seconds)
             if self.transform is None:
                 return request
-            changed = await within(seconds, transformed(self.transform, request, caller))
+            changed = await fast_timeout(seconds, call_transform(self.transform, request, caller))
         except TimeoutError:
             raise DeadlineExceeded("The gateway did not decide in time.") from None
         if changed.model == request.model:

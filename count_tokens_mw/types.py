@@ -54,8 +54,9 @@ class CountRequest:
     caller's native `anthropic-*` headers. `query` and `credentials` (the caller's own, and only
     where forwarding them is configured) matter to the pass-through alone.
 
-    `key` tells the request from every other, None where it is not remembered; `led_to` are the
-    account and the model that were asked when it came before, with the fingerprint of that call.
+    `memo_key` identifies the request in the memo, None where it is not memorised. `known_calls` are
+    the calls that an identical request led to before: the account, the model and the fingerprint of
+    each.
     """
 
     model: str
@@ -64,8 +65,8 @@ class CountRequest:
     query: str = field(default="", repr=False)
     credentials: Headers = field(default=(), repr=False)
     user: str | None = None
-    key: bytes | None = field(default=None, repr=False)
-    led_to: Sequence[tuple[str, str, bytes]] = ()
+    memo_key: bytes | None = field(default=None, repr=False)
+    known_calls: Sequence[tuple[str, str, bytes]] = ()
 
     def for_model(self, model: str) -> "CountRequest":
         """The same request, for another model."""
@@ -76,8 +77,8 @@ class CountRequest:
             self.query,
             self.credentials,
             self.user,
-            self.key,
-            self.led_to,
+            self.memo_key,
+            self.known_calls,
         )
 
     def parsed(self) -> dict[str, JsonValue]:
@@ -102,15 +103,15 @@ class UpstreamCall:
     """The exact request that goes upstream: made by `prepare`, sent by `send`, changed by nobody.
 
     `target` is the URL. Its query is the caller's, `headers` may hold the credential and `body` the
-    prompt, so none of them shows in `repr`. `instead` is the call to make where this one's API does
-    not support the model. To one that is `signed` nobody may add anything.
+    prompt, so none of them shows in `repr`. `fallback` is the call to make where this one's API
+    does not support the model. Nothing may be added to a call that is `signed`.
     """
 
     provider: str
     target: str
     headers: Headers
     body: bytes
-    instead: "UpstreamCall | None" = None
+    fallback: "UpstreamCall | None" = None
     signed: bool = False
 
     def __repr__(self) -> str:

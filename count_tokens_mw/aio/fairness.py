@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-__all__ = ["LARGE", "Turns"]
+__all__ = ["YIELD_ABOVE_BYTES", "LoopFairness"]
 
-LARGE: Final = 256 * 1024
+YIELD_ABOVE_BYTES: Final = 256 * 1024
 """So many bytes are worked on without waiting for a turn: in a millisecond or two at most."""
 
 T = TypeVar("T")
 
 
-class Turns:
+class LoopFairness:
     """One piece of long work in every other round of an event loop, and one in a thread beside it.
 
     Each of a hundred large bodies may hold the loop for some milliseconds; all in one round of the
@@ -23,12 +23,12 @@ class Turns:
         self._on_loop = _Locks()
         self._in_thread = _Locks()
 
-    async def next(self) -> None:
+    async def checkpoint(self) -> None:
         """Wait for a turn, which lasts until something is awaited."""
         async with self._on_loop.of_this_loop():
             await asyncio.sleep(0)
 
-    async def in_thread(self, work: Callable[[], T]) -> T:
+    async def run_sync(self, work: Callable[[], T]) -> T:
         """What a function returns that takes longer than a loop can be held."""
         async with self._in_thread.of_this_loop():
             return await asyncio.to_thread(work)

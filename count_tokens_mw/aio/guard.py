@@ -6,7 +6,7 @@ from types import TracebackType
 
 from count_tokens_mw.errors import CountTokensError, InternalError
 
-__all__ = ["boundary", "going_on"]
+__all__ = ["internal_errors_logged", "log_and_suppress"]
 
 _logger = logging.getLogger("count_tokens_mw")
 
@@ -22,7 +22,7 @@ class _Doing:
     def __enter__(self) -> None: ...
 
 
-class boundary(_Doing):  # noqa: N801 - used as a function; a generator would take thrice the time
+class internal_errors_logged(_Doing):  # noqa: N801 - used as a function; a generator would take thrice the time
     """Let our own errors pass, and turn any other into an `InternalError`.
 
     `doing` says, as text, what failed.
@@ -48,7 +48,7 @@ class boundary(_Doing):  # noqa: N801 - used as a function; a generator would ta
         raise InternalError("The gateway failed; its log says where.") from None
 
 
-class going_on(_Doing):  # noqa: N801
+class log_and_suppress(_Doing):  # noqa: N801
     """Log any exception in the same way, and go on: for what nobody waits for.
 
     `doing` says what failed: a callable, which is named, or text.

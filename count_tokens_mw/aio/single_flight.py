@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["Joined"]
+__all__ = ["SingleFlight"]
 
 
-class Joined:
+class SingleFlight:
     """Joins those who ask for the same work while it is under way, on each event loop.
 
     A waiter that leaves, by its deadline, does not end the work for the others; an error goes to
@@ -18,9 +18,9 @@ class Joined:
     def __init__(self, work: Callable[[], Awaitable[Any]], seconds: float) -> None:
         self._work = work
         self._seconds = seconds
-        self._under_way: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+        self._in_flight: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
 
-    async def done(self) -> Any:
+    async def run(self) -> Any:
         """Do the work, or wait for the one under way.
 
         Raises:
@@ -38,17 +38,17 @@ class Joined:
     def start(self) -> asyncio.Task[Any]:
         """Begin the work unless it is under way. Nobody has to wait for it."""
         loop = asyncio.get_running_loop()
-        task = self._under_way.get(loop)
+        task = self._in_flight.get(loop)
         if task is None or task.done():
             task = loop.create_task(self._do())
             task.add_done_callback(_retrieve)
-            alive = {each: t for each, t in self._under_way.items() if not each.is_closed()}
-            self._under_way = {**alive, loop: task}
+            alive = {each: t for each, t in self._in_flight.items() if not each.is_closed()}
+            self._in_flight = {**alive, loop: task}
         return task
 
     async def cancel(self) -> None:
         """End what is under way on this loop, and wait until it has."""
-        task = self._under_way.pop(asyncio.get_running_loop(), None)
+        task = self._in_flight.pop(asyncio.get_running_loop(), None)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])

@@ -9,12 +9,12 @@ from collections.abc import Coroutine, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
-__all__ = ["within"]
+__all__ = ["fast_timeout"]
 
 T = TypeVar("T")
 
 
-async def within(seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
+async def fast_timeout(seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
     """What a coroutine returns.
 
     Raises:

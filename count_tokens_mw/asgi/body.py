@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
-from count_tokens_mw.aio.fairness import LARGE, Turns
-from count_tokens_mw.aio.timeout import within
+from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
+from count_tokens_mw.aio.timeout import fast_timeout
 from count_tokens_mw.cache.fingerprint import update
 from count_tokens_mw.errors import (
     ClientClosedRequest,
@@ -19,7 +19,7 @@ from count_tokens_mw.errors import (
     InvalidRequest,
     RequestTooLarge,
 )
-from count_tokens_mw.host.auth import refused
+from count_tokens_mw.host.auth import to_refused
 from count_tokens_mw.types import RequestBody
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class UnreadRequest(Request):
 
 
 async def read_body(
-    request: Request, headers: Mapping[str, str], settings: Settings, turns: Turns
+    request: Request, headers: Mapping[str, str], settings: Settings, fairness: LoopFairness
 ) -> RequestBody:
     """Read it to its end, from the client or from a host that has read it before.
 
@@ -64,16 +64,16 @@ async def read_body(
         )
     try:
         # A client may stall for ever.
-        return await within(settings.timeout, _read(request, limit, turns))
+        return await fast_timeout(settings.timeout, _read(request, limit, fairness))
     except HTTPException as refusal:  # the host may have a body limit of its own
-        raise refused(refusal) from None
+        raise to_refused(refusal) from None
     except ClientDisconnect:
         raise ClientClosedRequest("The client left.") from None
     except TimeoutError:
         raise DeadlineExceeded("The request body did not arrive in time.") from None
 
 
-async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
+async def _read(request: Request, limit: int, fairness: LoopFairness) -> RequestBody:
     receive = _receive_of(request)
     chunks: list[bytes] = []
     size = since = 0  # in all, and since the last turn
@@ -90,14 +90,14 @@ async def _read(request: Request, limit: int, turns: Turns) -> RequestBody:
             raise _too_large(limit)
         chunks.append(chunk)
         since += len(chunk)
-        if since <= LARGE:
+        if since <= YIELD_ABOVE_BYTES:
             digest.update(chunk)
         else:
-            await turns.next()
-            await update(digest, chunk, turns)
+            await fairness.checkpoint()
+            await update(digest, chunk, fairness)
             since = 0
-    if size > LARGE:
-        await turns.next()  # what comes next reads all of it
+    if size > YIELD_ABOVE_BYTES:
+        await fairness.checkpoint()  # what comes next reads all of it
     return RequestBody(b"".join(chunks), digest.digest())
 
 

@@ -9,12 +9,12 @@ from starlette.requests import Request
 
 from count_tokens_mw.errors import ClientClosedRequest
 
-__all__ = ["while_client_waits"]
+__all__ = ["cancel_on_disconnect"]
 
 T = TypeVar("T")
 
 
-async def while_client_waits(request: Request, work: Awaitable[T]) -> T:
+async def cancel_on_disconnect(request: Request, work: Awaitable[T]) -> T:
     """What the work returns; to be called once the request's body has been read.
 
     A host whose middleware does not tell that the client left, but the body once more for

@@ -8,16 +8,16 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from count_tokens_mw.aio.guard import boundary
+from count_tokens_mw.aio.guard import internal_errors_logged
 from count_tokens_mw.asgi.body import BODY_HEADERS, UnreadRequest, read_body
-from count_tokens_mw.asgi.disconnects import while_client_waits
-from count_tokens_mw.counting.record import SESSION_HEADERS, Trace
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.asgi.disconnects import cancel_on_disconnect
+from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
-from count_tokens_mw.events import Way, run_hooks
+from count_tokens_mw.events import EntryPoint, run_hooks
 from count_tokens_mw.host.api_keys import holds_gateway_key
 from count_tokens_mw.host.auth import Authenticator, authenticate_caller
-from count_tokens_mw.pipeline import Service
+from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import credential_headers, http_answer, native_headers
 from count_tokens_mw.types import Headers, TokenCount
 
@@ -33,63 +33,65 @@ class Endpoint:
     access log, and the hooks run after it.
     """
 
-    def __init__(self, service: Service, way: Way) -> None:
-        self._service = service
-        self.way = way
+    def __init__(self, pipeline: Pipeline, entry_point: EntryPoint) -> None:
+        self._pipeline = pipeline
+        self.entry_point = entry_point
 
     def authenticated_by(self, authenticate: Authenticator) -> "Endpoint":
         """The same path with another way to know the caller."""
-        return Endpoint(replace(self._service, authenticate=authenticate), self.way)
+        return Endpoint(replace(self._pipeline, authenticate=authenticate), self.entry_point)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.respond(UnreadRequest(scope, receive), send)
 
     async def respond(self, request: Request, send: Send) -> None:
         """Answer a request, whose body may have been read already by `request.body()`."""
-        trace = Trace(self.way)
+        record = RequestRecord(self.entry_point)
         event = None
         try:
             outcome: TokenCount | CountError
             try:
-                with boundary(trace):
-                    outcome = await self._count(request, trace)
+                with internal_errors_logged(record):
+                    outcome = await self._count(request, record)
             except CountError as error:
                 outcome = error
-            trace.finish(outcome)
-            answer = http_answer(outcome, trace.request_id)
-            event = trace.event()
+            record.finish(outcome)
+            answer = http_answer(outcome, record.request_id)
+            event = record.event()
             request.scope.setdefault("state", {})["count_tokens"] = event
             head = {"type": "http.response.start", "status": answer.status}
             await send({**head, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})
         finally:
             # Without an event yet, the request was cancelled.
-            await run_hooks(self._service.hooks, event or trace.event())
+            await run_hooks(self._pipeline.hooks, event or record.event())
 
-    async def _count(self, request: Request, trace: Trace) -> TokenCount:
-        service = self._service
-        plan = service.counter.plan
-        settings = plan.settings
+    async def _count(self, request: Request, record: RequestRecord) -> TokenCount:
+        pipeline = self._pipeline
+        snapshot = pipeline.engine.snapshot
+        settings = snapshot.settings
         lines = _lines(request.scope, _needed(settings.end_user_headers))
         # Of several lines of one name the first one counts, as in Starlette.
         headers = dict(reversed(lines))
-        trace.read_headers(headers, settings.end_user_headers)
-        if self.way == "other":
+        record.read_headers(headers, settings.end_user_headers)
+        if self.entry_point == "other":
             raise NotFound("There is nothing at this path.")
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
-        trace.caller = await authenticate_caller(service.authenticate, request)
-        with service.counter.slot():
-            body = await read_body(request, headers, settings, service.counter.turns)
+        record.caller = await authenticate_caller(pipeline.authenticate, request)
+        with pipeline.engine.slot():
+            body = await read_body(request, headers, settings, pipeline.engine.fairness)
             native = native_headers(lines)
-            if self.way == "count_tokens":
-                return await service.count(service.read(body, native), plan, trace)
-            if self.way == "breakdown":
-                work = service.break_down(service.read(body, native), plan, trace)
-                return (await while_client_waits(request, work)).as_count()
+            if self.entry_point == "count_tokens":
+                return await pipeline.count(pipeline.read(body, native), snapshot, record)
+            if self.entry_point == "breakdown":
+                work = pipeline.break_down(pipeline.read(body, native), snapshot, record)
+                return (await cancel_on_disconnect(request, work)).as_count()
             query = request.scope.get("query_string", b"").decode("latin-1")
-            own = _own_credentials(request.scope, plan)
-            return await service.pass_through(service.read(body, native, query, own), plan, trace)
+            own = _own_credentials(request.scope, snapshot)
+            return await pipeline.pass_through(
+                pipeline.read(body, native, query, own), snapshot, record
+            )
 
 
 @lru_cache(_MOST_CONFIGURATIONS)
@@ -107,13 +109,13 @@ def _lines(scope: Scope, names: Collection[bytes]) -> Headers:
     ]
 
 
-def _own_credentials(scope: Scope, plan: Plan) -> Headers:
+def _own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
     """Return the caller's own credentials, if the pass-through forwards them.
 
     Raises:
         Unauthenticated: it does, and nothing is left to forward.
     """
-    params = plan.settings.passthrough.anthropic
+    params = snapshot.settings.passthrough.anthropic
     if params is None or not params.forward_client_credentials:
         return ()
     names = params.forward_client_credentials

@@ -5,12 +5,12 @@ from typing import Final
 
 from starlette.types import Scope
 
-from count_tokens_mw.events import Way
+from count_tokens_mw.events import EntryPoint
 
 __all__ = ["PATHS", "path_below_mount"]
 
 # The pass-through before the one that it ends like.
-PATHS: Final[Mapping[str, Way]] = {
+PATHS: Final[Mapping[str, EntryPoint]] = {
     "/anthropic/v1/messages/count_tokens": "passthrough",
     "/v1/messages/count_tokens": "count_tokens",
     "/v1/messages/count_tokens/breakdown": "breakdown",

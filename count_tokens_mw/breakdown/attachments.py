@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 
 from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 
-__all__ = ["Medium", "media_of"]
+__all__ = ["MediaBlock", "media_of"]
 
 _TYPES: Final = ("document", "image")  # no set: a caller may send any JSON as a type
 
 
-class _Holder(NamedTuple):
+class _ContentEditor(NamedTuple):
     """A message or a tool result: its text, and those of the blocks in its content."""
 
     body: JsonObject
@@ -22,14 +22,14 @@ class _Holder(NamedTuple):
     def with_block(self, at: int, block: bytes | None) -> bytes:
         """The text with another block in this place, or none; without content if it was the only
         one."""
-        instead = () if block is None else (block,)
-        blocks = [*self.blocks[:at], *instead, *self.blocks[at + 1 :]]
+        fallback = () if block is None else (block,)
+        blocks = [*self.blocks[:at], *fallback, *self.blocks[at + 1 :]]
         if not blocks:
             return self.body.edited({}, {"content"})
         return self.body.edited({"content": b"[%b]" % b",".join(blocks)})
 
 
-class Medium(NamedTuple):
+class MediaBlock(NamedTuple):
     """A block that is an image or a document: its type, and its place in its message.
 
     `inner` is its place in the content of a tool result that stands at `at`. One that is `alone` is
@@ -38,9 +38,9 @@ class Medium(NamedTuple):
 
     type: str
     at: int
-    message: _Holder
+    message: _ContentEditor
     inner: int | None = None
-    result: _Holder | None = None
+    result: _ContentEditor | None = None
 
     @property
     def alone(self) -> bool:
@@ -58,7 +58,7 @@ class Medium(NamedTuple):
         return self.message.with_block(self.at, self.result.with_block(self.inner, None))
 
 
-def media_of(message: JsonValue, text: bytes) -> Sequence[Medium]:
+def media_of(message: JsonValue, text: bytes) -> Sequence[MediaBlock]:
     """Those of a message, in their order.
 
     Raises:
@@ -71,14 +71,16 @@ def media_of(message: JsonValue, text: bytes) -> Sequence[Medium]:
     return [medium for at, block in blocks for medium in _media_in(block, at, holder)]
 
 
-def _media_in(block: Mapping[str, JsonValue], at: int, message: _Holder) -> Iterator[Medium]:
+def _media_in(
+    block: Mapping[str, JsonValue], at: int, message: _ContentEditor
+) -> Iterator[MediaBlock]:
     if block.get("type") in _TYPES:
-        yield Medium(str(block["type"]), at, message)
+        yield MediaBlock(str(block["type"]), at, message)
     elif _has_media(block):
         result = _holder(message.blocks[at])
         for inner, found in _objects(block.get("content")):
             if found.get("type") in _TYPES:
-                yield Medium(str(found["type"]), at, message, inner, result)
+                yield MediaBlock(str(found["type"]), at, message, inner, result)
 
 
 def _has_media(block: Mapping[str, JsonValue]) -> bool:
@@ -87,9 +89,9 @@ def _has_media(block: Mapping[str, JsonValue]) -> bool:
     return block.get("type") in _TYPES
 
 
-def _holder(text: bytes) -> _Holder:
+def _holder(text: bytes) -> _ContentEditor:
     body = JsonObject.parse(text)
-    return _Holder(body, [block for _, block in body.items("content")])
+    return _ContentEditor(body, [block for _, block in body.items("content")])
 
 
 def _objects(value: JsonValue) -> Sequence[tuple[int, Mapping[str, JsonValue]]]:

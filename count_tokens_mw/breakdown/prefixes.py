@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from count_tokens_mw.breakdown.attachments import Medium, media_of
+from count_tokens_mw.breakdown.attachments import MediaBlock, media_of
 from count_tokens_mw.rawjson.object import JsonValue
 
-__all__ = ["Message", "message_of", "text_of", "up_to"]
+__all__ = ["Message", "message_of", "prefix_of", "text_of"]
 
 _WORDS: Final = "."
 
@@ -23,7 +23,7 @@ class Message:
 
     role: str
     text: bytes
-    media: Sequence[Medium]
+    media: Sequence[MediaBlock]
     uses: frozenset[str]
     results: frozenset[str]
 
@@ -45,7 +45,7 @@ def message_of(value: JsonValue, text: bytes) -> Message:
     )
 
 
-def up_to(messages: Sequence[Message], number: int) -> list[bytes]:
+def prefix_of(messages: Sequence[Message], number: int) -> list[bytes]:
     """The texts of so many messages, and of one of the user's that closes them.
 
     Not every model counts a conversation that ends with its own words, and each use of a tool has

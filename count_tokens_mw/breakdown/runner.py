@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 
-from count_tokens_mw.aio.fairness import LARGE
+from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES
 from count_tokens_mw.breakdown.result import Breakdown, Progress
-from count_tokens_mw.breakdown.variants import Counts, Parts
-from count_tokens_mw.counting.engine import Counter
-from count_tokens_mw.counting.record import Trace
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.breakdown.variants import Counts, Variants
+from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.record import RequestRecord
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, InvalidRequest, NotFound
 from count_tokens_mw.types import CountRequest
 
@@ -31,7 +31,11 @@ _MOST_BODIES: Final = 32
 
 
 async def break_down(
-    counter: Counter, request: CountRequest, plan: Plan, trace: Trace, progress: Progress
+    engine: CountingEngine,
+    request: CountRequest,
+    snapshot: ConfigSnapshot,
+    record: RequestRecord,
+    progress: Progress,
 ) -> Breakdown:
     """Count a request, and then what tells its parts apart.
 
@@ -43,20 +47,20 @@ async def break_down(
         CountError: the whole was not counted, or one of the others was not for a reason that is not
             in the part left out.
     """
-    parts = await counter.turns.in_thread(partial(Parts, request))
-    _refuse_too_much(parts, plan.settings)
-    whole = await counter.count(request, plan, trace)
-    work = _Work(counter, parts, plan, trace, progress)
+    parts = await engine.fairness.run_sync(partial(Variants, request))
+    _refuse_too_much(parts, snapshot.settings)
+    whole = await engine.count(request, snapshot, record)
+    work = _Work(engine, parts, snapshot, record, progress)
     with ExitStack() as places:
         workers = 1  # in the request's own place
-        while workers < min(_at_once(parts, plan.settings), 1 + counter.free):
-            places.enter_context(counter.slot())
+        while workers < min(_at_once(parts, snapshot.settings), 1 + engine.free):
+            places.enter_context(engine.slot())
             workers += 1
         await _all([asyncio.ensure_future(work.done()) for _ in range(workers)])
     return parts.breakdown(whole, work.counts)
 
 
-def _refuse_too_much(parts: Parts, settings: Settings) -> None:
+def _refuse_too_much(parts: Variants, settings: Settings) -> None:
     most = settings.breakdown.max_counts
     if not most:
         raise NotFound("Breakdowns are turned off on this gateway.")
@@ -73,7 +77,7 @@ def _refuse_too_much(parts: Parts, settings: Settings) -> None:
         )
 
 
-def _at_once(parts: Parts, settings: Settings) -> int:
+def _at_once(parts: Variants, settings: Settings) -> int:
     by_size = max(1, _BYTES_AT_ONCE // parts.size)
     return min(parts.number, by_size, settings.breakdown.max_concurrency)
 
@@ -82,15 +86,20 @@ class _Work:
     """What the workers of one breakdown have in common."""
 
     def __init__(
-        self, counter: Counter, parts: Parts, plan: Plan, trace: Trace, progress: Progress
+        self,
+        engine: CountingEngine,
+        parts: Variants,
+        snapshot: ConfigSnapshot,
+        record: RequestRecord,
+        progress: Progress,
     ) -> None:
         self.counts = Counts()
-        self._counter = counter
+        self._engine = engine
         self._parts = parts
         self._left = parts.requests()
-        self._plan = plan
-        self._trace = trace
-        self._deployment = trace.deployment
+        self._snapshot = snapshot
+        self._record = record
+        self._deployment = record.deployment
         self._progress = progress
         self._tell()
 
@@ -102,13 +111,17 @@ class _Work:
 
     async def _next(self) -> tuple[str, CountRequest] | None:
         make = partial(next, self._left, None)
-        return await self._counter.turns.in_thread(make) if self._parts.size > LARGE else make()
+        return (
+            await self._engine.fairness.run_sync(make)
+            if self._parts.size > YIELD_ABOVE_BYTES
+            else make()
+        )
 
     async def _count(self, name: str, request: CountRequest) -> None:
-        own = Trace("breakdown", caller=self._trace.caller)
+        own = RequestRecord("breakdown", caller=self._record.caller)
         ends = False
         try:
-            count = await self._counter.count_by(self._deployment, request, self._plan, own)
+            count = await self._engine.count_by(self._deployment, request, self._snapshot, own)
             self.counts.tokens[name] = count.input_tokens
         except CountError as error:
             if error.status not in _OF_THE_REQUEST:
@@ -116,7 +129,7 @@ class _Work:
                 raise
             self.counts.errors[name] = error
         finally:
-            self._trace.include(own, answers=ends)
+            self._record.include(own, answers=ends)
 
     def _tell(self) -> None:
         counted = len(self.counts.tokens) + len(self.counts.errors)

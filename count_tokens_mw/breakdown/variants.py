@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from count_tokens_mw.breakdown.prefixes import Message, message_of, text_of, up_to
+from count_tokens_mw.breakdown.prefixes import Message, message_of, prefix_of, text_of
 from count_tokens_mw.breakdown.result import (
     Breakdown,
     ImageTokens,
@@ -15,18 +15,18 @@ from count_tokens_mw.errors import CountError
 from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 from count_tokens_mw.types import CountRequest, TokenCount, unreadable
 
-__all__ = ["Counts", "Parts"]
+__all__ = ["Counts", "Variants"]
 
 
 @dataclass(slots=True)
 class Counts:
-    """What was counted, by the names of `Parts.requests`; and what could not be, and why."""
+    """What was counted, by the names of `Variants.requests`; and what could not be, and why."""
 
     tokens: dict[str, int] = field(default_factory=dict)
     errors: dict[str, CountError] = field(default_factory=dict)
 
 
-class Parts:
+class Variants:
     """What a breakdown of a request tells apart.
 
     Raises:
@@ -63,7 +63,7 @@ class Parts:
         for at in range(len(self._tools)):
             yield f"tools.{at}", self._without_tool(at)
         for number in range(len(self._messages) + 1):
-            yield _up_to(number), self._up_to(number)
+            yield _prefix_name(number), self._prefix(number)
         for at, message in enumerate(self._messages):
             for medium in message.media:
                 if not medium.alone:
@@ -100,12 +100,12 @@ class Parts:
             drop |= set() if others else {"mcp_servers"}
         return self._with(replaced, *drop)
 
-    def _up_to(self, number: int) -> CountRequest:
-        return self._with({"messages": _list(up_to(self._messages, number))})
+    def _prefix(self, number: int) -> CountRequest:
+        return self._with({"messages": _list(prefix_of(self._messages, number))})
 
     def _with(self, replaced: Mapping[str, bytes], *drop: str) -> CountRequest:
         body = JsonObject(self._request.body.edited(replaced, drop))
-        return replace(self._request, body=body, key=None, led_to=())
+        return replace(self._request, body=body, memo_key=None, known_calls=())
 
 
 class _Differences:
@@ -138,7 +138,7 @@ class _Differences:
 
 
 def _told(told: _Differences, at: int, message: Message) -> MessageTokens:
-    tokens = told.between(f"messages.{at}", _up_to(at + 1), _up_to(at))
+    tokens = told.between(f"messages.{at}", _prefix_name(at + 1), _prefix_name(at))
     images = [
         ImageTokens(
             medium.path,
@@ -150,7 +150,7 @@ def _told(told: _Differences, at: int, message: Message) -> MessageTokens:
     return MessageTokens(message.role, tokens, images)
 
 
-def _up_to(number: int) -> str:
+def _prefix_name(number: int) -> str:
     """The name of the request with so many messages."""
     return f"messages up to {number}"
 

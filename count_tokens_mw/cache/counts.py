@@ -62,14 +62,14 @@ class CountCache:
         self._stored: LRUCache[bytes, _Kept] = LRUCache(settings.max_entries)
         self._shared = _shared_counts(settings, clock)
         self._lock = threading.Lock()  # a host's metrics may be read in another thread
-        self._under_way: dict[tuple[asyncio.AbstractEventLoop, bytes], _Flight] = {}
+        self._in_flight: dict[tuple[asyncio.AbstractEventLoop, bytes], _Flight] = {}
 
     def __len__(self) -> int:
         """How many are held; those whose time is over go when they are asked for, or by number."""
         with self._lock:
             return len(self._stored)
 
-    def remembered(self, key: bytes) -> TokenCount | None:
+    def get(self, key: bytes) -> TokenCount | None:
         """The count of this key, if it is remembered."""
         with self._lock:
             if key not in self._stored:
@@ -82,17 +82,17 @@ class CountCache:
 
     async def count(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
         """The count of this key: remembered, or of a call that is under way, or asked for."""
-        stored = self.remembered(key)
+        stored = self.get(key)
         if stored is not None:
             return stored
         loop = asyncio.get_running_loop()
         place = (loop, key)
-        flight = self._under_way.get(place)
+        flight = self._in_flight.get(place)
         is_first = flight is None
         if flight is None:
             flight = _Flight(loop.create_task(self._asked(key, ask)))
             flight.task.add_done_callback(_retrieve)
-            self._under_way[place] = flight
+            self._in_flight[place] = flight
         count = await self._landed(flight, place)
         return count if is_first else _repeated(count)
 
@@ -125,8 +125,8 @@ class CountCache:
             raise
         finally:
             flight.waiting -= 1
-            if self._under_way.get(place) is flight:
-                del self._under_way[place]
+            if self._in_flight.get(place) is flight:
+                del self._in_flight[place]
             if not flight.waiting and not flight.task.done():
                 flight.task.cancel()
                 with CancelScope(shield=True):  # its provider is open for as long as we are here

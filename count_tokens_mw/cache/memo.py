@@ -16,7 +16,7 @@ from count_tokens_mw.types import CountRequest, Headers
 if TYPE_CHECKING:
     from cachetools import LRUCache
 
-__all__ = ["RecentRequests"]
+__all__ = ["RequestMemo"]
 
 _MOST_PLACES: Final = 8
 _LONGEST_NAME: Final = 256  # no configured model is longer, nor what a log has of a user
@@ -25,7 +25,7 @@ _LONGEST_NAME: Final = 256  # no configured model is longer, nor what a log has 
 _Seen: TypeAlias = tuple[str, str | None, Sequence[tuple[str, str, bytes]]]
 
 
-class RecentRequests:
+class RequestMemo:
     """The requests that were counted lately, by a SHA-256 of them; never their bytes."""
 
     def __init__(self, most: int) -> None:
@@ -39,7 +39,7 @@ class RecentRequests:
         with self._lock:
             return len(self._seen)
 
-    def find(self, digest: bytes, raw: bytes, headers: Headers, query: str) -> CountRequest | None:
+    def get(self, digest: bytes, raw: bytes, headers: Headers, query: str) -> CountRequest | None:
         """The request with a body of this SHA-256, these headers and this query.
 
         Its body is parsed only where that is needed.
@@ -47,27 +47,27 @@ class RecentRequests:
         key = _key(digest, headers, query)
         try:
             with self._lock:
-                model, user, led_to = self._seen[key]
+                model, user, known_calls = self._seen[key]
         except KeyError:
             return None
-        return CountRequest(model, JsonObject(raw), headers, query, (), user, key, led_to)
+        return CountRequest(model, JsonObject(raw), headers, query, (), user, key, known_calls)
 
-    def mark(self, digest: bytes, request: CountRequest) -> None:
+    def put(self, digest: bytes, request: CountRequest) -> None:
         """Give a request the key by which it is found once it is kept."""
-        request.key = _key(digest, request.headers, request.query)
+        request.memo_key = _key(digest, request.headers, request.query)
 
-    def keep(self, request: CountRequest, place: tuple[str, str], fingerprint: bytes) -> None:
+    def put_call(self, request: CountRequest, place: tuple[str, str], fingerprint: bytes) -> None:
         """Find a request from now on, with the account and the model that it led to."""
-        if request.key is None:
+        if request.memo_key is None:
             return
         model = str(request.body.get("model"))  # as it was asked for
         if len(model) > _LONGEST_NAME:
             return
         user = request.user and request.user[:_LONGEST_NAME]
         now = (*place, fingerprint)
-        led_to = (now, *(each for each in request.led_to if each != now))[:_MOST_PLACES]
+        known_calls = (now, *(each for each in request.known_calls if each != now))[:_MOST_PLACES]
         with self._lock:
-            self._seen[request.key] = (model, user, led_to)
+            self._seen[request.memo_key] = (model, user, known_calls)
 
 
 def _key(digest: bytes, headers: Headers, query: str) -> bytes:

@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from count_tokens_mw.cache.redis_codec import count_from, name_of, value_of
+from count_tokens_mw.cache.redis_codec import decode_count, name_of, value_of
 from count_tokens_mw.types import TokenCount
 
 __all__ = ["SharedCounts"]
@@ -136,7 +136,7 @@ class SharedCounts:
         # In this order: one that is written in between is given too little time, not too much.
         answer = await self._done(opened, ["PTTL", name], ["GET", name])
         left, value = answer or (None, None)
-        found = count_from(value, key)
+        found = decode_count(value, key)
         # A negative one is Redis's word for a key that is gone, or that stays for ever.
         if found is None or not isinstance(left, int) or left < 0:
             return None

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from count_tokens_mw.types import TokenCount
 
-__all__ = ["count_from", "name_of", "value_of"]
+__all__ = ["decode_count", "name_of", "value_of"]
 
 # The number changes with the shape of the values: two releases may run behind one Redis.
 _PREFIX: Final = "count_tokens:1:"
@@ -39,7 +39,7 @@ def value_of(count: TokenCount, key: bytes, ttl: float) -> bytes | None:
     return value if len(value) <= _LONGEST_VALUE else None
 
 
-def count_from(value: object, key: bytes) -> tuple[TokenCount, float] | None:
+def decode_count(value: object, key: bytes) -> tuple[TokenCount, float] | None:
     """The count that `value_of` wrote, and its `ttl`; None for anything else, as if it were not
     there."""
     if not isinstance(value, bytes) or len(value) > _LONGEST_VALUE:

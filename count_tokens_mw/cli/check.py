@@ -15,10 +15,10 @@ from count_tokens_mw.config.model_names import ANY_PROVIDER
 from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.config.reader import Reading
-from count_tokens_mw.counting.failover import Attempts
-from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.failover import Failover
+from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.counting.router import Router
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CannotCount, CountError, NotFound, UpstreamError
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.bedrock.provider import foundation_model
@@ -58,7 +58,7 @@ class Row:
 def rows_of(reading: Reading, models: Sequence[str] = ()) -> list[Row]:
     """The rows of all entries in their order, or of what some models that callers name lead to."""
     if models:
-        router = Plan(_config(reading)).router
+        router = ConfigSnapshot(_config(reading)).router
         return [row for model in models for row in _rows_of_model(router, model)]
     groups: dict[str, list[Row]] = {}
     for deployment in sorted(reading.deployments, key=_turn):
@@ -78,7 +78,7 @@ def is_well(reading: Reading, rows: Sequence[Row]) -> bool:
 
 async def probed(reading: Reading, rows: Sequence[Row]) -> list[Row]:
     """The same rows after one tiny count by each that has a model of its own."""
-    plan, providers = Plan(_config(reading)), Providers()
+    snapshot, providers = ConfigSnapshot(_config(reading)), Providers()
     at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def probe(row: Row) -> Row:
@@ -87,7 +87,7 @@ async def probed(reading: Reading, rows: Sequence[Row]) -> list[Row]:
         if row.state != "configured" or row.deployment is None:
             return row
         async with at_once:
-            return await _probed(row, row.deployment, plan, providers)
+            return await _probed(row, row.deployment, snapshot, providers)
 
     try:
         return list(await asyncio.gather(*map(probe, rows)))
@@ -95,12 +95,14 @@ async def probed(reading: Reading, rows: Sequence[Row]) -> list[Row]:
         await providers.aclose()
 
 
-async def _probed(row: Row, deployment: Deployment, plan: Plan, providers: Providers) -> Row:
-    trace = Trace("count")
+async def _probed(
+    row: Row, deployment: Deployment, snapshot: ConfigSnapshot, providers: Providers
+) -> Row:
+    record = RequestRecord("count")
     body = {"model": deployment.upstream_model, "messages": _MESSAGES}
     request = request_from_mapping(body, ())
-    deadline = asyncio.get_running_loop().time() + plan.settings.timeout
-    attempts = Attempts(plan, providers, None, request, trace, deadline)
+    deadline = asyncio.get_running_loop().time() + snapshot.settings.timeout
+    attempts = Failover(snapshot, providers, None, request, record, deadline)
     try:
         count = await attempts.first_count([deployment])
     except CountError as error:
@@ -109,8 +111,10 @@ async def _probed(row: Row, deployment: Deployment, plan: Plan, providers: Provi
             words = _without_secrets(words, deployment)
         said = f"{error.status} {error.type}: {words}"
         hint = hint_for(deployment.provider, error)
-        return replace(row, state="failed", words=said, hint=hint, milliseconds=_took(trace))
-    return replace(row, state="counted", input_tokens=count.input_tokens, milliseconds=_took(trace))
+        return replace(row, state="failed", words=said, hint=hint, milliseconds=_took(record))
+    return replace(
+        row, state="counted", input_tokens=count.input_tokens, milliseconds=_took(record)
+    )
 
 
 def _config(reading: Reading) -> Config:
@@ -155,8 +159,8 @@ def _row(name: str, deployment: Deployment) -> Row:
     return Row(name, state, deployment, host, credential, fits)
 
 
-def _took(trace: Trace) -> int:
-    return round(trace.attempts[-1].duration * 1000)
+def _took(record: RequestRecord) -> int:
+    return round(record.attempts[-1].duration * 1000)
 
 
 def _without_secrets(words: str, deployment: Deployment) -> str:

@@ -12,7 +12,7 @@ from count_tokens_mw.config.model_names import ANY_PROVIDER, may_count, provider
 from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
 from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams, Params
 from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
-from count_tokens_mw.config.references import REFERENCE, ConfigValues
+from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
 __all__ = ["Credential", "EntryReader"]
 
@@ -83,7 +83,7 @@ class EntryReader:
     """
 
     def __init__(
-        self, values: ConfigValues, credentials: Mapping[str, tuple[str, Credential]]
+        self, values: ReferenceResolver, credentials: Mapping[str, tuple[str, Credential]]
     ) -> None:
         self._values = values
         self._credentials = credentials
@@ -127,7 +127,7 @@ class EntryReader:
     def _deployment(self, index: int, entry: _Entry, place: str) -> Deployment | None:
         # Apart at first: entries of other providers may say what only their proxy understands, or
         # refer to variables that only it has.
-        values = ConfigValues(self._values.environ)
+        values = ReferenceResolver(self._values.environ)
         given = _only(_Info, entry.model_info or {})
         info = values.loaded(_Info, given, f"{place}: model_info") or _Info()
         params_place = f"{place}: litellm_params"
@@ -188,7 +188,7 @@ class EntryReader:
         return found.model_copy(update={"by_provider": by_provider})
 
     def _at(
-        self, found: Deployment, given: _Given, place: str, values: ConfigValues
+        self, found: Deployment, given: _Given, place: str, values: ReferenceResolver
     ) -> Deployment | None:
         kind = _PARAMS[found.provider]
         # By the fields' own names, or an `api_base` that is shared would win over a `base_url`.
@@ -204,7 +204,7 @@ class EntryReader:
 
     def _at_any(self, found: Deployment, provider: str, given: _Given) -> Deployment:
         """What an entry for any provider is at one of them: no problem until it is asked for."""
-        values = ConfigValues(self._values.environ)
+        values = ReferenceResolver(self._values.environ)
         there = found.model_copy(update={"provider": provider})
         return self._at(there, given, provider, values) or there.model_copy(
             update={"problem": "; ".join(values.problems)}
@@ -254,7 +254,7 @@ class EntryReader:
         return {key: not_empty[key] for key in not_empty.keys() & _OURS}
 
 
-def _model(entry: _Entry, place: str, values: ConfigValues) -> str:
+def _model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
     """The entry's model; empty where there is none, which is a problem."""
     model = values.resolved(entry.litellm_params.get("model"), place)
     if place in values.unset:

@@ -14,7 +14,7 @@ from count_tokens_mw.config.params.anthropic import (
     AnthropicParams,
     PassthroughParams,
 )
-from count_tokens_mw.config.references import REFERENCE, ConfigValues
+from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
 __all__ = ["Reading", "read"]
 
@@ -41,7 +41,7 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
     up in `environ`, where the section `environment_variables` is put first.
     """
     sections = _Sections(documents)
-    values = ConfigValues(_with_variables(environ, sections.mapping("environment_variables")))
+    values = ReferenceResolver(_with_variables(environ, sections.mapping("environment_variables")))
     settings = values.loaded(
         Settings,
         sections.last("count_tokens", {}),
@@ -136,7 +136,7 @@ class _Sections:
 
 
 def _credentials(
-    sections: _Sections, values: ConfigValues
+    sections: _Sections, values: ReferenceResolver
 ) -> Iterator[tuple[str, tuple[str, Credential]]]:
     for place, data in sections.items("credential_list"):
         credential = values.validated(Credential, data, place)

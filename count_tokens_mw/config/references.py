@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from count_tokens_mw.config.litellm_keys import unknown_key
 
-__all__ = ["REFERENCE", "ConfigValues"]
+__all__ = ["REFERENCE", "ReferenceResolver"]
 
 REFERENCE: Final = "os.environ/"
 """How a value that is a reference to a variable begins."""
@@ -15,7 +15,7 @@ REFERENCE: Final = "os.environ/"
 M = TypeVar("M", bound=BaseModel)
 
 
-class ConfigValues:
+class ReferenceResolver:
     """Reads single values, and gathers `problems`: each names the place and quotes no value.
 
     References `os.environ/NAME` are looked up in `environ`; `unset` are the places of those that
@@ -74,7 +74,7 @@ class ConfigValues:
                     self.problems.append(f"{place}{key}: {words}")
             return None
 
-    def take(self, other: "ConfigValues") -> None:
+    def take(self, other: "ReferenceResolver") -> None:
         """Make what another one gathered a part of this."""
         self.problems += other.problems
         self.unset |= other.unset

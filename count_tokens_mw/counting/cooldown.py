@@ -39,7 +39,7 @@ class Cooldown:
         self._now = now
         self._until: dict[tuple[str, str], float] = {}
 
-    def failed(self, deployment: Deployment, headers: Mapping[str, str]) -> None:
+    def record_failure(self, deployment: Deployment, headers: Mapping[str, str]) -> None:
         """Try it last from now on; `headers` are those of its answer, if it gave one."""
         now = self._clock()
         seconds = max(self._seconds, retry_after(headers, self._now()))
@@ -48,7 +48,7 @@ class Cooldown:
         self._until = dict(lasting[-_MOST_REMEMBERED:])
         self._until[_key(deployment)] = now + seconds
 
-    def last(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
+    def healthy_first(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         """The same deployments, those that failed lately behind the others."""
         if not self._until or len(deployments) == 1:
             return deployments

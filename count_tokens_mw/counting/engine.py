@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.cache.counts import CountCache
-from count_tokens_mw.cache.memo import RecentRequests
+from count_tokens_mw.cache.memo import RequestMemo
 from count_tokens_mw.config import Config
-from count_tokens_mw.counting.failover import Attempts
-from count_tokens_mw.counting.record import Trace
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.counting.failover import Failover
+from count_tokens_mw.counting.record import RequestRecord
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
 from count_tokens_mw.providers.pool import Providers
 from count_tokens_mw.types import CountRequest, TokenCount
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from count_tokens_mw.config.models import Deployment
     from count_tokens_mw.host.resolving import Resolver
 
-__all__ = ["Counter"]
+__all__ = ["CountingEngine"]
 
 
-class Counter:
+class CountingEngine:
     """Counts requests by the deployments of a configuration, which can be replaced.
 
-    `plan` is the configuration that is in force. A request reads it once, when it begins. `recent`
-    is None where nothing is remembered; `turns` are those of large bodies.
+    `snapshot` is the configuration that is in force. A request reads it once, when it begins.
+    `memo` is None where the cache is off; `fairness` bounds how long large bodies hold the loop.
 
     Args:
         config: the configuration to begin with.
@@ -54,26 +54,26 @@ class Counter:
         self._clock = clock
         self._pause = pause
         self._resolve = resolve
-        self.turns = Turns()
-        self._providers = Providers(http_client, config.settings.http, self.turns)
+        self.fairness = LoopFairness()
+        self._providers = Providers(http_client, config.settings.http, self.fairness)
         self._slots = _Slots()
         self._closing: set[asyncio.Task[None]] = set()
         self._former_caches: list[CountCache] = []
-        self.plan = Plan(config, clock)
+        self.snapshot = ConfigSnapshot(config, clock)
         self._remember()
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many of the places of `slot` are taken."""
         return self._slots.taken
 
     @property
     def free(self) -> int:
         """How many of the places of `slot` are not taken."""
-        return max(0, self.plan.settings.max_concurrency - self._slots.taken)
+        return max(0, self.snapshot.settings.max_concurrency - self._slots.taken)
 
     @property
-    def remembered(self) -> int:
+    def cache_size(self) -> int:
         """How many counts are in the cache."""
         return 0 if self._cache is None else len(self._cache)
 
@@ -83,11 +83,13 @@ class Counter:
         Raises:
             TooManyRequests: all are taken.
         """
-        if self._slots.taken >= self.plan.settings.max_concurrency:
+        if self._slots.taken >= self.snapshot.settings.max_concurrency:
             raise TooManyRequests("This gateway has too many counts under way; try again.")
         return self._slots
 
-    async def count(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
+    async def count(
+        self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
+    ) -> TokenCount:
         """Ask the deployments of the request's model in turn, all within one deadline.
 
         Raises:
@@ -95,41 +97,49 @@ class Counter:
             CountError: nobody counted; it is what the first deployment said.
         """
         if self._resolve is None:
-            deployments = plan.router.find(request.model)
-            known = self._known(deployments, request, plan, trace)
+            deployments = snapshot.router.find(request.model)
+            known = self._known(deployments, request, snapshot, record)
             if known is not None:  # before anything is done that only a call needs
                 return known
-            deadline = _deadline(plan)
+            deadline = _deadline(snapshot)
         else:
-            deadline = _deadline(plan)
-            deployments = await self._resolved(self._resolve, request.model, plan, trace, deadline)
-            known = self._known(deployments, request, plan, trace)
-        return known or await self._first_count(deployments, request, plan, trace, deadline)
+            deadline = _deadline(snapshot)
+            deployments = await self._resolved(
+                self._resolve, request.model, snapshot, record, deadline
+            )
+            known = self._known(deployments, request, snapshot, record)
+        return known or await self._first_count(deployments, request, snapshot, record, deadline)
 
     async def count_by(
-        self, deployment: Deployment, request: CountRequest, plan: Plan, trace: Trace
+        self,
+        deployment: Deployment,
+        request: CountRequest,
+        snapshot: ConfigSnapshot,
+        record: RequestRecord,
     ) -> TokenCount:
         """Ask one deployment, whatever the request's model is.
 
         Raises:
             CountError: what it said.
         """
-        deadline = _deadline(plan)
-        return await self._first_count([deployment], request, plan, trace, deadline)
+        deadline = _deadline(snapshot)
+        return await self._first_count([deployment], request, snapshot, record, deadline)
 
-    async def pass_through(self, request: CountRequest, plan: Plan, trace: Trace) -> TokenCount:
+    async def pass_through(
+        self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
+    ) -> TokenCount:
         """Ask Anthropic for whatever model the request names.
 
         Raises:
             NotFound: no pass-through is configured.
             CountError: what Anthropic said.
         """
-        if plan.passthrough is None:
+        if snapshot.passthrough is None:
             raise NotFound("The Anthropic pass-through is not configured on this gateway.")
-        deadline = _deadline(plan)
-        deployment = plan.passthrough.model_copy(update={"upstream_model": request.model})
-        known = self._known([deployment], request, plan, trace)
-        return known or await self._first_count([deployment], request, plan, trace, deadline)
+        deadline = _deadline(snapshot)
+        deployment = snapshot.passthrough.model_copy(update={"upstream_model": request.model})
+        known = self._known([deployment], request, snapshot, record)
+        return known or await self._first_count([deployment], request, snapshot, record, deadline)
 
     def reload(self, config: Config) -> None:
         """Put another configuration in force for all requests that begin from now on.
@@ -137,9 +147,9 @@ class Counter:
         Those under way keep to theirs. A client that the new one has no use for is closed when
         nobody uses it any more.
         """
-        plan = Plan(config, self._clock)
-        self._providers.keep(plan.identities)
-        before, self.plan = self.plan.settings.cache, plan
+        snapshot = ConfigSnapshot(config, self._clock)
+        self._providers.retain(snapshot.identities)
+        before, self.snapshot = self.snapshot.settings.cache, snapshot
         if config.settings.cache != before:
             if self._cache is not None:
                 self._cache.retire()
@@ -155,63 +165,72 @@ class Counter:
         await self._close_former_caches()
 
     def _remember(self) -> None:
-        settings = self.plan.settings.cache
+        settings = self.snapshot.settings.cache
         self._cache = CountCache(settings, self._clock) if settings.ttl else None
-        self.recent = RecentRequests(settings.max_entries) if settings.ttl else None
+        self.memo = RequestMemo(settings.max_entries) if settings.ttl else None
 
     async def _resolved(
-        self, resolve: Resolver, model: str, plan: Plan, trace: Trace, deadline: float
+        self,
+        resolve: Resolver,
+        model: str,
+        snapshot: ConfigSnapshot,
+        record: RequestRecord,
+        deadline: float,
     ) -> Sequence[Deployment]:
-        from count_tokens_mw.host.resolving import resolved_deployments
+        from count_tokens_mw.host.resolving import call_resolve
 
         try:
             async with asyncio.timeout_at(deadline):
-                found = await resolved_deployments(resolve, model, trace.caller)
+                found = await call_resolve(resolve, model, record.caller)
         except TimeoutError:
             raise DeadlineExceeded("The gateway did not find the model in time.") from None
-        return plan.router.find(model) if found is None else plan.router.among(found, model)
+        return snapshot.router.find(model) if found is None else snapshot.router.among(found, model)
 
     async def _first_count(
         self,
         deployments: Sequence[Deployment],
         request: CountRequest,
-        plan: Plan,
-        trace: Trace,
+        snapshot: ConfigSnapshot,
+        record: RequestRecord,
         deadline: float,
     ) -> TokenCount:
-        attempts = Attempts(
-            plan,
+        attempts = Failover(
+            snapshot,
             self._providers,
             self._cache,
             request,
-            trace,
+            record,
             deadline,
             self._pause,
-            self.recent,
-            self.turns,
+            self.memo,
+            self.fairness,
         )
         try:
             return await attempts.first_count(deployments)
         finally:
-            if plan is not self.plan:  # it may have opened again what a reload had closed
-                self._providers.keep(self.plan.identities)
+            if snapshot is not self.snapshot:  # it may have opened again what a reload had closed
+                self._providers.retain(self.snapshot.identities)
                 self._close_unneeded()
 
     def _known(
-        self, deployments: Sequence[Deployment], request: CountRequest, plan: Plan, trace: Trace
+        self,
+        deployments: Sequence[Deployment],
+        request: CountRequest,
+        snapshot: ConfigSnapshot,
+        record: RequestRecord,
     ) -> TokenCount | None:
         """The count of a body that came before byte for byte, by the deployment to ask first."""
         cache = self._cache
-        if cache is None or not request.led_to:
+        if cache is None or not request.known_calls:
             return None
         started = time.perf_counter()
-        first = plan.cooldown.last(deployments)[0]
+        first = snapshot.cooldown.healthy_first(deployments)[0]
         place = first.params and (first.params.account, first.upstream_model)
-        for account, model, fingerprint in request.led_to:
+        for account, model, fingerprint in request.known_calls:
             if (account, model) == place:
-                count = cache.remembered(fingerprint)
+                count = cache.get(fingerprint)
                 if count is not None:
-                    trace.attempted(first, count, started)
+                    record.attempted(first, count, started)
                 return count
         return None
 
@@ -233,9 +252,9 @@ class Counter:
         self._former_caches = [cache for cache in self._former_caches if cache.is_open]
 
 
-def _deadline(plan: Plan) -> float:
+def _deadline(snapshot: ConfigSnapshot) -> float:
     """Of a count that begins now, by the event loop's clock."""
-    return asyncio.get_running_loop().time() + plan.settings.timeout
+    return asyncio.get_running_loop().time() + snapshot.settings.timeout
 
 
 class _Slots:

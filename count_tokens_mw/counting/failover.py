@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from count_tokens_mw.aio.fairness import LARGE, Turns
+from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
 from count_tokens_mw.cache.counts import CountCache
 from count_tokens_mw.cache.fingerprint import fingerprint
-from count_tokens_mw.cache.memo import RecentRequests
-from count_tokens_mw.counting.record import Trace
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.cache.memo import RequestMemo
+from count_tokens_mw.counting.record import RequestRecord
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
@@ -28,7 +28,7 @@ from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 if TYPE_CHECKING:
     from count_tokens_mw.config.models import Deployment
 
-__all__ = ["Attempts"]
+__all__ = ["Failover"]
 
 # Another deployment may do better: it was busy, broken, refused our credentials, or cannot count.
 # Any other answer is about the request itself.
@@ -41,18 +41,18 @@ _LEFT: Final = ClientClosedRequest("")  # until there is another outcome
 
 
 @dataclass(slots=True)
-class Attempts:
+class Failover:
     """What one request's attempts have in common. `deadline` is by the event loop's clock."""
 
-    plan: Plan
+    snapshot: ConfigSnapshot
     providers: Providers
     cache: CountCache | None
     request: CountRequest
-    trace: Trace
+    record: RequestRecord
     deadline: float
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    recent: RecentRequests | None = None
-    turns: Turns = field(default_factory=Turns)
+    memo: RequestMemo | None = None
+    fairness: LoopFairness = field(default_factory=LoopFairness)
 
     async def first_count(self, deployments: Sequence[Deployment]) -> TokenCount:
         """The first count that a deployment gives; those that failed lately are asked last.
@@ -63,7 +63,7 @@ class Attempts:
         """
         errors: list[CountError] = []
         answer_from = -1
-        queue = list(self.plan.cooldown.last(deployments))
+        queue = list(self.snapshot.cooldown.healthy_first(deployments))
         while queue and (not errors or self._left() > 0):
             deployment = queue.pop(0)
             try:
@@ -73,8 +73,8 @@ class Attempts:
                     raise
                 errors.append(error)
             if len(errors) == 1:
-                answer_from = len(self.trace.attempts) - 1
-        self.trace.answer_from = answer_from
+                answer_from = len(self.record.attempts) - 1
+        self.record.answer_from = answer_from
         raise errors[0]
 
     async def _asked(self, deployment: Deployment, *, others: bool) -> TokenCount:
@@ -83,7 +83,7 @@ class Attempts:
             return await self._attempt(deployment, others=others)
         except UpstreamUnreachable:
             pause = random.uniform(*_PAUSE_SECONDS)  # noqa: S311 - it spreads load
-            if others or not self.plan.retries or self._left() <= pause:
+            if others or not self.snapshot.retries or self._left() <= pause:
                 raise
         await self.pause(pause)
         return await self._attempt(deployment, others=False)
@@ -103,16 +103,16 @@ class Attempts:
             outcome = error
             raise
         finally:
-            self.trace.attempted(deployment, outcome, started)
+            self.record.attempted(deployment, outcome, started)
 
     async def _prepared(self, deployment: Deployment, provider: Provider) -> UpstreamCall:
         request = self.request.for_model(deployment.upstream_model)
-        if len(request.body.raw) <= LARGE:
+        if len(request.body.raw) <= YIELD_ABOVE_BYTES:
             return provider.prepare(request)
-        if provider.converts:
+        if provider.prepare_in_thread:
             async with asyncio.timeout_at(self.deadline):
-                return await self.turns.in_thread(partial(provider.prepare, request))
-        await self.turns.next()
+                return await self.fairness.run_sync(partial(provider.prepare, request))
+        await self.fairness.checkpoint()
         return provider.prepare(request)
 
     async def _sent(
@@ -123,16 +123,16 @@ class Attempts:
                 if self.cache is None or deployment.params is None:
                     return await provider.send(call)
                 account = deployment.params.account
-                key = await fingerprint(call, account, self.turns)
-                if self.recent is not None:
-                    self.recent.keep(self.request, (account, deployment.upstream_model), key)
+                key = await fingerprint(call, account, self.fairness)
+                if self.memo is not None:
+                    self.memo.put_call(self.request, (account, deployment.upstream_model), key)
                 return await self.cache.count(key, lambda: provider.send(call))
         except TimeoutError:
-            self.plan.cooldown.failed(deployment, {})
+            self.snapshot.cooldown.record_failure(deployment, {})
             raise DeadlineExceeded(f"{call.provider} did not answer in time.") from None
         except CountError as error:
             if error.status >= 500 or error.status in _TAKEN_OVER:
-                self.plan.cooldown.failed(deployment, error.headers)
+                self.snapshot.cooldown.record_failure(deployment, error.headers)
             raise
 
     def _until(self, deployment: Deployment, *, others: bool) -> float:
@@ -144,7 +144,7 @@ class Attempts:
         own = deployment.params.timeout if deployment.params else None
         now = asyncio.get_running_loop().time()
         left = self.deadline - now
-        seconds = min(own or self.plan.attempt_timeout or left, left / 2 if others else left)
+        seconds = min(own or self.snapshot.attempt_timeout or left, left / 2 if others else left)
         return now + seconds
 
     def _left(self) -> float:

@@ -9,13 +9,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
-from count_tokens_mw.events import Attempt, CountEvent, Way
+from count_tokens_mw.events import Attempt, CountEvent, EntryPoint
 from count_tokens_mw.types import Caller, CountRequest, Source, TokenCount
 
 if TYPE_CHECKING:
     from count_tokens_mw.config.models import Deployment
 
-__all__ = ["SESSION_HEADERS", "Trace"]
+__all__ = ["SESSION_HEADERS", "RequestRecord"]
 
 SESSION_HEADERS: Final = (
     "x-claude-code-session-id",
@@ -29,7 +29,7 @@ _LEFT = ClientClosedRequest("")
 _NOBODY = Attempt("", "", "", 0, None, None, None, None, None, 0, 0)
 
 
-class Trace:
+class RequestRecord:
     """Filled in step by step; `event()` can be asked for at any moment.
 
     The outcome is "the client left" until there is another, since a request that is cancelled
@@ -47,18 +47,18 @@ class Trace:
         "caller",
         "deployment",
         "end_user",
+        "entry_point",
         "model",
         "outcome",
         "parent_agent_id",
         "request_id",
         "session_id",
-        "way",
     )
 
     deployment: Deployment  # there is none before one was asked
 
-    def __init__(self, way: Way, caller: Caller | None = None) -> None:
-        self.way: Way = way
+    def __init__(self, entry_point: EntryPoint, caller: Caller | None = None) -> None:
+        self.entry_point: EntryPoint = entry_point
         self.request_id = f"req_{_numbers().randbytes(16).hex()}"
         self.caller = caller
         self.model: str | None = None
@@ -113,7 +113,7 @@ class Trace:
             )
         )
 
-    def include(self, part: Trace, *, answers: bool) -> None:
+    def include(self, part: RequestRecord, *, answers: bool) -> None:
         """Record the attempts of a count that this request took besides its own.
 
         `answers` says that what came of it is the answer to the request.
@@ -137,7 +137,7 @@ class Trace:
         # By their places, which takes a third of the time that it takes by their names.
         return CountEvent(
             self.request_id,
-            self.way,
+            self.entry_point,
             result.status,
             result.error,
             result.error_type,

@@ -59,7 +59,7 @@ class Router:
         self._starred = [(name.split("*"), starred[name]) for name in by_specificity]
         self._chance = chance or random.Random()  # noqa: S311 - it balances load
 
-    def knows(self, model: str) -> bool:
+    def has_model(self, model: str) -> bool:
         """Whether a model is configured by this name, or by an alias."""
         return model in self._exact or model in self._aliases
 
@@ -70,7 +70,7 @@ class Router:
         trailing `[1m]` of Claude Code's. Then an alias is resolved. This is the one normalisation:
         whatever comes after it takes the name as it is.
         """
-        name = model if self.knows(model) else without_context_suffix(model)
+        name = model if self.has_model(model) else without_context_suffix(model)
         return name if name in self._exact else self._aliases.get(name, name)
 
     def find(self, name: str) -> Sequence[Deployment]:

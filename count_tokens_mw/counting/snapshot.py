@@ -14,10 +14,10 @@ from count_tokens_mw.counting.router import Router
 if TYPE_CHECKING:
     from count_tokens_mw.config.models import Deployment
 
-__all__ = ["Plan"]
+__all__ = ["ConfigSnapshot"]
 
 
-class Plan:
+class ConfigSnapshot:
     """A configuration's settings, its router, its pass-through, and which deployments failed.
 
     `identities` are those of the parameters of all its deployments.

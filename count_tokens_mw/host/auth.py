@@ -17,7 +17,7 @@ __all__ = [
     "authenticate_caller",
     "authorize_caller",
     "host_user",
-    "refused",
+    "to_refused",
 ]
 
 Authenticator: TypeAlias = Callable[[Request], Caller | Awaitable[Caller]]
@@ -77,7 +77,7 @@ async def authenticate_caller(authenticate: Authenticator, request: Request) -> 
         if not isinstance(caller, Caller) and isinstance(caller, Awaitable):
             caller = await caller
     except HTTPException as refusal:
-        raise refused(refusal) from None
+        raise to_refused(refusal) from None
     if isinstance(caller, Caller) and caller.id:
         return caller
     raise TypeError("authenticate has to return a Caller with an id")
@@ -98,12 +98,12 @@ async def authorize_caller(
             async with asyncio.timeout(seconds):
                 allowed = await allowed
     except HTTPException as refusal:
-        raise refused(refusal) from None
+        raise to_refused(refusal) from None
     if allowed is False:
         raise PermissionDenied("You may not count tokens for this model.")
 
 
-def refused(refusal: HTTPException) -> Refused | Unauthenticated:
+def to_refused(refusal: HTTPException) -> Refused | Unauthenticated:
     """A refusal of the host's, with its status, words and headers, to be told in our envelope."""
     if refusal.status_code < 400:  # a redirect to a login page helps no API client
         return Unauthenticated("Authentication is required.")

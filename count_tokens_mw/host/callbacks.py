@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 from starlette.exceptions import HTTPException
 
 from count_tokens_mw.errors import InvalidRequest
-from count_tokens_mw.host.auth import refused
+from count_tokens_mw.host.auth import to_refused
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest
 
-__all__ = ["Transform", "transformed"]
+__all__ = ["Transform", "call_transform"]
 
 Transform: TypeAlias = Callable[
     [dict[str, Any], Caller | None], Mapping[str, Any] | Awaitable[Mapping[str, Any]]
@@ -28,7 +28,7 @@ longer the caller's text byte for byte.
 """
 
 
-async def transformed(
+async def call_transform(
     transform: Transform, request: CountRequest, caller: Caller | None
 ) -> CountRequest:
     """Call the host's `transform`.
@@ -43,7 +43,7 @@ async def transformed(
         if isawaitable(body):
             body = await body
     except HTTPException as refusal:
-        raise refused(refusal) from None
+        raise to_refused(refusal) from None
     if not isinstance(body, Mapping):
         raise TypeError("transform has to return a body")
     try:
@@ -52,4 +52,4 @@ async def transformed(
         raise ValueError("transform returned a body that cannot be counted") from None
     # A model that it left alone keeps the name that it is looked up by.
     model = request.model if made.model == request.body.get("model") else made.model
-    return replace(request, model=model, body=made.body, key=None, led_to=())
+    return replace(request, model=model, body=made.body, memo_key=None, known_calls=())

@@ -7,10 +7,10 @@ from typing import TypeAlias
 from starlette.exceptions import HTTPException
 
 from count_tokens_mw.config.models import Deployment
-from count_tokens_mw.host.auth import refused
+from count_tokens_mw.host.auth import to_refused
 from count_tokens_mw.types import Caller
 
-__all__ = ["Resolver", "resolved_deployments"]
+__all__ = ["Resolver", "call_resolve"]
 
 Resolver: TypeAlias = Callable[
     [str, Caller | None],
@@ -25,7 +25,7 @@ deployments of entries in LiteLLM's format. Any Starlette or FastAPI `HTTPExcept
 """
 
 
-async def resolved_deployments(
+async def call_resolve(
     resolve: Resolver, model: str, caller: Caller | None
 ) -> Sequence[Deployment] | None:
     """Call the host's `resolve`.
@@ -39,7 +39,7 @@ async def resolved_deployments(
         if isawaitable(found):
             found = await found
     except HTTPException as refusal:
-        raise refused(refusal) from None
+        raise to_refused(refusal) from None
     if found is None:
         return None
     deployments = list(found)

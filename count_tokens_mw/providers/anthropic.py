@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from count_tokens_mw.config.params.anthropic import AnthropicParams, PassthroughParams
 from count_tokens_mw.providers.http import HttpClient
-from count_tokens_mw.providers.responses import count_from
+from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
-__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "joined"]
+__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "flight"]
 
 GENERATION_ONLY: Final = frozenset(
     {
@@ -42,7 +42,7 @@ _OAUTH_BETA: Final = "oauth-2025-04-20"
 class Anthropic:
     """A deployment of a model: lossless but for `model` and the fields that only generate."""
 
-    converts = False
+    prepare_in_thread = False
 
     def __init__(
         self, params: AnthropicParams, http: HttpClient, *, name: str = "anthropic"
@@ -60,7 +60,7 @@ class Anthropic:
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         answer = await self._http.post(call)
-        return count_from(call.provider, answer, verbatim=True)
+        return parse_count(call.provider, answer, verbatim=True)
 
     async def aclose(self) -> None:
         """Nothing to do: the HTTP client is shared."""
@@ -74,7 +74,7 @@ class AnthropicPassthrough:
     """
 
     name = "anthropic"
-    converts = False
+    prepare_in_thread = False
 
     def __init__(self, params: PassthroughParams, http: HttpClient) -> None:
         self._params = params
@@ -105,7 +105,7 @@ def _versioned(native: Headers) -> Headers:
     return (("anthropic-version", _DEFAULT_VERSION), *native)
 
 
-def joined(native: Headers) -> dict[str, str]:
+def flight(native: Headers) -> dict[str, str]:
     """Header lines by their names; those of one name are one list, as HTTP has it."""
     headers: dict[str, str] = {}
     for name, value in native:
@@ -114,7 +114,7 @@ def joined(native: Headers) -> dict[str, str]:
 
 
 def _headers(params: AnthropicParams, native: Headers) -> Headers:
-    headers = {"accept": "application/json", "content-type": "application/json", **joined(native)}
+    headers = {"accept": "application/json", "content-type": "application/json", **flight(native)}
     credential, needed_beta = _credential(params)
     extra = dict(params.extra_headers)
     betas = _with_betas(headers.get("anthropic-beta"), extra.pop("anthropic-beta", ""), needed_beta)

@@ -10,11 +10,11 @@ __all__ = ["Provider"]
 class Provider(Protocol):
     """One deployment's way to its provider's counting API.
 
-    One that `converts` works through the whole of a body in `prepare`, which takes long for a large
-    one, and so is done in a thread.
+    With `prepare_in_thread`, `prepare` works through the whole body. For a large one that takes
+    long, so it runs in a thread.
     """
 
-    converts: bool
+    prepare_in_thread: bool
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """The exact upstream request; `request.model` is the upstream's name for the model.

@@ -9,7 +9,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.config.models import HttpSettings
 from count_tokens_mw.errors import UpstreamUnreachable, UpstreamUnusable
 from count_tokens_mw.providers.transport_errors import transport_errors
@@ -38,11 +38,11 @@ class HttpClient:
         self,
         client: httpx.AsyncClient | None = None,
         settings: HttpSettings | None = None,
-        turns: Turns | None = None,
+        fairness: LoopFairness | None = None,
     ) -> None:
         self._given = client
         self._settings = settings or HttpSettings()
-        self._turns = turns or Turns()
+        self._fairness = fairness or LoopFairness()
         # Here, where no event loop has to wait: it reads a file of certificates.
         self._tls = None if client else httpx.create_ssl_context(trust_env=False)
         self._opened: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
@@ -56,8 +56,8 @@ class HttpClient:
             DeadlineExceeded: a timeout of the host's own client passed.
         """
         if self._given is None:
-            return await _post_by_aiohttp(self._session(), call, self._turns)
-        return await _post_by_httpx(self._given, call, self._turns)
+            return await _post_by_aiohttp(self._session(), call, self._fairness)
+        return await _post_by_httpx(self._given, call, self._fairness)
 
     async def aclose(self) -> None:
         """Close what this object opened."""
@@ -91,12 +91,12 @@ class HttpClient:
 
 
 async def _post_by_aiohttp(
-    session: aiohttp.ClientSession, call: UpstreamCall, turns: Turns
+    session: aiohttp.ClientSession, call: UpstreamCall, fairness: LoopFairness
 ) -> UpstreamAnswer:
     data: bytes | AsyncIterator[bytes] = call.body
     headers = call.headers
     if len(call.body) > _LARGE:  # aiohttp warns of so much in one piece, which would hold the loop
-        data = aiter(_Pieces(call.body, turns))
+        data = aiter(_Pieces(call.body, fairness))
         # Or it would go out chunked, which not every upstream takes.
         headers = [*headers, ("content-length", str(len(call.body)))]
     with transport_errors(call.provider, UpstreamUnreachable):
@@ -110,14 +110,14 @@ async def _post_by_aiohttp(
 
 
 async def _post_by_httpx(
-    client: httpx.AsyncClient, call: UpstreamCall, turns: Turns
+    client: httpx.AsyncClient, call: UpstreamCall, fairness: LoopFairness
 ) -> UpstreamAnswer:
     with transport_errors(call.provider, UpstreamUnreachable):
         request = client.build_request(
             "POST", call.target, content=call.body, headers=list(call.headers)
         )
         if len(call.body) > _LARGE:
-            request.stream = _Pieces(call.body, turns)  # the client's own hooks see the bytes
+            request.stream = _Pieces(call.body, fairness)  # the client's own hooks see the bytes
         options: dict[str, Any] = {"stream": True, "follow_redirects": False}
         if call.signed:  # the client's own parameters and auth would make the signature another's
             request.url, options["auth"] = httpx.URL(call.target), None
@@ -131,13 +131,13 @@ async def _post_by_httpx(
 class _Pieces(httpx.AsyncByteStream):
     """A large body, piece by piece and by turns; as often as it is asked for."""
 
-    def __init__(self, body: bytes, turns: Turns) -> None:
+    def __init__(self, body: bytes, fairness: LoopFairness) -> None:
         self._body = body
-        self._turns = turns
+        self._fairness = fairness
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self._body), _PIECE):
-            await self._turns.next()
+            await self._fairness.checkpoint()
             yield self._body[start : start + _PIECE]
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 
-from count_tokens_mw.aio.fairness import Turns
-from count_tokens_mw.aio.guard import going_on
+from count_tokens_mw.aio.fairness import LoopFairness
+from count_tokens_mw.aio.guard import log_and_suppress
 from count_tokens_mw.errors import CannotCount, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
 
@@ -31,7 +31,7 @@ _MOST_OPEN: Final = 1000
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """An open provider, and how many use it. One that is `left` closes after its last use.
+    """An open provider, and how many use it. One that is `evicted` closes after its last use.
 
     `used` orders them by when they were last used.
     """
@@ -39,7 +39,7 @@ class _Open:
     provider: Provider
     users: int = 0
     used: int = 0
-    left: bool = False
+    evicted: bool = False
 
 
 class Providers:
@@ -53,13 +53,13 @@ class Providers:
         self,
         http_client: httpx.AsyncClient | None = None,
         http_settings: HttpSettings | None = None,
-        turns: Turns | None = None,
+        fairness: LoopFairness | None = None,
         *,
         most_open: int = _MOST_OPEN,
     ) -> None:
         self._given_client = http_client
         self._http_settings = http_settings
-        self._turns = turns
+        self._fairness = fairness
         self._http: HttpClient | None = None
         self._most_open = most_open
         self._open: dict[Hashable, _Open] = {}
@@ -79,7 +79,7 @@ class Providers:
         """
         return _Use(self, deployment, seconds)
 
-    async def take(self, deployment: Deployment, seconds: float | None) -> _Open:
+    async def acquire(self, deployment: Deployment, seconds: float | None) -> _Open:
         """Begin to use it; what `use` does first."""
         params = deployment.params
         if params is None:
@@ -92,28 +92,28 @@ class Providers:
         opened.used = next(self._uses)
         return opened
 
-    async def give_back(self, opened: _Open) -> None:
+    async def release(self, opened: _Open) -> None:
         """End the use of it; what `use` does last."""
         opened.users -= 1
-        if opened.left and not opened.users:
+        if opened.evicted and not opened.users:
             self._done_with.append(opened.provider)
         if len(self._open) > self._most_open:
-            self._leave_surplus()
+            self._evict_surplus()
         if self._done_with:
             await self.close_unneeded()
 
-    def keep(self, needed: Collection[Hashable]) -> None:
+    def retain(self, needed: Collection[Hashable]) -> None:
         """Have no use for any but those whose parameters have one of these identities.
 
         The others are closed by `close_unneeded`, or when their last user is done with them.
         """
-        self._leave([identity for identity in list(self._open) if identity not in needed])
+        self._evict([identity for identity in list(self._open) if identity not in needed])
 
     async def close_unneeded(self) -> None:
         """Close what is no longer needed by anybody. What fails in it is logged."""
         while self._done_with:
             provider = self._done_with.pop()
-            with going_on("closing a provider"):
+            with log_and_suppress("closing a provider"):
                 with CancelScope(shield=True):
                     await provider.aclose()
 
@@ -125,16 +125,16 @@ class Providers:
         if self._http is not None:
             await self._http.aclose()
 
-    def _leave_surplus(self) -> None:
+    def _evict_surplus(self) -> None:
         surplus = len(self._open) - self._most_open
         idle = [item for item in list(self._open.items()) if not item[1].users]
         idle.sort(key=lambda item: item[1].used)
-        self._leave([identity for identity, _ in idle[:surplus]])
+        self._evict([identity for identity, _ in idle[:surplus]])
 
-    def _leave(self, identities: list[Hashable]) -> None:
+    def _evict(self, identities: list[Hashable]) -> None:
         for identity in identities:
             opened = self._open.pop(identity)
-            opened.left = True
+            opened.evicted = True
             if not opened.users:
                 self._done_with.append(opened.provider)
 
@@ -147,9 +147,9 @@ class Providers:
     def _open_once(self, params: Params) -> None:
         with self._opening:
             if params.identity not in self._open:
-                self._open[params.identity] = _Open(self._opened(params))
+                self._open[params.identity] = _Open(self._create(params))
 
-    def _opened(self, params: Params) -> Provider:
+    def _create(self, params: Params) -> Provider:
         from count_tokens_mw.config.params.anthropic import (
             AnthropicParams,
             AzureParams,
@@ -189,7 +189,9 @@ class Providers:
     def _http_client(self) -> HttpClient:
         from count_tokens_mw.providers.http import HttpClient
 
-        self._http = self._http or HttpClient(self._given_client, self._http_settings, self._turns)
+        self._http = self._http or HttpClient(
+            self._given_client, self._http_settings, self._fairness
+        )
         return self._http
 
 
@@ -204,11 +206,11 @@ class _Use:
         self._seconds = seconds
 
     async def __aenter__(self) -> Provider:
-        self._opened = await self._providers.take(self._deployment, self._seconds)
+        self._opened = await self._providers.acquire(self._deployment, self._seconds)
         return self._opened.provider
 
     async def __aexit__(self, *_: object) -> None:
-        await self._providers.give_back(self._opened)
+        await self._providers.release(self._opened)
 
 
 def _unusable(deployment: Deployment) -> CannotCount | CredentialsUnavailable:

@@ -13,7 +13,7 @@ from typing import Final
 from count_tokens_mw.errors import UpstreamError, UpstreamUnusable
 from count_tokens_mw.types import TokenCount, UpstreamAnswer
 
-__all__ = ["count_from", "upstream_error"]
+__all__ = ["parse_count", "upstream_error"]
 
 _LONGEST_MESSAGE: Final = 2000
 _PASSED_ON: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
@@ -22,7 +22,7 @@ _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)s").fullmatch
 
 
-def count_from(
+def parse_count(
     provider: str, answer: UpstreamAnswer, *, field: str = "input_tokens", verbatim: bool = False
 ) -> TokenCount:
     """The count in an answer: a whole number that the provider itself gave, or an error.

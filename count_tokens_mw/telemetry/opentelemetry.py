@@ -95,7 +95,7 @@ def _of_request(event: CountEvent) -> dict[str, AttributeValue | None]:
         "gen_ai.response.model": event.upstream_model if event.source else None,
         "count_tokens.input_tokens": event.input_tokens,
         "count_tokens.request_id": event.request_id,
-        "count_tokens.way": event.way,
+        "count_tokens.entry_point": event.entry_point,
         "count_tokens.deployment": event.deployment,
         "count_tokens.upstream_request_id": event.upstream_request_id,
         "enduser.id": event.end_user,

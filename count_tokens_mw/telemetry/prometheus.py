@@ -75,9 +75,9 @@ class PrometheusHook:
             registry=registry,
         )
         in_flight = Gauge("count_tokens_in_flight", "Counts under way.", registry=registry)
-        in_flight.set_function(lambda: sum(each.under_way for each in self._watched))
+        in_flight.set_function(lambda: sum(each.in_flight for each in self._watched))
         cached = Gauge("count_tokens_cache_entries", "Counts in the cache.", registry=registry)
-        cached.set_function(lambda: sum(each.remembered for each in self._watched))
+        cached.set_function(lambda: sum(each.cache_size for each in self._watched))
 
     def __call__(self, event: CountEvent) -> None:
         counted = event.status == 200
@@ -85,7 +85,7 @@ class PrometheusHook:
         outcome = outcome if counted or outcome in _ERROR_TYPES else OTHER
         # Nobody was asked where the model is unknown or the caller was refused.
         provider = event.provider or "none"
-        is_known = counted or any(each.knows(event.model or "") for each in self._watched)
+        is_known = counted or any(each.has_model(event.model or "") for each in self._watched)
         model = self._models.label(event.model, is_new_allowed=is_known)
         who = {"caller": event.caller.id if event.caller else None, "end_user": event.end_user}
         people = [

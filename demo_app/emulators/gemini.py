@@ -135,11 +135,11 @@ def _check_media(part: Mapping[str, Any], at: str) -> None:
 
 def _check_function_turns(contents: list[dict[str, Any]]) -> None:
     """Each turn answers as many functions as the model's turn before it has called."""
-    turns = [
+    fairness = [
         {kind: sum(kind in part for part in content["parts"]) for kind in _DATA}
         for content in contents
     ]
-    for before, turn in pairwise([dict.fromkeys(_DATA, 0), *turns]):
+    for before, turn in pairwise([dict.fromkeys(_DATA, 0), *fairness]):
         if turn["functionResponse"] != before["functionCall"]:
             words = "function response parts is equal to the number of function call parts"
             words = f"Please ensure that the number of {words} of the function call turn."

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from count_tokens_mw.aio.fairness import Turns
-from count_tokens_mw.aio.timeout import within
+from count_tokens_mw.aio.fairness import LoopFairness
+from count_tokens_mw.aio.timeout import fast_timeout
 from count_tokens_mw.asgi.body import read_body
 from count_tokens_mw.cache.fingerprint import update
 from count_tokens_mw.config.models import Settings
@@ -21,7 +21,7 @@ from tests.support.fakes import FakeUpstream, count_tokens_with
 
 async def test_no_two_turns_are_in_the_same_round_of_the_loop() -> None:
     loop = asyncio.get_running_loop()
-    turns, rounds = Turns(), [0]
+    fairness, rounds = LoopFairness(), [0]
     taken: Counter[int] = Counter()
     ended = False
 
@@ -32,7 +32,7 @@ async def test_no_two_turns_are_in_the_same_round_of_the_loop() -> None:
 
     async def work() -> None:
         for _ in range(3):
-            await turns.next()
+            await fairness.checkpoint()
             taken[rounds[0]] += 1
 
     next_round()
@@ -43,21 +43,21 @@ async def test_no_two_turns_are_in_the_same_round_of_the_loop() -> None:
 
 
 async def test_one_that_is_cancelled_while_it_waits_holds_up_nobody() -> None:
-    turns = Turns()
-    waiting = [asyncio.create_task(turns.next()) for _ in range(3)]
+    fairness = LoopFairness()
+    waiting = [asyncio.create_task(fairness.checkpoint()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     waiting[1].cancel()
-    await asyncio.wait_for(turns.next(), 5)
+    await asyncio.wait_for(fairness.checkpoint(), 5)
     assert waiting[2].done()
     assert all(task.cancelled() for task in waiting[:2])
 
 
 def test_every_event_loop_has_its_own() -> None:
-    turns = Turns()
+    fairness = LoopFairness()
 
     async def many() -> int:
-        await asyncio.gather(*(turns.next() for _ in range(5)))
+        await asyncio.gather(*(fairness.checkpoint() for _ in range(5)))
         return 5
 
     assert [asyncio.run(many()) for _ in range(2)] == [5, 5]
@@ -68,7 +68,7 @@ async def test_a_hash_in_pieces_is_the_hash_of_the_whole(size: int) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
     data = data[:size]
     digest = hashlib.sha256()
-    await update(digest, data, Turns())
+    await update(digest, data, LoopFairness())
     assert digest.digest() == hashlib.sha256(data).digest()
 
 
@@ -81,7 +81,7 @@ async def test_a_body_in_whatever_chunks_is_read_whole_with_its_hash(sizes: list
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
     request = Request({"type": "http", "headers": []}, receive)
-    body = await read_body(request, {}, Settings(), Turns())
+    body = await read_body(request, {}, Settings(), LoopFairness())
     assert body.raw == b"".join(chunks)
     assert body.digest == hashlib.sha256(body.raw).digest()
 
@@ -112,7 +112,7 @@ async def test_what_does_not_wait_returns_without_a_round_of_the_loop() -> None:
     async def at_once() -> str:
         return "said"
 
-    assert await within(0, at_once()) == "said"
+    assert await fast_timeout(0, at_once()) == "said"
     assert not rounds
 
 
@@ -120,19 +120,19 @@ async def test_what_does_not_wait_returns_without_a_round_of_the_loop() -> None:
 async def test_what_waits_returns_what_it_was_told(seconds: float | None) -> None:
     waiting = Waiting()
     asyncio.get_running_loop().call_soon(waiting.future.set_result, "said")
-    assert await within(seconds, waiting.work(3)) == "said"
+    assert await fast_timeout(seconds, waiting.work(3)) == "said"
 
 
 async def test_what_waits_too_long_is_cancelled_where_it_waits() -> None:
     waiting = Waiting()
     with pytest.raises(TimeoutError):
-        await within(0.01, waiting.work())
+        await fast_timeout(0.01, waiting.work())
     assert isinstance(waiting.ended_by, asyncio.CancelledError)
 
 
 async def test_who_waits_can_be_cancelled_and_so_is_the_work() -> None:
     waiting = Waiting()
-    task = asyncio.create_task(within(60, waiting.work()))
+    task = asyncio.create_task(fast_timeout(60, waiting.work()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -148,7 +148,7 @@ async def test_an_error_of_the_work_is_raised(waits: bool) -> None:
         raise LookupError("of the work")
 
     with pytest.raises(LookupError, match="of the work"):
-        await within(60, fail())
+        await fast_timeout(60, fail())
 
 
 async def test_work_may_have_time_limits_of_its_own() -> None:
@@ -161,23 +161,23 @@ async def test_work_may_have_time_limits_of_its_own() -> None:
         except TimeoutError:
             return "its own limit"
 
-    assert await within(60, work()) == "its own limit"
+    assert await fast_timeout(60, work()) == "its own limit"
 
 
 def test_a_loop_that_is_closed_is_let_go() -> None:
-    turns = Turns()
+    fairness = LoopFairness()
 
     async def many() -> None:
-        await asyncio.gather(*(turns.next() for _ in range(3)))
-        await asyncio.gather(*(turns.in_thread(lambda: None) for _ in range(3)))
+        await asyncio.gather(*(fairness.checkpoint() for _ in range(3)))
+        await asyncio.gather(*(fairness.run_sync(lambda: None) for _ in range(3)))
 
     for _ in range(5):
         asyncio.run(many())
-    assert len(turns._on_loop) == len(turns._in_thread) == 1
+    assert len(fairness._on_loop) == len(fairness._in_thread) == 1
 
 
 async def test_what_is_done_in_a_thread_is_done_one_after_another() -> None:
-    turns = Turns()
+    fairness = LoopFairness()
     loop_thread, at_once, most = threading.get_ident(), 0, 0
 
     def work(number: int) -> int:
@@ -188,7 +188,7 @@ async def test_what_is_done_in_a_thread_is_done_one_after_another() -> None:
         at_once -= 1
         return number
 
-    found = await asyncio.gather(*(turns.in_thread(partial(work, n)) for n in range(10)))
+    found = await asyncio.gather(*(fairness.run_sync(partial(work, n)) for n in range(10)))
     assert found == list(range(10))
     assert most == 1
 
@@ -210,12 +210,12 @@ async def test_a_large_body_is_converted_in_a_thread(
     count_tokens = count_tokens_with(upstream, config)
     before = Counter({"threads": 0})
 
-    class Turning(Turns):
-        async def in_thread(self, work: Any) -> Any:
+    class Turning(LoopFairness):
+        async def run_sync(self, work: Any) -> Any:
             before["threads"] += 1
-            return await super().in_thread(work)
+            return await super().run_sync(work)
 
-    count_tokens._service.counter.turns = Turning()
+    count_tokens._pipeline.engine.fairness = Turning()
     body = {"model": "m", "messages": [{"role": "user", "content": "x" * size}]}
     assert (await count_tokens.count(body)).input_tokens == 7
     assert before["threads"] == in_thread

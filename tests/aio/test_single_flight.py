@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from count_tokens_mw.aio.single_flight import Joined
+from count_tokens_mw.aio.single_flight import SingleFlight
 
 
 class Work:
@@ -28,18 +28,18 @@ class Work:
 
 async def test_all_who_wait_share_one_run_and_the_next_one_starts_anew() -> None:
     work = Work()
-    joined = Joined(work, 10)
-    waiting = [asyncio.ensure_future(joined.done()) for _ in range(10)]
+    flight = SingleFlight(work, 10)
+    waiting = [asyncio.ensure_future(flight.run()) for _ in range(10)]
     await asyncio.sleep(0)
     work.go.set()
     assert await asyncio.gather(*waiting) == [1] * 10
-    assert await joined.done() == 2
+    assert await flight.run() == 2
 
 
 async def test_a_waiter_that_leaves_does_not_end_it_for_the_others() -> None:
     work = Work()
-    joined = Joined(work, 10)
-    first, second = (asyncio.ensure_future(joined.done()) for _ in range(2))
+    flight = SingleFlight(work, 10)
+    first, second = (asyncio.ensure_future(flight.run()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
@@ -51,12 +51,12 @@ async def test_an_error_goes_to_all_and_is_not_kept() -> None:
     work = Work()
     work.go.set()
     work.error = OSError("down")
-    joined = Joined(work, 10)
-    both: list[Any] = [joined.done(), joined.done()]
+    flight = SingleFlight(work, 10)
+    both: list[Any] = [flight.run(), flight.run()]
     results = await asyncio.gather(*both, return_exceptions=True)
     assert results == [work.error, work.error]
     work.error = None
-    assert await joined.done() == 2
+    assert await flight.run() == 2
 
 
 async def test_an_error_that_nobody_waited_for_is_not_logged(
@@ -65,14 +65,14 @@ async def test_an_error_that_nobody_waited_for_is_not_logged(
     caplog.set_level(logging.DEBUG)
     work = Work()
     work.error = OSError("canary")
-    joined = Joined(work, 10)
-    only = asyncio.ensure_future(joined.done())
+    flight = SingleFlight(work, 10)
+    only = asyncio.ensure_future(flight.run())
     await asyncio.sleep(0)
     only.cancel()
     await asyncio.wait([only])
     work.go.set()
-    await asyncio.wait([joined.start()])
-    del joined
+    await asyncio.wait([flight.start()])
+    del flight
     assert "canary" not in caplog.text
 
 
@@ -82,18 +82,18 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
     async def delegate() -> int:
         return await work_of[-1]()
 
-    joined = Joined(delegate, 10)
+    flight = SingleFlight(delegate, 10)
 
     async def leave_early() -> None:
         work_of.append(Work())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await joined.done()
+                await flight.run()
 
     async def stay() -> int:
         work_of.append(Work())
         work_of[-1].go.set()
-        return int(await joined.done())
+        return int(await flight.run())
 
     asyncio.run(leave_early())
     assert asyncio.run(stay()) == 1
@@ -101,20 +101,20 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
 
 async def test_work_that_hangs_is_abandoned_for_all_and_the_next_one_starts_anew() -> None:
     work = Work()
-    joined = Joined(work, 0.01)
-    both: list[Any] = [joined.done(), joined.done()]
+    flight = SingleFlight(work, 0.01)
+    both: list[Any] = [flight.run(), flight.run()]
     results = await asyncio.gather(*both, return_exceptions=True)
     assert [type(result) for result in results] == [TimeoutError, TimeoutError]
     assert work.runs == 1
     work.go.set()
-    assert await joined.done() == 2
+    assert await flight.run() == 2
 
 
 async def test_it_may_begin_without_anybody_who_waits() -> None:
     work = Work()
-    joined = Joined(work, 10)
-    assert joined.start() is joined.start()
-    waiting = asyncio.ensure_future(joined.done())
+    flight = SingleFlight(work, 10)
+    assert flight.start() is flight.start()
+    waiting = asyncio.ensure_future(flight.run())
     await asyncio.sleep(0)
     work.go.set()
     assert await waiting == 1
@@ -123,18 +123,18 @@ async def test_it_may_begin_without_anybody_who_waits() -> None:
 
 async def test_cancelling_it_ends_it_for_those_who_wait_and_is_no_cancellation_of_theirs() -> None:
     work = Work()
-    joined = Joined(work, 10)
-    waiting = asyncio.ensure_future(joined.done())
+    flight = SingleFlight(work, 10)
+    waiting = asyncio.ensure_future(flight.run())
     await work.begun.wait()
-    await joined.cancel()
+    await flight.cancel()
     with pytest.raises(TimeoutError):
         await waiting
     work.go.set()
-    assert await joined.done() == 2
+    assert await flight.run() == 2
 
 
 async def test_there_is_nothing_to_cancel_where_nothing_is_under_way() -> None:
     work = Work()
-    joined = Joined(work, 10)
-    await joined.cancel()
+    flight = SingleFlight(work, 10)
+    await flight.cancel()
     assert work.runs == 0

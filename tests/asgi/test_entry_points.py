@@ -81,7 +81,7 @@ async def test_a_mount_inside_of_the_passthroughs_path_is_the_passthrough(
     count_tokens = count_tokens_with(upstream, hooks=[hook])
     async with client_of(Starlette(routes=[Mount("/anthropic/v1", count_tokens)])) as client:
         assert (await client.post(PASSTHROUGH, json=HELLO)).status_code == 200
-    assert hook.event.way == "passthrough"
+    assert hook.event.entry_point == "passthrough"
 
 
 async def test_we_can_be_the_endpoint_of_a_route_at_the_full_path_without_a_redirect(
@@ -111,7 +111,7 @@ async def test_a_mount_works_behind_a_proxy_whether_or_not_it_leaves_root_path_i
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         for path in (COUNT, PASSTHROUGH, "/elsewhere"):
             await client.post(f"{left_in}/llm{path}", json=HELLO)
-    assert [event.way for event in hook.events] == ["count_tokens", "passthrough", "other"]
+    assert [event.entry_point for event in hook.events] == ["count_tokens", "passthrough", "other"]
 
 
 @pytest.mark.parametrize("root_path", ["", "/api"])
@@ -210,7 +210,7 @@ async def test_a_count_without_http_makes_an_event_with_what_its_headers_say(
     await count_tokens.count(HELLO, headers=headers, caller=Caller("job"))
     assert upstream.request.headers["anthropic-beta"] == "b"
     event = hook.event
-    assert (event.way, event.status, event.input_tokens) == ("count", 200, 14)
+    assert (event.entry_point, event.status, event.input_tokens) == ("count", 200, 14)
     assert (event.caller, event.end_user) == (Caller("job"), "eve")
 
 

@@ -232,7 +232,7 @@ def test_the_hosts_own_routes_pages_websockets_and_lifespan_work_unchanged(
             described = client.get(f"{root}/openapi.json").json()["paths"]
             assert bool(described) == (form == "router")
         assert client.post(host.path, json=HELLO, headers=KEY).status_code == 200
-        http = count_tokens._service.counter._providers._http
+        http = count_tokens._pipeline.engine._providers._http
         assert http is not None
         assert len(http._opened) == 1
     assert host.lived == ["startup", "shutdown"]
@@ -313,7 +313,7 @@ async def test_the_middleware_closes_before_the_server_is_told_that_it_is_over(
     still_open: list[int] = []
 
     async def told(message: Any) -> None:
-        http = count_tokens._service.counter._providers._http
+        http = count_tokens._pipeline.engine._providers._http
         still_open.append(len(http._opened) if http else -1)
 
     await CountTokensMiddleware(host, count_tokens)({"type": "lifespan"}, unused, told)

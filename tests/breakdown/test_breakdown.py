@@ -22,7 +22,7 @@ from count_tokens_mw import (
     PermissionDenied,
     TokenCount,
 )
-from count_tokens_mw.breakdown.variants import Counts, Parts
+from count_tokens_mw.breakdown.variants import Counts, Variants
 from count_tokens_mw.protocol.request import parse_request
 from tests.support.anthropic_judge import anthropic_judge
 from tests.support.fakes import (
@@ -327,7 +327,7 @@ async def test_it_is_one_event_with_all_its_attempts(upstream: Counting) -> None
     async with mounted(count_tokens_with(upstream, hooks=[hook])) as client:
         said = (await client.post(BREAKDOWN, json=CONVERSATION)).json()
     event = hook.event
-    assert (event.way, event.status, event.model) == ("breakdown", 200, "claude-sonnet")
+    assert (event.entry_point, event.status, event.model) == ("breakdown", 200, "claude-sonnet")
     assert event.input_tokens == said["input_tokens"]
     assert event.deployment == "claude-sonnet#0"
     assert len(event.attempts) == len(upstream.requests) == 1 + 1 + 2 + 6 + 3
@@ -403,7 +403,7 @@ async def test_it_takes_the_gateways_places_as_far_as_there_are_any(
         response = await client.post(BREAKDOWN, json=CONVERSATION)
     assert response.json()["overhead"] == 307
     assert watched.most == places
-    assert count_tokens.under_way == 0
+    assert count_tokens.in_flight == 0
 
 
 async def test_large_requests_go_out_one_after_another(upstream: Counting) -> None:
@@ -501,7 +501,7 @@ async def test_the_hosts_own_deployments_are_asked_for_once_and_for_the_caller(
 def closings(*messages: Any) -> list[Any]:
     """With what a conversation is closed after each number of its messages."""
     raw = json.dumps({"model": "m", "messages": messages}).encode()
-    named = [each for name, each in Parts(parse_request(raw)).requests() if "up to" in name]
+    named = [each for name, each in Variants(parse_request(raw)).requests() if "up to" in name]
     sent = [json.loads(each.body.raw)["messages"] for each in named]
     assert [[each for each in cut if each in messages] for cut in sent] == [
         list(messages[:number]) for number in range(len(messages) + 1)
@@ -552,7 +552,9 @@ def test_a_system_message_in_the_middle_stays_behind_the_users() -> None:
     system = {"role": "system", "content": "Be quick."}
     messages = [user(text("Hi")), assistant(text("Hello.")), user(text("So?")), system]
     raw = json.dumps({"model": "m", "messages": messages}).encode()
-    (last,) = [each for name, each in Parts(parse_request(raw)).requests() if name.endswith(" 4")]
+    (last,) = [
+        each for name, each in Variants(parse_request(raw)).requests() if name.endswith(" 4")
+    ]
     assert json.loads(last.body.raw)["messages"] == [*messages[:3], DOT, system]
 
 
@@ -561,7 +563,7 @@ def test_a_toolset_goes_with_its_server() -> None:
     tools = [{"type": "mcp_toolset", "mcp_server_name": name} for name in "ab"]
     for some in (1, 2):
         body = {"model": "m", "messages": [DOT], "mcp_servers": servers[:some]}
-        parts = Parts(parse_request(json.dumps({**body, "tools": tools[:some]}).encode()))
+        parts = Variants(parse_request(json.dumps({**body, "tools": tools[:some]}).encode()))
         named = dict(parts.requests())
         without = json.loads(named["tools.0"].body.raw)
         assert without.get("mcp_servers", []) == servers[1:some]
@@ -638,7 +640,7 @@ async def test_the_work_ends_when_the_client_leaves(upstream: Counting) -> None:
         await count_tokens(scope, receive, send)
     assert left.is_set()
     assert hook.event.status == 499
-    assert count_tokens.under_way == 0
+    assert count_tokens.in_flight == 0
 
 
 @pytest.mark.parametrize("odd", ["again", "broken"])
@@ -673,7 +675,7 @@ def test_what_is_left_stays_in_the_callers_own_words(said: list[str], is_ascii: 
     texts = [json.dumps(each, ensure_ascii=is_ascii) for each in said]
     messages = [f'{{"role":  "user", "content": {each}, "n": 1.0e2}}' for each in texts]
     raw = f'{{"model": "m", "messages": [ {" , ".join(messages)} ], "x": 1e400}}'.encode()
-    parts = Parts(parse_request(raw))
+    parts = Variants(parse_request(raw))
     named = dict(parts.requests())
     assert len(named) == parts.number == len(said) + 1
     last = list(named.values())[-1].body.raw
@@ -684,7 +686,7 @@ def test_what_is_left_stays_in_the_callers_own_words(said: list[str], is_ascii: 
 def test_a_number_that_python_cannot_read_is_refused_in_words() -> None:
     raw = b'{"model": "m", "messages": [{"role": "user", "n": ' + b"1" * 5000 + b"}]}"
     with pytest.raises(InvalidRequest, match="too many digits"):
-        Parts(parse_request(raw))
+        Variants(parse_request(raw))
 
 
 async def test_a_tools_result_goes_without_content_if_that_was_an_image(upstream: Counting) -> None:

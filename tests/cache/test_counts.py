@@ -20,12 +20,12 @@ from count_tokens_mw import (
     TokenCount,
     Unauthenticated,
 )
-from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.cache.counts import CountCache
 from count_tokens_mw.cache.fingerprint import fingerprint
 from count_tokens_mw.config.models import CacheSettings
-from count_tokens_mw.counting.engine import Counter
-from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import UpstreamCall
 from tests.support.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
@@ -275,9 +275,9 @@ async def test_a_host_that_ends_tasks_that_it_does_not_know_cancels_no_request()
         tasks.start_soon(ask)
         tasks.start_soon(ask)
         await settle()
-        cache = count_tokens._service.counter._cache
+        cache = count_tokens._pipeline.engine._cache
         assert cache is not None
-        for flight in list(cache._under_way.values()):
+        for flight in list(cache._in_flight.values()):
             flight.task.cancel()
         await settle()
         gated.gate.set()
@@ -292,8 +292,8 @@ async def test_bedrocks_two_calls_are_both_a_part_of_the_key() -> None:
         UpstreamCall("bedrock", "https://mantle", (("anthropic-beta", beta),), b"body")
         for beta in ("a", "b")
     ]
-    calls = [runtime, *(replace(runtime, instead=mantle) for mantle in mantles)]
-    assert len({await fingerprint(call, "", Turns()) for call in calls}) == 3
+    calls = [runtime, *(replace(runtime, fallback=mantle) for mantle in mantles)]
+    assert len({await fingerprint(call, "", LoopFairness()) for call in calls}) == 3
 
 
 def test_the_cache_may_be_measured_in_another_thread() -> None:
@@ -333,14 +333,14 @@ class Clocked:
         config = Config.from_mapping(
             {**CONFIG, "count_tokens": {"cache": cache}}, {"ANTHROPIC_API_KEY": "k"}
         )
-        self.counter = Counter(config, self.upstream.client(), clock=lambda: self.now)
+        self.engine = CountingEngine(config, self.upstream.client(), clock=lambda: self.now)
 
     async def calls_for(self, *texts: str) -> int:
         """How many calls it takes to count these."""
         before = len(self.upstream.requests)
         for text in texts:
             request = request_from_mapping({**HELLO, "system": text}, ())
-            await self.counter.count(request, self.counter.plan, Trace("count"))
+            await self.engine.count(request, self.engine.snapshot, RequestRecord("count"))
         return len(self.upstream.requests) - before
 
 
@@ -356,7 +356,7 @@ async def test_a_count_is_remembered_for_its_time_and_no_longer() -> None:
 async def test_no_more_counts_are_remembered_than_are_allowed() -> None:
     clocked = Clocked(max_entries=2)
     assert await clocked.calls_for("a", "b", "c") == 3
-    assert clocked.counter.remembered == 2
+    assert clocked.engine.cache_size == 2
     assert await clocked.calls_for("c") == 0
     assert await clocked.calls_for("a") == 1
 
@@ -364,7 +364,7 @@ async def test_no_more_counts_are_remembered_than_are_allowed() -> None:
 async def test_the_cache_can_be_turned_off() -> None:
     clocked = Clocked(ttl=0)
     assert await clocked.calls_for("a", "a") == 2
-    assert clocked.counter.remembered == 0
+    assert clocked.engine.cache_size == 0
 
 
 async def test_a_reload_keeps_what_is_remembered_unless_its_settings_change() -> None:
@@ -373,7 +373,7 @@ async def test_a_reload_keeps_what_is_remembered_unless_its_settings_change() ->
     for ttl, calls in [(60, 0), (61, 1)]:
         section = {"count_tokens": {"cache": {"ttl": ttl}}}
         environ = {"ANTHROPIC_API_KEY": "k"}
-        clocked.counter.reload(Config.from_mapping({**CONFIG, **section}, environ))
+        clocked.engine.reload(Config.from_mapping({**CONFIG, **section}, environ))
         assert await clocked.calls_for("a") == calls
 
 
@@ -391,7 +391,9 @@ async def test_no_two_parts_of_a_call_can_be_told_otherwise_and_look_the_same() 
         UpstreamCall("a", "bc", (), b"d" * 300_000),
         UpstreamCall("a", "bc", (), b"d" * 300_001),
     ]
-    keys = [await fingerprint(call, account, Turns()) for call in calls for account in ("", "x")]
+    keys = [
+        await fingerprint(call, account, LoopFairness()) for call in calls for account in ("", "x")
+    ]
     assert len(set(keys)) == len(keys)
 
 
@@ -399,7 +401,7 @@ KEY_OF = """
 import asyncio
 from count_tokens_mw import Config
 from count_tokens_mw.cache.fingerprint import fingerprint
-from count_tokens_mw.aio.fairness import Turns
+from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.types import UpstreamCall
 params = {
     "model": "vertex_ai/claude", "vertex_location": "eu",
@@ -408,7 +410,7 @@ params = {
 entry = {"model_name": "m", "litellm_params": params}
 (found,) = Config.from_mapping({"model_list": [entry]}, {}).deployments
 call = UpstreamCall("vertex_ai", "https://h", (("a", "b"),), b"c")
-print(asyncio.run(fingerprint(call, found.params.account, Turns())).hex())
+print(asyncio.run(fingerprint(call, found.params.account, LoopFairness())).hex())
 """
 
 
@@ -461,7 +463,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "source": "provider",
     }
     counted = {
-        "way": "count_tokens",
+        "entry_point": "count_tokens",
         "status": 200,
         "error": None,
         "error_type": None,

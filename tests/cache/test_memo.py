@@ -10,8 +10,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from count_tokens_mw import Caller, Config, CountTokens
-from count_tokens_mw.cache.memo import RecentRequests
-from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.cache.memo import RequestMemo
+from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import RequestBody
 from tests.support.fakes import (
@@ -38,9 +38,9 @@ def remembering(upstream: FakeUpstream, config: Any = CONFIG, **options: Any) ->
 
 async def counted(count_tokens: CountTokens, raw: bytes = RAW) -> Any:
     """Read and count a body as the endpoint does."""
-    service = count_tokens._service
-    request = service.read(RequestBody(raw, hashlib.sha256(raw).digest()), ())
-    count = await service.count(request, service.counter.plan, Trace("count_tokens"))
+    pipeline = count_tokens._pipeline
+    request = pipeline.read(RequestBody(raw, hashlib.sha256(raw).digest()), ())
+    count = await pipeline.count(request, pipeline.engine.snapshot, RequestRecord("count_tokens"))
     return request, count
 
 
@@ -120,9 +120,9 @@ async def test_a_forwarded_credential_is_not_taken_for_another(upstream: FakeUps
         for key in ("sk-a", "sk-b", "sk-a"):
             await client.post(PASSTHROUGH, content=RAW, headers={"x-api-key": key})
     assert [request.headers["x-api-key"] for request in upstream.requests] == ["sk-a", "sk-b"]
-    recent = count_tokens._service.counter.recent
-    assert recent is not None
-    assert len(recent) == 0
+    memo = count_tokens._pipeline.engine.memo
+    assert memo is not None
+    assert len(memo) == 0
 
 
 async def test_after_a_reload_it_leads_where_its_model_leads_then(upstream: FakeUpstream) -> None:
@@ -170,9 +170,9 @@ async def test_a_count_that_has_expired_is_asked_for_with_the_same_bytes(
 ) -> None:
     now = [0.0]
     count_tokens = remembering(upstream)
-    counter = count_tokens._service.counter
-    counter._clock = lambda: now[0]
-    counter._remember()
+    engine = count_tokens._pipeline.engine
+    engine._clock = lambda: now[0]
+    engine._remember()
     for at in (0, 299, 301):
         now[0] = at
         await counted(count_tokens)
@@ -182,19 +182,19 @@ async def test_a_count_that_has_expired_is_asked_for_with_the_same_bytes(
 
 @pytest.mark.parametrize("places", [1, 100])
 def test_what_is_kept_has_bounds(places: int) -> None:
-    recent = RecentRequests(3)
+    memo = RequestMemo(3)
     for number in range(10):
         digest = b"%d" % number
         for place in range(places):
-            request = recent.find(digest, RAW, (), "") or parse_request(RAW)
-            recent.mark(digest, request)
-            recent.keep(request, ("account", f"model-{place}"), b"fingerprint")
-    assert len(recent) == 3
-    assert recent.find(b"0", RAW, (), "") is None
-    found = recent.find(b"9", RAW, (), "")
+            request = memo.get(digest, RAW, (), "") or parse_request(RAW)
+            memo.put(digest, request)
+            memo.put_call(request, ("account", f"model-{place}"), b"fingerprint")
+    assert len(memo) == 3
+    assert memo.get(b"0", RAW, (), "") is None
+    found = memo.get(b"9", RAW, (), "")
     assert found is not None
-    assert len(found.led_to) == min(places, 8)
-    assert found.led_to[0][1] == f"model-{places - 1}"
+    assert len(found.known_calls) == min(places, 8)
+    assert found.known_calls[0][1] == f"model-{places - 1}"
 
 
 @pytest.mark.parametrize(
@@ -206,25 +206,25 @@ def test_what_is_kept_has_bounds(places: int) -> None:
 )
 def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]) -> None:
     raw = json.dumps({**HELLO, **long}).encode()
-    recent = RecentRequests(3)
+    memo = RequestMemo(3)
     request = parse_request(raw, (("anthropic-beta", "b" * 60_000),))
-    recent.mark(b"digest", request)
-    recent.keep(request, ("account", "model"), b"fingerprint")
-    found = recent.find(b"digest", raw, request.headers, "")
-    kept = [(*key_and_seen[1][:2], key_and_seen[0]) for key_and_seen in recent._seen.items()]
+    memo.put(b"digest", request)
+    memo.put_call(request, ("account", "model"), b"fingerprint")
+    found = memo.get(b"digest", raw, request.headers, "")
+    kept = [(*key_and_seen[1][:2], key_and_seen[0]) for key_and_seen in memo._seen.items()]
     assert all(len(part) <= 256 for parts in kept for part in parts if part is not None)
     assert (found is None) == ("model" in long)
 
 
 def test_other_headers_or_another_query_are_another_request() -> None:
-    recent = RecentRequests(10)
+    memo = RequestMemo(10)
     asked = [((), ""), ((("anthropic-beta", "a"),), ""), ((), "beta=true"), ((("a", "b"),), "")]
     for headers, query in asked:
         request = parse_request(RAW, headers, query=query)
-        recent.mark(b"digest", request)
-        recent.keep(request, ("account", f"{headers}{query}"), b"fingerprint")
+        memo.put(b"digest", request)
+        memo.put_call(request, ("account", f"{headers}{query}"), b"fingerprint")
     for headers, query in asked:
-        found = recent.find(b"digest", RAW, headers, query)
+        found = memo.get(b"digest", RAW, headers, query)
         assert found is not None
-        assert [model for _, model, _ in found.led_to] == [f"{headers}{query}"]
-    assert len(recent) == len(asked)
+        assert [model for _, model, _ in found.known_calls] == [f"{headers}{query}"]
+    assert len(memo) == len(asked)

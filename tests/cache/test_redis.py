@@ -25,8 +25,8 @@ from count_tokens_mw import Config, ConfigError, TokenCount
 from count_tokens_mw.cache.counts import CountCache
 from count_tokens_mw.cache.redis import SharedCounts
 from count_tokens_mw.config.models import CacheSettings
-from count_tokens_mw.counting.engine import Counter
-from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import request_from_mapping
 from demo_app.loopback import serving
 from tests.support.fakes import CONFIG, HELLO, FakeUpstream, count_tokens_with
@@ -65,7 +65,7 @@ class Clocked:
     def __init__(self, url: str, upstream: FakeUpstream | None = None, **cache: Any) -> None:
         self.now = 0.0
         self.upstream = upstream or counting_letters()
-        self.counter = Counter(
+        self.engine = CountingEngine(
             self.config(url=url, **cache), self.upstream.client(), clock=lambda: self.now
         )
 
@@ -76,7 +76,7 @@ class Clocked:
 
     async def count(self, text: str) -> TokenCount:
         request = request_from_mapping({**HELLO, "system": text}, ())
-        counted = await self.counter.count(request, self.counter.plan, Trace("count"))
+        counted = await self.engine.count(request, self.engine.snapshot, RequestRecord("count"))
         assert counted.input_tokens == len(text)
         return counted
 
@@ -92,7 +92,7 @@ async def clocked(
     try:
         yield made
     finally:
-        await made.counter.aclose()
+        await made.engine.aclose()
 
 
 def only_key(real: Redis) -> bytes:
@@ -538,7 +538,7 @@ def test_a_loop_that_stalls_is_no_failure_of_redis(held: str) -> None:
 async def test_whatever_answers_instead_of_a_redis_the_count_is_right(
     fake: FakeRedis, answer: bytes
 ) -> None:
-    fake.instead = answer
+    fake.fallback = answer
     async with clocked(fake.url) as one:
         assert await one.sources("abc", "abcd", "abc") == ["provider", "provider", "cache"]
     assert fake.connections == 1
@@ -571,7 +571,7 @@ async def test_a_wrong_password_shows_nowhere(
         url = locked.url.replace("//", "//:canary-password@")
         async with clocked(url) as one:
             assert await one.sources("abc") == ["provider"]
-            assert "canary" not in repr(one.counter.plan)
+            assert "canary" not in repr(one.engine.snapshot)
         async with clocked(locked.url.replace("//", "//:secret@")) as two:
             await two.count("abc")
         with Redis(port=locked.port, password="secret", protocol=2) as client:
@@ -644,21 +644,21 @@ async def test_a_reload_closes_the_one_before_and_counts_under_way_go_on(
 
     upstream = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     one = Clocked(fake.url)
-    one.counter = Counter(one.config(url=fake.url), upstream)
+    one.engine = CountingEngine(one.config(url=fake.url), upstream)
     assert await one.sources("fast") == ["provider"]
     await fake.until("SET")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.count, "slow")
         await is_asked.wait()
         before = fake.connections
-        one.counter.reload(one.config(url=server.url))
+        one.engine.reload(one.config(url=server.url))
         await fake.until_open(0)
         assert await one.sources("fast") == ["provider"]
         gate.set()
     assert (fake.open, fake.connections) == (0, before), "what was under way opens nothing again"
-    await one.counter.aclose()
+    await one.engine.aclose()
     assert len(real.keys("*")) == 1
-    assert one.counter._former_caches == []
+    assert one.engine._former_caches == []
 
 
 def test_a_reload_without_an_event_loop_is_closed_by_the_next_close() -> None:
@@ -666,9 +666,9 @@ def test_a_reload_without_an_event_loop_is_closed_by_the_next_close() -> None:
         async with FakeRedis().serving() as fake:
             one = Clocked(fake.url)
             await one.count("abc")
-            await asyncio.to_thread(one.counter.reload, one.config())
+            await asyncio.to_thread(one.engine.reload, one.config())
             assert fake.open == 1
-            await one.counter.aclose()
+            await one.engine.aclose()
             await fake.until_open(0)
             return fake.connections
 
@@ -678,7 +678,7 @@ def test_a_reload_without_an_event_loop_is_closed_by_the_next_close() -> None:
 async def test_the_same_settings_again_keep_what_is_open(fake: FakeRedis) -> None:
     async with clocked(fake.url) as one:
         await one.count("abc")
-        one.counter.reload(one.config(url=fake.url))
+        one.engine.reload(one.config(url=fake.url))
         assert await one.sources("abc", "abcd") == ["cache", "provider"]
         assert fake.connections == fake.open >= 1
 
@@ -701,12 +701,12 @@ def test_each_event_loop_has_connections_of_its_own(server: RealRedis, real: Red
     one.upstream.client()
 
     async def main(text: str, key: bytes) -> list[object]:
-        shared = one.counter._cache
+        shared = one.engine._cache
         assert shared is not None
         assert shared._shared is not None
         sources: list[object] = list(await one.sources(text))
         shared._shared.set(key, TokenCount(9))
-        await one.counter.aclose()
+        await one.engine.aclose()
         return sources
 
     assert anyio.run(main, "abc", KEY) == ["provider"]

@@ -584,7 +584,7 @@ async def test_each_request_makes_one_event_whatever_its_end(upstream: FakeUpstr
         await client.post(COUNT, json={**HELLO, "model": "nobody"})
         await client.get(COUNT)
         await client.post("/elsewhere")
-    assert [(event.way, event.status) for event in hook.events] == [
+    assert [(event.entry_point, event.status) for event in hook.events] == [
         ("count_tokens", 200),
         ("passthrough", 200),
         ("count_tokens", 400),

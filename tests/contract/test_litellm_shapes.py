@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from count_tokens_mw import Config, Deployment, NotFound
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from tests.support.fakes import USERS_CONFIG
 
 
@@ -391,7 +391,7 @@ def test_a_litellm_configuration_leads_where_litellm_documents(name: str) -> Non
     shape = SHAPES[name]
     config = Config.from_mapping(yaml.safe_load(shape.text), shape.environ)
     assert config.warnings == ()
-    router = Plan(config).router
+    router = ConfigSnapshot(config).router
     for model, leads in shape.leads.items():
         assert [led_to(deployment) for deployment in router.find(router.name_of(model))] == leads, (
             model

@@ -15,7 +15,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from count_tokens_mw import Config, NotFound, Settings
-from count_tokens_mw.counting.snapshot import Plan
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from demo_app.emulators import EMULATED_KEY, count
 from tests.support.fakes import FakeUpstream, client_of
 from tests.support.shell import run_in_shell
@@ -238,7 +238,7 @@ def test_the_litellm_file_loads_and_leads_where_its_comments_say() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "ANTHROPIC_API_KEY": "k"}
     config = Config.from_mapping(data, keys)
     assert config.warnings == ()
-    router = Plan(config).router
+    router = ConfigSnapshot(config).router
     leads = {name: router.find(router.name_of(name)) for name in ("sonnet", "claude-opus-4-8")}
     assert [found.provider for found in leads["sonnet"]] == ["bedrock", "anthropic"]
     assert [found.provider for found in leads["claude-opus-4-8"]] == ["anthropic"]

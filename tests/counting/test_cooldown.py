@@ -43,8 +43,10 @@ def deployment(model: str) -> Deployment:
 def test_the_failures_of_models_that_callers_name_do_not_add_up_without_end() -> None:
     cooldown = Cooldown(30, clock=lambda: 0)
     for n in range(5000):
-        cooldown.failed(deployment(str(n)), {})
+        cooldown.record_failure(deployment(str(n)), {})
     early, late = deployment("0"), deployment("4999")
-    assert cooldown.last([late, early]) == [early, late]
-    assert cooldown.last([deployment("1"), early]) == [deployment("1"), early], "both forgotten"
+    assert cooldown.healthy_first([late, early]) == [early, late]
+    assert cooldown.healthy_first([deployment("1"), early]) == [deployment("1"), early], (
+        "both forgotten"
+    )
     assert len(cooldown._until) <= 1001

@@ -53,7 +53,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
     async with mounted(count_tokens_with(upstream, hooks=[hook])) as client:
         await client.post(COUNT, json=SECRETS, headers=HEADERS)
     assert without_times(hook.event) == {
-        "way": "count_tokens",
+        "entry_point": "count_tokens",
         "status": 200,
         "error": None,
         "error_type": None,

@@ -18,8 +18,8 @@ from count_tokens_mw import (
     UpstreamUnusable,
 )
 from count_tokens_mw.config.params.anthropic import Params
-from count_tokens_mw.counting.engine import Counter
-from count_tokens_mw.counting.record import Trace
+from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.pool import Provider, Providers
 from tests.support.fakes import HELLO
@@ -53,31 +53,31 @@ class Fleet:
         self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
         config["count_tokens"] = {"cache": {"ttl": 0}, **config.get("count_tokens", {})}
         self.config = Config.from_mapping({"model_list": entries, **config}, {})
-        self.counter = Counter(
+        self.engine = CountingEngine(
             self.config,
             self.client,
             clock=lambda: self.now,
             pause=self._pause,
         )
-        self.trace = Trace("count")
+        self.record = RequestRecord("count")
 
     async def count(self, model: str = HELLO["model"]) -> TokenCount:
         self.asked.clear()
-        self.trace = Trace("count")
+        self.record = RequestRecord("count")
         request = request_from_mapping({**HELLO, "model": model}, ())
-        return await self.counter.count(request, self.counter.plan, self.trace)
+        return await self.engine.count(request, self.engine.snapshot, self.record)
 
     async def status(self) -> int:
         try:
             await self.count()
         except CountError as error:
-            self.trace.finish(error)
+            self.record.finish(error)
             return error.status
         return 200
 
     @property
     def attempts(self) -> list[tuple[str, int]]:
-        return [(attempt.deployment, attempt.status) for attempt in self.trace.attempts]
+        return [(attempt.deployment, attempt.status) for attempt in self.record.attempts]
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -173,7 +173,7 @@ async def test_what_the_last_one_says_of_the_request_is_the_answer_else_the_firs
     fleet.faults |= {"first": answer(529), "second": fault}
     assert await fleet.status() == (529 if taken_over else status)
     assert fleet.asked == ["first", *(["second"] * calls)]
-    event = fleet.trace.event()
+    event = fleet.record.event()
     assert event.deployment == ("first" if taken_over else "second")
     assert [attempt.status for attempt in event.attempts] == [529, *([status] * calls)]
 
@@ -228,7 +228,7 @@ async def test_where_the_retry_is_answered_that_is_the_deployments_answer() -> N
     only.faults["first"] = one_by_one(raising(httpx.ConnectError), answer(429))
     assert await only.status() == 429
     assert only.attempts == [("first", 502), ("first", 429)]
-    assert only.trace.event().attempts[-1].status == only.trace.event().status
+    assert only.record.event().attempts[-1].status == only.record.event().status
 
 
 async def test_without_retries_a_broken_connection_is_the_answer() -> None:
@@ -266,7 +266,7 @@ class Stalled(httpx.AsyncBaseTransport):
 async def durations(
     fleet: Fleet, *stalling: str, fails: bool = False
 ) -> dict[str, tuple[int, float]]:
-    fleet.counter = Counter(
+    fleet.engine = CountingEngine(
         fleet.config, httpx.AsyncClient(transport=Stalled(*stalling)), clock=lambda: 0
     )
     if fails:
@@ -274,7 +274,7 @@ async def durations(
             await fleet.count()
     else:
         assert (await fleet.count()).input_tokens == 7
-    return {each.deployment: (each.status, each.duration) for each in fleet.trace.attempts}
+    return {each.deployment: (each.status, each.duration) for each in fleet.record.attempts}
 
 
 async def test_one_that_hangs_leaves_time_for_those_behind_it() -> None:
@@ -320,12 +320,12 @@ async def test_opening_a_provider_is_within_the_deadline() -> None:
     opening = threading.Event()
 
     class Slow(Providers):
-        def _opened(self, params: Params) -> Provider:
+        def _create(self, params: Params) -> Provider:
             opening.wait(5)
-            return super()._opened(params)
+            return super()._create(params)
 
     fleet = Fleet("first", count_tokens={"timeout": 0.05})
-    fleet.counter._providers = Slow(fleet.client)
+    fleet.engine._providers = Slow(fleet.client)
     try:
         assert await fleet.status() == 504
     finally:
@@ -436,4 +436,4 @@ async def test_the_answers_come_from_errors_of_the_tree() -> None:
     with pytest.raises(UpstreamUnreachable) as raised:
         await fleet.count()
     assert isinstance(raised.value, UpstreamUnusable)
-    assert all(isinstance(each, Attempt) for each in fleet.trace.attempts)
+    assert all(isinstance(each, Attempt) for each in fleet.record.attempts)

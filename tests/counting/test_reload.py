@@ -83,7 +83,7 @@ class Watcher:
     """How many of AWS's sessions are loaded; they are the ones that cost something."""
 
     def __init__(self, count_tokens: CountTokens) -> None:
-        self._providers = count_tokens._service.counter._providers
+        self._providers = count_tokens._pipeline.engine._providers
         self._seen: dict[int, AwsSession] = {}
 
     @property
@@ -142,7 +142,7 @@ async def test_a_client_that_nobody_uses_closes_at_once_and_one_that_is_needed_s
         slow.go_on.set()
         await count_tokens.count({**HELLO, "model": "m"})
         assert watcher.open_sessions == 1
-        same = count_tokens._service.counter.plan
+        same = count_tokens._pipeline.engine.snapshot
         assert same.identities
         kept = Config(tuple(same._deployments))
         count_tokens.reload(kept)
@@ -157,8 +157,8 @@ async def test_what_a_late_request_opens_again_is_closed_after_it() -> None:
     """It began before the reload, and asks after it."""
     async with counting_slowly() as (count_tokens, slow, watcher):
         slow.go_on.set()
-        counter = count_tokens._service.counter
-        old = counter.plan
+        engine = count_tokens._pipeline.engine
+        old = engine.snapshot
         count_tokens.reload(config_of("new"))
         opened = await late_count(count_tokens, old)
         await settle()
@@ -166,14 +166,14 @@ async def test_what_a_late_request_opens_again_is_closed_after_it() -> None:
         assert watcher.open_sessions == 0
 
 
-async def late_count(count_tokens: CountTokens, plan: Any) -> int:
-    from count_tokens_mw.counting.record import Trace
+async def late_count(count_tokens: CountTokens, snapshot: Any) -> int:
+    from count_tokens_mw.counting.record import RequestRecord
     from count_tokens_mw.protocol.request import request_from_mapping
 
-    trace = Trace("count")
+    record = RequestRecord("count")
     request = request_from_mapping({**HELLO, "model": "m"}, ())
-    await count_tokens._service.counter.count(request, plan, trace)
-    return trace.attempts[-1].status
+    await count_tokens._pipeline.engine.count(request, snapshot, record)
+    return record.attempts[-1].status
 
 
 def test_a_reload_without_an_event_loop_closes_at_the_next_occasion(
@@ -181,7 +181,7 @@ def test_a_reload_without_an_event_loop_closes_at_the_next_occasion(
 ) -> None:
     count_tokens = count_tokens_with(upstream)
     anyio.run(count_tokens.count, HELLO)
-    providers = count_tokens._service.counter._providers
+    providers = count_tokens._pipeline.engine._providers
     count_tokens.reload(config_of("new"))
     assert len(providers._done_with) == 1
     anyio.run(count_tokens.aclose)
@@ -194,10 +194,10 @@ async def test_a_reload_forgets_which_deployments_failed(upstream: FakeUpstream)
     upstream.answers(401)
     with pytest.raises(Exception, match="401"):
         await count_tokens.count(HELLO)
-    counter = count_tokens._service.counter
-    assert counter.plan.cooldown._until
+    engine = count_tokens._pipeline.engine
+    assert engine.snapshot.cooldown._until
     count_tokens.reload(config_of("claude-sonnet"))
-    assert not counter.plan.cooldown._until
+    assert not engine.snapshot.cooldown._until
 
 
 async def test_a_file_that_cannot_be_used_changes_nothing(upstream: FakeUpstream) -> None:
@@ -295,6 +295,6 @@ async def test_what_fails_in_closing_fails_no_count(caplog: pytest.LogCaptureFix
     (deployment,) = deployments("a")
     async with providers.use(deployment):
         providers._open[deployment.params.identity].provider = Stuck()  # type: ignore[union-attr, assignment]
-        providers.keep(())
+        providers.retain(())
     assert "closing a provider failed with OSError" in caplog.text
     assert SECRET not in caplog.text

@@ -180,7 +180,7 @@ async def test_it_is_told_at_once_and_ends_when_the_client_leaves(
     event = json.loads(data.removeprefix("data: "))
     assert first["done"] == 1
     assert first["total"] > 20
-    assert (event["way"], event["status"], event["caller"]) == ("breakdown", 499, "demo")
+    assert (event["entry_point"], event["status"], event["caller"]) == ("breakdown", 499, "demo")
     assert upstream.asked < 10  # those that were under way, of more than twenty
 
 

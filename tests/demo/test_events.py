@@ -92,7 +92,7 @@ async def test_a_listener_is_told_the_last_counts_and_then_each_new_one(gateway:
             )
             second = await told(lines)
     assert {name: first[name] for name in first if name not in {"id", "at", "duration_ms"}} == {
-        "way": "count_tokens",
+        "entry_point": "count_tokens",
         "caller": "claude-team",
         "end_user": "eve",
         "model": "claude-bedrock",

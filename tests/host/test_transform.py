@@ -138,7 +138,7 @@ async def test_a_hosts_callable_that_hangs_ends_at_the_deadline(
     async with mounted(count_tokens) as client:
         response = await client.post(COUNT, json=HELLO)
     assert response.status_code == 504
-    assert count_tokens.under_way == 0
+    assert count_tokens.in_flight == 0
     assert upstream.requests == []
 
 

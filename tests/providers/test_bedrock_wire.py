@@ -72,7 +72,7 @@ def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_the_sdks_type_accepts_what_mantle_is_sent(body: dict[str, Any]) -> None:
-    mantle = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)}).instead
+    mantle = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)}).fallback
     assert mantle is not None
     sent = json.loads(mantle.body)
     assert sent == {"model": MODEL, **body}
@@ -105,13 +105,13 @@ def test_the_schemas_accept_invented_conversations(
     assert inner.pop("anthropic_version")
     assert inner.pop("max_tokens") == 1
     anthropic_judge({"model": MODEL, **inner})
-    assert call.instead is not None
-    anthropic_judge(json.loads(call.instead.body))
+    assert call.fallback is not None
+    anthropic_judge(json.loads(call.fallback.body))
     assert inner == body
 
 
 def test_mantle_gets_the_callers_headers_and_a_version() -> None:
-    call = prepared(STANDARD["tools"], (("anthropic-beta", "a"),)).instead
+    call = prepared(STANDARD["tools"], (("anthropic-beta", "a"),)).fallback
     assert call is not None
     region = "https://bedrock-mantle.us-west-2.api.aws"
     assert call.target == f"{region}/anthropic/v1/messages/count_tokens"
@@ -127,16 +127,16 @@ def test_mantle_gets_the_callers_headers_and_a_version() -> None:
     ["https://h/anthropic", "https://h/anthropic/", "https://h/anthropic/v1/messages"],
 )
 def test_mantles_endpoint_can_be_configured(endpoint: str) -> None:
-    call = prepared(STANDARD["tools"], aws_bedrock_mantle_endpoint=endpoint).instead
+    call = prepared(STANDARD["tools"], aws_bedrock_mantle_endpoint=endpoint).fallback
     assert call is not None
     assert call.target == "https://h/anthropic/v1/messages/count_tokens"
 
 
 def test_only_the_configured_api_is_prepared_for() -> None:
-    assert prepared(STANDARD["tools"], count_tokens_via="runtime").instead is None
+    assert prepared(STANDARD["tools"], count_tokens_via="runtime").fallback is None
     only = prepared(STANDARD["tools"], count_tokens_via="mantle")
     assert only.target.startswith("https://bedrock-mantle.")
-    assert only.instead is None
+    assert only.fallback is None
 
 
 @pytest.mark.parametrize(

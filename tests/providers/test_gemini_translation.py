@@ -706,11 +706,11 @@ bodies = st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(bodies)
 def test_googles_own_schemas_accept_invented_conversations(body: dict[str, Any]) -> None:
-    turns = judged(body)["contents"]
-    assert json.loads(json.dumps(turns)) == turns
-    assert all(turn["role"] != after["role"] for turn, after in pairwise(turns))
+    fairness = judged(body)["contents"]
+    assert json.loads(json.dumps(fairness)) == fairness
+    assert all(turn["role"] != after["role"] for turn, after in pairwise(fairness))
     calls, answers = (
-        [sum(name in part for part in turn["parts"]) for turn in turns]
+        [sum(name in part for part in turn["parts"]) for turn in fairness]
         for name in ("functionCall", "functionResponse")
     )
     assert answers == [0, *calls[:-1]]

@@ -225,7 +225,7 @@ def test_what_a_part_of_the_request_says_changes_what_every_provider_is_sent(par
         lambda body: vertex(body, "gemini-2.5-flash"),
         gemini,
         bedrock,
-        lambda body: bedrock(body).instead,
+        lambda body: bedrock(body).fallback,
     ]
     for prepare in prepares:
         said, unsaid = prepare(body), prepare(without)

@@ -17,7 +17,7 @@ import pytest
 import urllib3
 
 from count_tokens_mw import CountError, DeadlineExceeded
-from count_tokens_mw.aio.single_flight import Joined
+from count_tokens_mw.aio.single_flight import SingleFlight
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
@@ -103,18 +103,18 @@ async def sign(session: AwsSession) -> str:
 Ask = Callable[[], Any]
 
 
-def google(server: TokenServer) -> tuple[Ask, Joined]:
+def google(server: TokenServer) -> tuple[Ask, SingleFlight]:
     tokens = google_tokens(server)
     return tokens.token, tokens._renewals
 
 
-def aws(server: TokenServer) -> tuple[Ask, Joined]:
+def aws(server: TokenServer) -> tuple[Ask, SingleFlight]:
     session = aws_session(server)
     return lambda: sign(session), session._renewals
 
 
 BOTH: Final = pytest.mark.parametrize("vendor", [google, aws])
-Vendor = Callable[[TokenServer], tuple[Ask, Joined]]
+Vendor = Callable[[TokenServer], tuple[Ask, SingleFlight]]
 
 
 @BOTH

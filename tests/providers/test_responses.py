@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from count_tokens_mw import UpstreamError, UpstreamUnusable
-from count_tokens_mw.providers.responses import count_from, upstream_error
+from count_tokens_mw.providers.responses import parse_count, upstream_error
 from count_tokens_mw.types import UpstreamAnswer
 
 REASON = b"""{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.",
@@ -71,9 +71,9 @@ def test_a_retry_after_header_wins_over_the_delay_in_the_body() -> None:
 )
 def test_a_missing_total_is_not_taken_for_zero(body: bytes) -> None:
     with pytest.raises(UpstreamUnusable):
-        count_from("gemini", UpstreamAnswer(200, {}, body), field="totalTokens")
+        parse_count("gemini", UpstreamAnswer(200, {}, body), field="totalTokens")
 
 
 def test_an_error_status_is_an_error_whatever_stands_in_the_body() -> None:
     with pytest.raises(UpstreamError):
-        count_from("gemini", UpstreamAnswer(500, {}, b'{"totalTokens": 7}'), field="totalTokens")
+        parse_count("gemini", UpstreamAnswer(500, {}, b'{"totalTokens": 7}'), field="totalTokens")

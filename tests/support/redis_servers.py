@@ -70,7 +70,7 @@ class FakeRedis:
     """Answers PTTL and GET from `values` and OK to all else; while `gate` is closed, nothing.
 
     `held` is the one command that waits for the gate, if not all do. `seen` are the commands that
-    came, `connections` how many there ever were, and `open` how many there are. `instead` is sent
+    came, `connections` how many there ever were, and `open` how many there are. `fallback` is sent
     in place of every answer.
     """
 
@@ -82,7 +82,7 @@ class FakeRedis:
         self.changed = asyncio.Condition()
         self.seen: list[list[str]] = []
         self.connections = self.open = 0
-        self.instead: bytes | None = None
+        self.fallback: bytes | None = None
         self.url = ""
 
     @property
@@ -122,7 +122,7 @@ class FakeRedis:
                 await self._note()
                 if self.held in {None, self.seen[-1][0]}:
                     await self.gate.wait()
-                writer.write(self.instead or self._answer(*self.seen[-1]))
+                writer.write(self.fallback or self._answer(*self.seen[-1]))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -43,7 +43,7 @@ def event(**changes: Any) -> CountEvent:
     )
     facts: dict[str, Any] = {
         "request_id": "req_1",
-        "way": "count_tokens",
+        "entry_point": "count_tokens",
         "status": 200,
         "error": None,
         "error_type": None,
@@ -335,7 +335,7 @@ def test_a_request_is_a_span_by_the_conventions_with_its_attempts_as_events() ->
         "count_tokens.source": "provider",
         "count_tokens.input_tokens": 14,
         "count_tokens.request_id": "req_1",
-        "count_tokens.way": "count_tokens",
+        "count_tokens.entry_point": "count_tokens",
         "count_tokens.deployment": "claude#0",
         "count_tokens.upstream_request_id": "aws-1",
         "count_tokens.caller": "team-a",

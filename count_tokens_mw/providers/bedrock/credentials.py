@@ -31,8 +31,8 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
-from count_tokens_mw.aio.fairness import LARGE
-from count_tokens_mw.aio.single_flight import Joined
+from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES
+from count_tokens_mw.aio.single_flight import SingleFlight
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.errors import (
@@ -75,7 +75,7 @@ class AwsSession:
         self._params = params
         self._threads = DaemonThreads()
         self._held: dict[asyncio.AbstractEventLoop, _Held] = {}
-        self._renewals = Joined(self._renew, seconds)
+        self._renewals = SingleFlight(self._renew, seconds)
 
     async def signed(
         self, url: str, headers: Mapping[str, str], body: bytes, service: str
@@ -93,7 +93,7 @@ class AwsSession:
             credentials = await self._credentials()
         request = AWSRequest("POST", url, headers=dict(headers), data=body)
         add_auth = SigV4Auth(credentials, service, self._params.aws_region_name).add_auth
-        if len(body) > LARGE:
+        if len(body) > YIELD_ABOVE_BYTES:
             await asyncio.to_thread(add_auth, request)  # it hashes the body
         else:
             add_auth(request)
@@ -109,7 +109,7 @@ class AwsSession:
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
         if held is None or held.has_expired:
-            await self._renewals.done()
+            await self._renewals.run()
         elif held.is_stale:
             self._renewals.start()
         return self._held[loop].frozen

@@ -13,10 +13,10 @@ from typing import Final
 
 from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY, joined
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY, flight
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
 from count_tokens_mw.providers.http import HttpClient
-from count_tokens_mw.providers.responses import count_from
+from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.rawjson.object import JsonValue
 from count_tokens_mw.types import (
     CountRequest,
@@ -92,7 +92,7 @@ class Bedrock:
     """A deployment of a Claude model on Bedrock."""
 
     name = "bedrock"
-    converts = True
+    prepare_in_thread = True
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Bedrock:
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         """By the runtime, or where that does not support the model, now or lately, by mantle."""
-        mantle = call.instead
+        mantle = call.fallback
         if mantle is None:
             return await self._count(call)
         if self._clock() < self._mantle_until.get(call.target, 0):
@@ -147,7 +147,7 @@ class Bedrock:
     async def _count_by_runtime(self, call: UpstreamCall) -> TokenCount:
         answer = await self._post(call, _SERVICE, "authorization", "Bearer ")
         try:
-            return count_from(call.provider, answer, field="inputTokens")
+            return parse_count(call.provider, answer, field="inputTokens")
         except UpstreamError as error:
             if _UNSUPPORTED(error.message):
                 raise _cannot_count(error) from error
@@ -156,7 +156,7 @@ class Bedrock:
     async def _count_by_mantle(self, call: UpstreamCall) -> TokenCount:
         answer = await self._post(call, self._params.bedrock_mantle_service_name, "x-api-key")
         try:
-            return count_from(call.provider, answer, verbatim=True)
+            return parse_count(call.provider, answer, verbatim=True)
         except UpstreamError as error:
             if error.status == 404 or (error.status == 400 and _MANTLE_REFUSES(error.message)):
                 raise _cannot_count(error) from error
@@ -208,7 +208,7 @@ class Bedrock:
         headers = {
             "content-type": "application/json",
             "anthropic-version": "2023-06-01",
-            **joined(request.headers),
+            **flight(request.headers),
         }
         target = f"{self._params.mantle_endpoint}/v1/messages/count_tokens"
         return UpstreamCall(self.name, target, tuple(headers.items()), body)

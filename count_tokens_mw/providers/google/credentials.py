@@ -19,7 +19,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 from urllib3.exceptions import NewConnectionError
 
-from count_tokens_mw.aio.single_flight import Joined
+from count_tokens_mw.aio.single_flight import SingleFlight
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded
 
@@ -66,7 +66,7 @@ class GoogleTokens:
         self._timeout = timeout
         self._credentials: Credentials | None = None
         self._project: str | None = None
-        self._renewals = Joined(partial(DaemonThreads().run, self._renew), seconds)
+        self._renewals = SingleFlight(partial(DaemonThreads().run, self._renew), seconds)
 
     async def token(self) -> str:
         """Return a token that has not expired.
@@ -119,7 +119,7 @@ class GoogleTokens:
 
     async def _renewed(self) -> None:
         try:
-            await self._renewals.done()
+            await self._renewals.run()
         except _NO_CREDENTIALS as error:
             if _is_timeout(error):
                 raise DeadlineExceeded("vertex_ai: Google did not give a token in time.") from error

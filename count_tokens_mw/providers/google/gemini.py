@@ -9,7 +9,7 @@ from count_tokens_mw.config.params.clouds import GeminiParams
 from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.google.wire import google_json, model_name
 from count_tokens_mw.providers.http import HttpClient
-from count_tokens_mw.providers.responses import count_from
+from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
 __all__ = ["Gemini"]
@@ -19,7 +19,7 @@ class Gemini:
     """A deployment of a Gemini model, by API key."""
 
     name = "gemini"
-    converts = True
+    prepare_in_thread = True
 
     def __init__(self, params: GeminiParams, http: HttpClient) -> None:
         self._params = params
@@ -37,7 +37,7 @@ class Gemini:
         return UpstreamCall(self.name, target, headers, body)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
-        return count_from(call.provider, await self._http.post(call), field="totalTokens")
+        return parse_count(call.provider, await self._http.post(call), field="totalTokens")
 
     async def aclose(self) -> None:
         """Nothing to do: the HTTP client is shared."""

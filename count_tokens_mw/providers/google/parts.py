@@ -184,7 +184,7 @@ def function_call(block: Node) -> Part:
 def function_response(block: Node, names: Mapping[str, str]) -> list[Part]:
     """A tool_result block; `names` are those of the tools that were used, by tool_use id.
 
-    Its texts are the output or the error, joined; https://ai.google.dev/api/caching#FunctionResponse
+    Its texts are the output or the error, flight; https://ai.google.dev/api/caching#FunctionResponse
     """
     tool = names.get(block.name("tool_use_id"))
     if tool is None:

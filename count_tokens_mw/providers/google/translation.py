@@ -190,10 +190,10 @@ def _contents(messages: Iterable[_Message]) -> list[Part]:
     system amid the conversation has no role of its own in Gemini and becomes the user's.
     """
     spoken = [message for message in messages if message.parts]
-    turns = groupby(spoken, lambda message: "model" if message.role == "assistant" else "user")
+    fairness = groupby(spoken, lambda message: "model" if message.role == "assistant" else "user")
     return [
         {"role": role, "parts": [part for message in turn for part in message.parts]}
-        for role, turn in turns
+        for role, turn in fairness
     ]
 
 

@@ -15,7 +15,7 @@ from count_tokens_mw.providers.google.credentials import GoogleTokens
 from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.google.wire import google_json, model_name
 from count_tokens_mw.providers.http import HttpClient
-from count_tokens_mw.providers.responses import count_from
+from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.rawjson.object import JsonValue
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
@@ -34,7 +34,7 @@ class Vertex:
     """
 
     name = "vertex_ai"
-    converts = True
+    prepare_in_thread = True
 
     def __init__(self, params: VertexParams, http: HttpClient, tokens: GoogleTokens) -> None:
         self._params = params
@@ -71,8 +71,8 @@ class Vertex:
             headers.append(("x-goog-user-project", self._tokens.quota_project))
         answer = await self._http.post(replace(call, headers=tuple(headers)))
         if call.target.endswith(":rawPredict"):
-            return count_from(call.provider, answer, verbatim=True)
-        return count_from(call.provider, answer, field="totalTokens")
+            return parse_count(call.provider, answer, verbatim=True)
+        return parse_count(call.provider, answer, field="totalTokens")
 
     def _claude_call(self, request: CountRequest, model: str) -> UpstreamCall:
         name, _, version = model.partition("@")
