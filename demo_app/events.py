@@ -29,10 +29,10 @@ class LiveEvents:
 
     def __call__(self, event: CountEvent) -> None:
         number = next(self._ids)
-        told = {"id": number, "at": event.started_at, "status": event.status}
-        told |= {"entry_point": event.entry_point, "attempts": len(event.attempts)}
-        told |= {"duration_ms": round(event.duration * 1000, 1)}
-        data = json.dumps(told | self._upstreams.facts_of(event))
+        told = {"entry_point": event.entry_point, **self._upstreams.facts_of(event)}
+        told |= {"id": number, "at": event.started_at, "status": event.status}
+        told |= {"duration_ms": round(event.duration * 1000, 1), "attempts": len(event.attempts)}
+        data = json.dumps(told)
         self._last.append((number, f"id: {number}\nevent: count\ndata: {data}\n\n"))
         self._wake()
 

@@ -81,7 +81,7 @@ class Endpoint:
         record.caller = await authenticate_caller(pipeline.authenticate, request)
         with pipeline.engine.slot():
             body = await read_body(request, headers, settings, pipeline.engine.fairness)
-            native = native_headers(lines)
+            native = _without_gateway_keys(request.scope, native_headers(lines))
             if self.entry_point == "count_tokens":
                 return await pipeline.count(pipeline.read(body, native), snapshot, record)
             if self.entry_point == "breakdown":
@@ -119,11 +119,16 @@ def _own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
     if params is None or not params.forward_client_credentials:
         return ()
     names = params.forward_client_credentials
-    sent = credential_headers(_lines(scope, {name.encode() for name in names}), names)
-    own = tuple(line for line in sent if not holds_gateway_key(scope, line[1]))
+    lines = dict(reversed(_lines(scope, {name.encode() for name in names})))  # the first of each
+    sent = credential_headers(lines.items(), names)
+    own = _without_gateway_keys(scope, sent)
     if own:
         return own
     found = "it is your key for this gateway, which is never forwarded" if sent else "there is none"
     raise Unauthenticated(
         f"{' or '.join(names)}: your own credential for Anthropic is required here; {found}."
     )
+
+
+def _without_gateway_keys(scope: Scope, headers: Headers) -> Headers:
+    return tuple(line for line in headers if not holds_gateway_key(scope, line[1]))

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final, TypeAlias, overload
@@ -30,6 +31,7 @@ _LONGEST_IN_TABLE: Final = 1024
 _LONGEST_FOR_FUNCTION: Final = 16 * 1024  # which may take tokens
 _RECOGNIZED: Final = "count_tokens_mw.recognized_keys"
 _BEARER: Final = b"bearer "
+_SEPARATORS: Final = re.compile(r"[\s,;]+")
 
 
 @overload
@@ -50,10 +52,15 @@ def api_key(lookup: KeyLookup) -> Callable[[Request], Caller | Awaitable[Caller]
 
 
 def holds_gateway_key(scope: Scope, value: str) -> bool:
-    """Return whether a header's value has a key in it by which `api_key` recognised the caller."""
-    recognized: _RecognizedKeys | None = scope.get(_RECOGNIZED)
-    keys = recognized.keys if recognized else ()
-    return any(key.decode("latin-1") in value for key in keys)
+    """Return whether a header's value is a key by which `api_key` recognised the caller.
+
+    It may stand behind a scheme, or in a list.
+    """
+    recognized: _RecognizedKeys | None = scope.get("state", {}).get(_RECOGNIZED)
+    if recognized is None:
+        return False
+    parts = {value, *(part.strip("\"'") for part in _SEPARATORS.split(value))}
+    return any(key.decode("latin-1") in parts for key in recognized.keys)
 
 
 class _ByTable:
@@ -109,6 +116,9 @@ class _SentKey(str):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and hmac.compare_digest(_sha256(self), _sha256(other))
 
+    def __repr__(self) -> str:
+        return "<API key>"
+
 
 class _RecognizedKeys:
     """The keys by which the caller of one request was recognised; no `repr` shows them."""
@@ -118,7 +128,9 @@ class _RecognizedKeys:
 
 
 def _recognize(scope: Scope, key: bytes) -> None:
-    recognized: _RecognizedKeys = scope.setdefault(_RECOGNIZED, _RecognizedKeys())
+    # In the state, which a middleware that copies the scope shares with the app behind it.
+    state: dict[str, Any] = scope.setdefault("state", {})
+    recognized: _RecognizedKeys = state.setdefault(_RECOGNIZED, _RecognizedKeys())
     recognized.keys.append(key)
 
 

@@ -28,7 +28,7 @@ class Work:
 
 async def test_all_who_wait_share_one_run_and_the_next_one_starts_anew() -> None:
     work = Work()
-    flight = SingleFlight(work, 10)
+    flight = SingleFlight(work, 10, "work")
     waiting = [asyncio.ensure_future(flight.run()) for _ in range(10)]
     await asyncio.sleep(0)
     work.go.set()
@@ -38,7 +38,7 @@ async def test_all_who_wait_share_one_run_and_the_next_one_starts_anew() -> None
 
 async def test_a_waiter_that_leaves_does_not_end_it_for_the_others() -> None:
     work = Work()
-    flight = SingleFlight(work, 10)
+    flight = SingleFlight(work, 10, "work")
     first, second = (asyncio.ensure_future(flight.run()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -51,7 +51,7 @@ async def test_an_error_goes_to_all_and_is_not_kept() -> None:
     work = Work()
     work.go.set()
     work.error = OSError("down")
-    flight = SingleFlight(work, 10)
+    flight = SingleFlight(work, 10, "work")
     both: list[Any] = [flight.run(), flight.run()]
     results = await asyncio.gather(*both, return_exceptions=True)
     assert results == [work.error, work.error]
@@ -65,13 +65,13 @@ async def test_an_error_that_nobody_waited_for_is_not_logged(
     caplog.set_level(logging.DEBUG)
     work = Work()
     work.error = OSError("canary")
-    flight = SingleFlight(work, 10)
+    flight = SingleFlight(work, 10, "work")
     only = asyncio.ensure_future(flight.run())
     await asyncio.sleep(0)
     only.cancel()
     await asyncio.wait([only])
     work.go.set()
-    await asyncio.wait([flight.start()])
+    await asyncio.gather(*flight._in_flight.values(), return_exceptions=True)
     del flight
     assert "canary" not in caplog.text
 
@@ -82,7 +82,7 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
     async def delegate() -> int:
         return await work_of[-1]()
 
-    flight = SingleFlight(delegate, 10)
+    flight = SingleFlight(delegate, 10, "work")
 
     async def leave_early() -> None:
         work_of.append(Work())
@@ -101,7 +101,7 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
 
 async def test_work_that_hangs_is_abandoned_for_all_and_the_next_one_starts_anew() -> None:
     work = Work()
-    flight = SingleFlight(work, 0.01)
+    flight = SingleFlight(work, 0.01, "work")
     both: list[Any] = [flight.run(), flight.run()]
     results = await asyncio.gather(*both, return_exceptions=True)
     assert [type(result) for result in results] == [TimeoutError, TimeoutError]
@@ -112,8 +112,9 @@ async def test_work_that_hangs_is_abandoned_for_all_and_the_next_one_starts_anew
 
 async def test_it_may_begin_without_anybody_who_waits() -> None:
     work = Work()
-    flight = SingleFlight(work, 10)
-    assert flight.start() is flight.start()
+    flight = SingleFlight(work, 10, "work")
+    flight.start()
+    flight.start()
     waiting = asyncio.ensure_future(flight.run())
     await asyncio.sleep(0)
     work.go.set()
@@ -123,7 +124,7 @@ async def test_it_may_begin_without_anybody_who_waits() -> None:
 
 async def test_cancelling_it_ends_it_for_those_who_wait_and_is_no_cancellation_of_theirs() -> None:
     work = Work()
-    flight = SingleFlight(work, 10)
+    flight = SingleFlight(work, 10, "work")
     waiting = asyncio.ensure_future(flight.run())
     await work.begun.wait()
     await flight.cancel()
@@ -135,6 +136,25 @@ async def test_cancelling_it_ends_it_for_those_who_wait_and_is_no_cancellation_o
 
 async def test_there_is_nothing_to_cancel_where_nothing_is_under_way() -> None:
     work = Work()
-    flight = SingleFlight(work, 10)
+    flight = SingleFlight(work, 10, "work")
     await flight.cancel()
     assert work.runs == 0
+
+
+async def test_a_failure_in_the_background_is_logged_once_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And the next one waits for some seconds, whoever asks."""
+    work = Work()
+    work.go.set()
+    work.error = OSError("canary")
+    flight = SingleFlight(work, 10, "renewing")
+    for _ in range(5):
+        flight.start()
+        await asyncio.gather(*flight._in_flight.values(), return_exceptions=True)
+    assert work.runs == 1
+    assert [record.getMessage() for record in caplog.records] == ["renewing: failed with OSError"]
+    flight._started_at = {asyncio.get_running_loop(): -10}
+    flight.start()
+    await asyncio.gather(*flight._in_flight.values(), return_exceptions=True)
+    assert work.runs == 2

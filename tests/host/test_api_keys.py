@@ -199,6 +199,22 @@ def test_a_key_that_was_sent_is_compared_by_its_sha_256() -> None:
     assert "sk-a" == sent  # noqa: SIM300 - a dict compares in this order
     assert sent not in ("sk-b", "sk-", "sk-aa", "\ud800", 5, None)
     assert hash(sent) == hash("sk-a")
+    assert "sk-a" not in repr(sent)
+
+
+async def test_a_table_is_asked_by_what_compares_in_constant_time(upstream: FakeUpstream) -> None:
+    asked: list[str] = []
+
+    class Table(dict[str, Caller | str]):
+        def get(self, key: str, default: Any = None) -> Any:
+            asked.append(key)
+            return super().get(key, default)
+
+    table = Table({"sk-a": "team-a"})
+    async with mounted(count_tokens_with(upstream, authenticate=api_key(table))) as client:
+        response = await client.post(COUNT, json=HELLO, headers={"x-api-key": "sk-a"})
+    assert response.status_code == 200
+    assert [type(key) for key in asked] == [_SentKey]
 
 
 @pytest.mark.parametrize("lookup", LOOKUPS)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
+from starlette.requests import Request
 
 from count_tokens_mw import Caller, CountTokens, KeyLookup, anyone, api_key
 from count_tokens_mw.fastapi import count_tokens_router
@@ -95,6 +96,7 @@ async def test_both_are_forwarded_where_both_are_the_callers(upstream: FakeUpstr
         ("authorization", [x_api_key(OURS), ("authorization", f"Token {OURS}")], "never forw"),
         ("x-api-key", [bearer(OURS), x_api_key(f"Bearer {OURS}")], "never forwarded"),
         ("x-api-key", [bearer(OURS), x_api_key(f"{OWN},{OURS}")], "never forwarded"),
+        ("x-api-key", [bearer(OURS), x_api_key(f'"{OURS}"')], "never forwarded"),
         (["x-api-key", "authorization"], [x_api_key(OURS), bearer(OURS)], "never forwarded"),
         # Two keys of this gateway: the caller is known by one, and the other is no less ours.
         ("authorization", [x_api_key(OURS), bearer(OTHER)], "never forwarded"),
@@ -119,11 +121,48 @@ async def test_where_nothing_is_left_to_forward_a_401_says_so(
     assert OURS not in response.text
 
 
-async def test_a_second_line_of_a_header_does_not_smuggle_the_key_out(
+@pytest.mark.parametrize("path", [PASSTHROUGH, COUNT])
+async def test_the_key_goes_in_no_native_header_either(upstream: FakeUpstream, path: str) -> None:
+    sent = [x_api_key(OURS), bearer(OWN), ("anthropic-api-key", OURS), ("anthropic-beta", OURS)]
+    sent.append(("anthropic-version", "2023-06-01"))
+    assert (await ask(forwarding(upstream, "authorization"), sent, path)).status_code == 200
+    assert OURS not in whole(upstream.request)
+    assert upstream.request.headers["anthropic-version"] == "2023-06-01"
+
+
+async def test_a_key_that_begins_like_ones_own_does_not_withhold_it(
     upstream: FakeUpstream,
 ) -> None:
+    authenticate = api_key({OWN[:6]: "team-a"})
+    count_tokens = forwarding(upstream, "authorization", authenticate=authenticate)
+    assert (await ask(count_tokens, [x_api_key(OWN[:6]), bearer(OWN)])).status_code == 200
+    assert upstream.request.headers["authorization"] == f"Bearer {OWN}"
+
+
+async def test_a_middleware_that_copies_the_scope_does_not_lose_the_key(
+    upstream: FakeUpstream,
+) -> None:
+    """As a server gives it, the scope has a state, which copies share."""
+    count_tokens = forwarding(upstream, "authorization", authenticate=anyone)
+    known = api_key(KEYS)
+
+    async def host(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"] = {}
+        known(Request(dict(scope)))
+        await count_tokens(dict(scope), receive, send)
+
+    async with client_of(host) as client:
+        refused = await client.post(PASSTHROUGH, json=HELLO, headers=dict([bearer(OURS)]))
+    assert refused.status_code == 401
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("second", [OURS, OTHER])
+async def test_a_second_line_of_a_header_does_not_smuggle_the_key_out(
+    upstream: FakeUpstream, second: str
+) -> None:
     count_tokens = forwarding(upstream, "x-api-key")
-    sent = [x_api_key(OWN), x_api_key(OURS), bearer(OURS)]
+    sent = [x_api_key(OWN), x_api_key(second), bearer(OURS)]
     assert (await ask(count_tokens, sent)).status_code == 200
     assert upstream.request.headers.get_list("x-api-key") == [OWN]
 

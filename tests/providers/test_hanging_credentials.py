@@ -21,7 +21,7 @@ from count_tokens_mw.aio.single_flight import SingleFlight
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
-from count_tokens_mw.providers.bedrock.session import load_session
+from count_tokens_mw.providers.bedrock.session import IdentityToken, _start_program, load_session
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from demo_app.emulators import EmulatedGoogle
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
@@ -145,6 +145,30 @@ async def test_a_server_that_does_not_answer_is_given_up_by_its_read_timeout() -
             await tokens.token()
 
 
+async def test_a_server_that_drips_is_left_behind_with_its_thread() -> None:
+    """Each byte comes within the timeout of a read, and there is no end of them."""
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    before = threading.active_count()
+    async with raw_server(drip) as server:
+        info = EmulatedGoogle().service_account(f"{server.url}/token")
+        tokens = GoogleTokens(info, seconds=0.3, timeout=PATIENT)
+        for _ in range(2):
+            with pytest.raises(DeadlineExceeded):
+                await tokens.token()
+        abandoned = list(tokens._threads._abandoned)
+        ends = await asyncio.to_thread(lambda: [each.exception(10) for each in abandoned])
+        assert all(ends)
+    assert len(server.bodies) == 2
+    assert threading.active_count() <= before + 1
+
+
 @pytest.mark.parametrize(
     ("vendor", "lifetime"), [(google, 30), (google, 220), (aws, 90), (aws, 500), (aws, 800)]
 )
@@ -170,7 +194,7 @@ async def test_a_stale_token_is_renewed_behind_the_back_of_who_asks() -> None:
         assert await tokens.token() == "token-1"
         server.lifetime = 3600
         assert await tokens.token() == "token-1"
-        await tokens._renewals.start()
+        await tokens._renewals.run()
         assert [await tokens.token() for _ in range(3)] == ["token-2"] * 3
         assert server.requests == 2
 
@@ -215,18 +239,22 @@ async def test_closing_ends_a_renewal_and_whoever_waits_for_it_is_told() -> None
 
 def test_every_wait_of_botocores_has_a_limit_of_seconds() -> None:
     for params in (bedrock_params("http://127.0.0.1:1"), bedrock_params("http://h", **NO_KEYS)):
-        session = load_session(BedrockParams.model_validate(params))
+        session = load_session(BedrockParams.model_validate(params), IdentityToken(None))
         config = session.get_default_client_config()
         assert (config.connect_timeout, config.read_timeout) == (3, 5)
 
 
+@pytest.mark.parametrize("is_source", [False, True])
 async def test_a_profiles_program_that_hangs_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_source: bool
 ) -> None:
     os.mkfifo(tmp_path / "pid")
     (tmp_path / "program").write_text(f"echo $$ > {tmp_path}/pid\nexec tail -f /dev/null\n")
+    role = "arn:aws:iam::123456789012:role/r"
+    of_role = f"[profile team]\nrole_arn = {role}\nsource_profile = base\n[profile base]\n"
     (tmp_path / "config").write_text(
-        f"[profile team]\ncredential_process = /bin/sh {tmp_path}/program\n"
+        f"{of_role if is_source else '[profile team]'}\n"
+        f"credential_process = /bin/sh {tmp_path}/program\n"
     )
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     params = bedrock_params("http://127.0.0.1:1", **NO_KEYS, aws_profile_name="team")
@@ -236,6 +264,41 @@ async def test_a_profiles_program_that_hangs_is_ended(
     await session.aclose()
     with pytest.raises(DeadlineExceeded):
         await waiting
+    assert await asyncio.to_thread(has_ended, pid)
+
+
+async def test_an_identity_token_that_cannot_be_read_yet_holds_no_event_loop(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "token")  # until somebody writes, reading it waits
+    role = {"aws_role_name": "arn:aws:iam::123456789012:role/r"}
+    given = {**NO_KEYS, **role, "aws_web_identity_token": str(tmp_path / "token")}
+    params = bedrock_params("http://127.0.0.1:1", **given)
+    session = AwsSession(BedrockParams.model_validate(params), seconds=0.2)
+    with pytest.raises(DeadlineExceeded):
+        await sign(session)
+    with (tmp_path / "token").open("w") as token:  # lets the thread go
+        token.write("x")
+
+
+def test_googles_waits_have_limits_of_seconds() -> None:
+    tokens = GoogleTokens(None)
+    assert (tokens._timeout.connect_timeout, tokens._timeout.read_timeout) == (3, 5)
+    assert (
+        tokens._renewals._seconds
+        == AwsSession(BedrockParams.model_validate(bedrock_params("http://h")))._renewals._seconds
+        == 15
+    )
+
+
+async def test_a_program_that_takes_too_long_is_ended_though_somebody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("count_tokens_mw.providers.bedrock.session._PROGRAM_SECONDS", 0.1)
+    program = await _start_program("tail", "-f", "/dev/null", stdout=asyncio.subprocess.PIPE)
+    pid = program._process.pid
+    with pytest.raises(TimeoutError):
+        await program.communicate()
     assert await asyncio.to_thread(has_ended, pid)
 
 
@@ -317,23 +380,36 @@ async def test_work_in_a_thread_gives_what_it_returns_or_raises() -> None:
         await threads.run(lambda: 1 // 0)
 
 
-async def test_where_every_thread_hangs_the_next_one_is_told_at_once() -> None:
+async def test_as_many_threads_as_are_waited_for_may_be_at_work() -> None:
+    threads = DaemonThreads(1)
+    with gate() as opened:
+        waiting = [asyncio.ensure_future(threads.run(opened.wait)) for _ in range(20)]
+        await asyncio.sleep(0)
+        opened.set()
+        assert await asyncio.gather(*waiting) == [True] * 20
+
+
+async def test_where_too_many_threads_hang_for_nobody_the_next_one_is_told_at_once() -> None:
     threads = DaemonThreads(2)
     with gate() as opened:
         hanging = [asyncio.ensure_future(threads.run(opened.wait)) for _ in range(2)]
         await asyncio.sleep(0)
+        assert await threads.run(str) == ""
+        for each in hanging:
+            each.cancel()
+        await asyncio.wait(hanging)
         with pytest.raises(TimeoutError):
             await threads.run(str)
-        hanging[0].cancel()
+        abandoned = list(threads._abandoned)
         opened.set()
-        assert await hanging[1] is True
+        assert await asyncio.to_thread(lambda: [each.result(10) for each in abandoned])
     assert await threads.run(str) == ""
 
 
 async def test_a_thread_that_cannot_be_started_takes_no_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    threads = DaemonThreads(1)
+    threads = DaemonThreads()
 
     def fail(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

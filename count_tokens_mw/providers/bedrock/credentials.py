@@ -41,7 +41,7 @@ from count_tokens_mw.errors import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.providers.bedrock.session import load_session
+from count_tokens_mw.providers.bedrock.session import IdentityToken, load_session
 
 __all__ = ["AwsSession", "aws_errors"]
 
@@ -75,7 +75,8 @@ class AwsSession:
         self._params = params
         self._threads = DaemonThreads()
         self._held: dict[asyncio.AbstractEventLoop, _Held] = {}
-        self._renewals = SingleFlight(self._renew, seconds)
+        self._identity = IdentityToken(params.aws_web_identity_token)
+        self._renewals = SingleFlight(self._renew, seconds, "bedrock: renewing credentials")
 
     async def signed(
         self, url: str, headers: Mapping[str, str], body: bytes, service: str
@@ -117,6 +118,7 @@ class AwsSession:
     async def _renew(self) -> None:
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
+        await self._threads.run(self._identity.read)
         source = await self._find() if held is None else held.source
         # It may run a program, or ask a server: the machine's metadata service, STS, SSO.
         renewed = _Held(source, await source.get_frozen_credentials())
@@ -124,7 +126,7 @@ class AwsSession:
         self._held = {**alive, loop: renewed}
 
     async def _find(self) -> Any:
-        session = await self._threads.run(partial(load_session, self._params))
+        session = await self._threads.run(partial(load_session, self._params, self._identity))
         source = await session.get_credentials()
         if source is None:
             raise CredentialsUnavailable("bedrock: no AWS credentials are configured or found.")

@@ -14,9 +14,11 @@ from typing import Any, Final
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import (
     AioAssumeRoleCredentialFetcher,
+    AioAssumeRoleProvider,
     AioAssumeRoleWithWebIdentityCredentialFetcher,
     AioDeferredRefreshableCredentials,
     AioProcessProvider,
+    AioProfileProviderBuilder,
 )
 from aiobotocore.session import AioSession
 from pydantic import SecretStr
@@ -24,7 +26,7 @@ from pydantic import SecretStr
 from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.errors import CredentialsUnavailable
 
-__all__ = ["load_session"]
+__all__ = ["IdentityToken", "load_session"]
 
 _PROGRAM_SECONDS: Final = 15
 _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*").fullmatch
@@ -42,7 +44,7 @@ def _config() -> AioConfig:
     )
 
 
-def load_session(params: BedrockParams) -> AioSession:
+def load_session(params: BedrockParams, identity: "IdentityToken") -> AioSession:
     """Return a session that has loaded what it takes to ask for credentials.
 
     That is a tenth of a second of work, for a thread. Keys that are given are used as they are;
@@ -55,7 +57,7 @@ def load_session(params: BedrockParams) -> AioSession:
         return session
     # A session of its own, which has the configured credentials only to ask for the role's.
     of_role = AioSession(session_vars=_NO_PROFILE)
-    of_role.register_component("credential_provider", _AssumedRole(params, session))
+    of_role.register_component("credential_provider", _AssumedRole(params, session, identity))
     return of_role
 
 
@@ -93,13 +95,29 @@ def _session(params: BedrockParams) -> AioSession:
 
 
 def _bound_programs(session: AioSession) -> None:
-    """Put a time limit on the profile's `credential_process`, for which botocore waits for ever."""
-    program = AioProcessProvider(
-        profile_name=session.get_config_variable("profile") or "default",
-        load_config=lambda: session.full_config,
-        popen=_start_program,
-    )
-    session.get_component("credential_provider").insert_before(program.METHOD, program)
+    """Put a time limit on every profile's `credential_process`; botocore waits for ever.
+
+    A profile that assumes a role may take its own credentials from a `source_profile`, whose
+    providers botocore makes when it needs them.
+    """
+    resolver = session.get_component("credential_provider")
+    builder = _ProviderBuilder(session)
+    program = builder.program_of(session.get_config_variable("profile") or "default")
+    resolver.insert_before(program.METHOD, program)
+    for provider in resolver.providers:
+        if isinstance(provider, AioAssumeRoleProvider):
+            provider._profile_provider_builder = builder  # noqa: SLF001 - there is no other way in
+
+
+class _ProviderBuilder(AioProfileProviderBuilder):  # type: ignore[misc]
+    def program_of(self, profile_name: str) -> AioProcessProvider:
+        return AioProcessProvider(
+            profile_name=profile_name,
+            load_config=lambda: self._session.full_config,
+            popen=_start_program,
+        )
+
+    _create_process_provider = program_of
 
 
 async def _start_program(*command: str, **options: Any) -> "_Program":
@@ -128,9 +146,12 @@ class _Program:
 class _AssumedRole:
     """Instead of the session's chain: the credentials of a role, by STS, renewed in time."""
 
-    def __init__(self, params: BedrockParams, source: AioSession) -> None:
+    def __init__(
+        self, params: BedrockParams, source: AioSession, identity: "IdentityToken"
+    ) -> None:
         self._params = params
         self._source = source
+        self._identity = identity
 
     async def load_credentials(self) -> AioDeferredRefreshableCredentials:
         params = self._params
@@ -143,9 +164,8 @@ class _AssumedRole:
         extra = {name: value for name, value in names.items() if value is not None}
         fetcher: Any
         if params.aws_web_identity_token is not None:
-            load = partial(_identity_token, params.aws_web_identity_token)
             fetcher = AioAssumeRoleWithWebIdentityCredentialFetcher(
-                creator, load, params.aws_role_name, extra_args=extra
+                creator, self._identity.text, params.aws_role_name, extra_args=extra
             )
         else:
             source = await self._source.get_credentials()
@@ -157,12 +177,30 @@ class _AssumedRole:
         return AioDeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 
 
-def _identity_token(given: SecretStr) -> str:
-    """A web identity token that is given as it is, or by a path to its file."""
-    token_or_path = given.get_secret_value()
-    if _JWT(token_or_path):
-        return token_or_path
-    try:
-        return Path(token_or_path).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):  # its text has the path, which may be a token all the same
-        raise CredentialsUnavailable("bedrock: the web identity token cannot be read.") from None
+class IdentityToken:
+    """A web identity token that is given as it is, or by a path to its file; or none."""
+
+    def __init__(self, given: SecretStr | None) -> None:
+        self._given = given
+        self._text = ""
+
+    def read(self) -> None:
+        """Read the file, which takes a thread: it may stand on a file system that hangs.
+
+        Raises:
+            CredentialsUnavailable: it cannot be read.
+        """
+        token_or_path = self._given.get_secret_value() if self._given else ""
+        if not token_or_path or _JWT(token_or_path):
+            self._text = token_or_path
+            return
+        try:
+            self._text = Path(token_or_path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):  # its text has the path, which may be a token all the same
+            raise CredentialsUnavailable(
+                "bedrock: the web identity token cannot be read."
+            ) from None
+
+    def text(self) -> str:
+        """Return what was read last."""
+        return self._text

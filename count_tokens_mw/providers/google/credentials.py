@@ -3,7 +3,9 @@
 https://googleapis.dev/python/google-auth/latest/user-guide.html
 """
 
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from types import ModuleType
 from typing import Any, Final
@@ -17,6 +19,7 @@ from google.auth import aws, identity_pool, impersonated_credentials, pluggable
 from google.auth.credentials import Credentials, TokenState
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
+from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import NewConnectionError
 
 from count_tokens_mw.aio.single_flight import SingleFlight
@@ -66,7 +69,8 @@ class GoogleTokens:
         self._timeout = timeout
         self._credentials: Credentials | None = None
         self._project: str | None = None
-        self._renewals = SingleFlight(partial(DaemonThreads().run, self._renew), seconds)
+        self._threads = DaemonThreads()
+        self._renewals = SingleFlight(self._renew, seconds, "vertex_ai: renewing a token")
 
     async def token(self) -> str:
         """Return a token that has not expired.
@@ -127,8 +131,14 @@ class GoogleTokens:
                 "vertex_ai: the gateway's Google credentials cannot be had."
             ) from error
 
-    def _renew(self) -> None:
+    async def _renew(self) -> None:
         request = _Request(self._timeout)
+        try:
+            await self._threads.run(partial(self._refresh, request))
+        finally:
+            request.close()
+
+    def _refresh(self, request: "_Request") -> None:
         if self._credentials is None:
             self._credentials, self._project = self._load(request)
         self._credentials.refresh(request)
@@ -144,7 +154,11 @@ class _Request(google.auth.transport.urllib3.Request):
     """google-auth's HTTP, with our timeouts in place of its own, which are minutes or none."""
 
     def __init__(self, timeout: urllib3.Timeout) -> None:
+        self._sockets: list[socket.socket] = []
         pool = urllib3.PoolManager(ca_certs=certifi.where())
+        pool.pool_classes_by_scheme = {
+            scheme: self._watched(kind) for scheme, kind in pool.pool_classes_by_scheme.items()
+        }
         super().__init__(pool)  # type: ignore[no-untyped-call]
         self._timeout = timeout
 
@@ -160,6 +174,29 @@ class _Request(google.auth.transport.urllib3.Request):
         # A caller that has a timeout of its own, for the metadata server, tries again by itself.
         more |= {"timeout": self._timeout, "retries": _RETRIES if timeout is None else False}
         return super().__call__(url, method, body, headers, **more)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """End every exchange. One that goes on byte by byte has no other end."""
+        for each in self._sockets:
+            with suppress(OSError):  # closed, or taken over by TLS
+                each.shutdown(socket.SHUT_RDWR)
+        self.http.clear()
+
+    def _watched(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        """Return the class of pool whose connections are known to `close`."""
+        opened = self._sockets
+
+        class Connection(pool.ConnectionCls):  # type: ignore[misc, name-defined]
+            def _new_conn(self) -> socket.socket:
+                sock: socket.socket = super()._new_conn()
+                opened.append(sock)
+                return sock
+
+            def connect(self) -> None:
+                super().connect()
+                opened.append(self.sock)
+
+        return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
 
 
 def _is_timeout(error: BaseException | None) -> bool:
