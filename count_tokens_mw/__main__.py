@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from count_tokens_mw.cli.check import is_well, probed, rows_of
+from count_tokens_mw.cli.check import is_well, probe, rows_of
 from count_tokens_mw.cli.report import as_json, draw
 from count_tokens_mw.config import read_yaml
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reading = read_yaml(options.config)
     rows = rows_of(reading, options.model)
     if options.probe:
-        rows = asyncio.run(probed(reading, rows))
+        rows = asyncio.run(probe(reading, rows))
     well = is_well(reading, rows)
     if console is None:
         sys.stdout.write(f"{as_json(reading, rows, well=well)}\n")

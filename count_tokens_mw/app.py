@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketClose
 from count_tokens_mw.aio.guard import internal_errors_logged
 from count_tokens_mw.asgi.endpoint import Endpoint
 from count_tokens_mw.asgi.routes import PATHS, path_below_mount
-from count_tokens_mw.breakdown.result import Breakdown, Progress, unseen
+from count_tokens_mw.breakdown.result import Breakdown, Progress, ignore_progress
 from count_tokens_mw.config import Config
 from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.counting.record import RequestRecord
@@ -148,7 +148,7 @@ class CountTokens:
         *,
         headers: Mapping[str, str] | None = None,
         caller: Caller | None = None,
-        progress: Progress = unseen,
+        progress: Progress = ignore_progress,
     ) -> Breakdown:
         """Say where the tokens of a request go, by counting it with and without each of its parts.
 

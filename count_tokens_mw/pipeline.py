@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from count_tokens_mw.aio.timeout import fast_timeout
-from count_tokens_mw.breakdown.result import Breakdown, Progress, unseen
+from count_tokens_mw.breakdown.result import Breakdown, Progress, ignore_progress
 from count_tokens_mw.breakdown.runner import break_down
 from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.counting.record import RequestRecord
@@ -62,7 +62,7 @@ class Pipeline:
         request: CountRequest,
         snapshot: ConfigSnapshot,
         record: RequestRecord,
-        progress: Progress = unseen,
+        progress: Progress = ignore_progress,
     ) -> Breakdown:
         """The same, and then count what tells the parts of the request apart.
 

@@ -81,7 +81,7 @@ class CountRequest:
             self.known_calls,
         )
 
-    def parsed(self) -> dict[str, JsonValue]:
+    def parse(self) -> dict[str, JsonValue]:
         """The whole body, parsed.
 
         Raises:

@@ -25,8 +25,8 @@ class _ContentEditor(NamedTuple):
         fallback = () if block is None else (block,)
         blocks = [*self.blocks[:at], *fallback, *self.blocks[at + 1 :]]
         if not blocks:
-            return self.body.edited({}, {"content"})
-        return self.body.edited({"content": b"[%b]" % b",".join(blocks)})
+            return self.body.edit({}, {"content"})
+        return self.body.edit({"content": b"[%b]" % b",".join(blocks)})
 
 
 class MediaBlock(NamedTuple):

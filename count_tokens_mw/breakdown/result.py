@@ -14,14 +14,14 @@ __all__ = [
     "PartError",
     "Progress",
     "ToolTokens",
-    "unseen",
+    "ignore_progress",
 ]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called after each count that a breakdown takes: how many are done, and of how many."""
 
 
-def unseen(done: int, total: int) -> None:
+def ignore_progress(done: int, total: int) -> None:
     """The progress that nobody looks at."""
 
 

@@ -104,7 +104,7 @@ class Variants:
         return self._with({"messages": _list(prefix_of(self._messages, number))})
 
     def _with(self, replaced: Mapping[str, bytes], *drop: str) -> CountRequest:
-        body = JsonObject(self._request.body.edited(replaced, drop))
+        body = JsonObject(self._request.body.edit(replaced, drop))
         return replace(self._request, body=body, memo_key=None, known_calls=())
 
 

@@ -24,7 +24,7 @@ from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.bedrock.provider import foundation_model
 from count_tokens_mw.providers.pool import Providers
 
-__all__ = ["Row", "State", "is_well", "probed", "rows_of"]
+__all__ = ["Row", "State", "is_well", "probe", "rows_of"]
 
 _AT_ONCE: Final = 8
 _SHORTEST_SECRET: Final = 8  # a shorter one is a dummy, and part of many words
@@ -76,26 +76,26 @@ def is_well(reading: Reading, rows: Sequence[Row]) -> bool:
     return not (reading.problems or reading.warnings or bad)
 
 
-async def probed(reading: Reading, rows: Sequence[Row]) -> list[Row]:
+async def probe(reading: Reading, rows: Sequence[Row]) -> list[Row]:
     """The same rows after one tiny count by each that has a model of its own."""
     snapshot, providers = ConfigSnapshot(_config(reading)), Providers()
     at_once = asyncio.Semaphore(_AT_ONCE)
 
-    async def probe(row: Row) -> Row:
+    async def probe_in_turn(row: Row) -> Row:
         if row.state == "pattern":
             return replace(row, words=f"{row.words}; to probe it, name one by --model")
         if row.state != "configured" or row.deployment is None:
             return row
         async with at_once:
-            return await _probed(row, row.deployment, snapshot, providers)
+            return await _probe_row(row, row.deployment, snapshot, providers)
 
     try:
-        return list(await asyncio.gather(*map(probe, rows)))
+        return list(await asyncio.gather(*map(probe_in_turn, rows)))
     finally:
         await providers.aclose()
 
 
-async def _probed(
+async def _probe_row(
     row: Row, deployment: Deployment, snapshot: ConfigSnapshot, providers: Providers
 ) -> Row:
     record = RequestRecord("count")

@@ -99,7 +99,7 @@ class EntryReader:
         LITELLM_ENVIRONMENT is left out.
         """
         for index, (place, data) in enumerate(items):
-            entry = self._values.validated(_Entry, data, place)
+            entry = self._values.validate(_Entry, data, place)
             if entry is None:
                 continue
             place_and_name = f"{place} ({entry.model_name})"
@@ -129,13 +129,13 @@ class EntryReader:
         # refer to variables that only it has.
         values = ReferenceResolver(self._values.environ)
         given = _only(_Info, entry.model_info or {})
-        info = values.loaded(_Info, given, f"{place}: model_info") or _Info()
+        info = values.load(_Info, given, f"{place}: model_info") or _Info()
         params_place = f"{place}: litellm_params"
         given = _only(_Routing, entry.litellm_params)
-        routing = values.loaded(_Routing, given, params_place) or _Routing()
+        routing = values.load(_Routing, given, params_place) or _Routing()
         model = _model(entry, f"{params_place}.model", values)
         named_place = f"{params_place}.custom_llm_provider"
-        named = values.resolved(entry.litellm_params.get("custom_llm_provider"), named_place)
+        named = values.resolve(entry.litellm_params.get("custom_llm_provider"), named_place)
         provider, upstream_model = provider_of(model, named if isinstance(named, str) else None)
         if info.token_count_model:
             its_provider, name = provider_of(info.token_count_model.model)
@@ -156,7 +156,7 @@ class EntryReader:
         is_others = not countable and (model or named) and named_place not in values.unset
         if is_others:
             return found
-        self._values.take(values)
+        self._values.merge(values)
         return self._with_params(found, entry, info, params_place) if countable else found
 
     def _id(self, index: int, entry: _Entry, info: _Info, place: str) -> str:
@@ -195,7 +195,7 @@ class EntryReader:
         merged = {**kind.canonical(given.shared), **kind.canonical(given.own)}
         variables = kind.from_environment(merged, values.environ)
         filled = {field: values.environ[name] for field, name in variables.items()}
-        params = values.validated(kind, {**merged, **filled}, place)
+        params = values.validate(kind, {**merged, **filled}, place)
         if params is None:
             return None
         origins = {**kind.canonical(given.shared_origins), **kind.canonical(given.own_origins)}
@@ -213,7 +213,7 @@ class EntryReader:
     def _given(self, litellm_params: Mapping[str, object], place: str) -> _Given:
         own = self._of_ours(litellm_params, place)
         origins = {key: _origin(value, f"litellm_params.{key}") for key, value in own.items()}
-        resolved = self._values.resolved_items(own, place)
+        resolved = self._values.resolve_items(own, place)
         if "litellm_credential_name" not in resolved:
             return _Given(resolved, {}, origins, {})
         name = str(resolved["litellm_credential_name"])
@@ -240,7 +240,7 @@ class EntryReader:
             place = f"{place}.credential_values"
             given = self._of_ours(credential.credential_values, place)
             known_problems = len(self._values.problems)
-            self._resolved_credentials[name] = self._values.resolved_items(given, place)
+            self._resolved_credentials[name] = self._values.resolve_items(given, place)
             if len(self._values.problems) > known_problems:
                 self._broken_credentials.add(name)
         return self._resolved_credentials[name]
@@ -256,7 +256,7 @@ class EntryReader:
 
 def _model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
     """The entry's model; empty where there is none, which is a problem."""
-    model = values.resolved(entry.litellm_params.get("model"), place)
+    model = values.resolve(entry.litellm_params.get("model"), place)
     if place in values.unset:
         return ""
     if not isinstance(model, str) or not model:

@@ -42,13 +42,13 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
     """
     sections = _Sections(documents)
     values = ReferenceResolver(_with_variables(environ, sections.mapping("environment_variables")))
-    settings = values.loaded(
+    settings = values.load(
         Settings,
         sections.last("count_tokens", {}),
         "count_tokens",
         lambda section: _with_passthrough(section, values.environ),
     )
-    router_settings = values.loaded(
+    router_settings = values.load(
         RouterSettings, _of_ours(sections.mapping("router_settings")), "router_settings"
     )
     entries = EntryReader(values, dict(_credentials(sections, values)))
@@ -139,7 +139,7 @@ def _credentials(
     sections: _Sections, values: ReferenceResolver
 ) -> Iterator[tuple[str, tuple[str, Credential]]]:
     for place, data in sections.items("credential_list"):
-        credential = values.validated(Credential, data, place)
+        credential = values.validate(Credential, data, place)
         if credential is not None:
             name = credential.credential_name
             yield name, (f"{place} ({name})", credential)

@@ -27,7 +27,7 @@ class ReferenceResolver:
         self.problems: list[str] = []
         self.unset: set[str] = set()
 
-    def loaded(
+    def load(
         self,
         model: type[M],
         data: object,
@@ -35,18 +35,18 @@ class ReferenceResolver:
         complete: Callable[[Mapping[str, object]], Mapping[str, object]] = dict,
     ) -> M | None:
         """Data with its references resolved, completed by defaults, and validated."""
-        resolved = self.resolved(data, place)
+        resolved = self.resolve(data, place)
         if isinstance(resolved, Mapping):
             given = {key: value for key, value in resolved.items() if value is not None}
             resolved = complete(given)  # a key that is left empty is a key that is not there
-        return self.validated(model, resolved, place)
+        return self.validate(model, resolved, place)
 
-    def resolved(self, value: object, place: str) -> object:
+    def resolve(self, value: object, place: str) -> object:
         """The value with each `os.environ/NAME` in it replaced by that variable."""
         if isinstance(value, Mapping):
-            return self.resolved_items(value, place)
+            return self.resolve_items(value, place)
         if isinstance(value, list):
-            return [self.resolved(item, f"{place}.{n}") for n, item in enumerate(value)]
+            return [self.resolve(item, f"{place}.{n}") for n, item in enumerate(value)]
         if not isinstance(value, str) or not value.startswith(REFERENCE):
             return value
         name = value.removeprefix(REFERENCE)
@@ -55,11 +55,11 @@ class ReferenceResolver:
             self.unset.add(place)
         return self.environ.get(name, value)
 
-    def resolved_items(self, data: Mapping[str, object], place: str) -> dict[str, object]:
+    def resolve_items(self, data: Mapping[str, object], place: str) -> dict[str, object]:
         """The same for each value of a mapping."""
-        return {key: self.resolved(item, f"{place}.{key}") for key, item in data.items()}
+        return {key: self.resolve(item, f"{place}.{key}") for key, item in data.items()}
 
-    def validated(self, model: type[M], data: object, place: str) -> M | None:
+    def validate(self, model: type[M], data: object, place: str) -> M | None:
         """Data as a model; None if it is not one."""
         try:
             return model.model_validate(data)
@@ -74,7 +74,7 @@ class ReferenceResolver:
                     self.problems.append(f"{place}{key}: {words}")
             return None
 
-    def take(self, other: "ReferenceResolver") -> None:
+    def merge(self, other: "ReferenceResolver") -> None:
         """Make what another one gathered a part of this."""
         self.problems += other.problems
         self.unset |= other.unset

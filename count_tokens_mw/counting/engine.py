@@ -230,7 +230,7 @@ class CountingEngine:
             if (account, model) == place:
                 count = cache.get(fingerprint)
                 if count is not None:
-                    record.attempted(first, count, started)
+                    record.add_attempt(first, count, started)
                 return count
         return None
 

@@ -103,7 +103,7 @@ class Failover:
             outcome = error
             raise
         finally:
-            self.record.attempted(deployment, outcome, started)
+            self.record.add_attempt(deployment, outcome, started)
 
     async def _prepared(self, deployment: Deployment, provider: Provider) -> UpstreamCall:
         request = self.request.for_model(deployment.upstream_model)

@@ -91,7 +91,7 @@ class RequestRecord:
         if request.user is not None:
             self.end_user = self.end_user or _label(request.user)
 
-    def attempted(
+    def add_attempt(
         self, deployment: Deployment, outcome: TokenCount | CountError, started: float
     ) -> None:
         """Record one attempt that began at `started`, by `time.perf_counter()`."""

@@ -39,7 +39,7 @@ async def call_transform(
         ValueError: it returned a body that is no count request.
     """
     try:
-        body: object = transform(request.parsed(), caller)
+        body: object = transform(request.parse(), caller)
         if isawaitable(body):
             body = await body
     except HTTPException as refusal:

@@ -54,7 +54,7 @@ class Anthropic:
         self._headers = lru_cache(_MOST_HEADERS)(partial(_headers, params))
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        body = request.body.edited({"model": request.model}, drop=GENERATION_ONLY)
+        body = request.body.edit({"model": request.model}, drop=GENERATION_ONLY)
         headers = self._headers(_versioned(request.headers))
         return UpstreamCall(self.name, self._params.endpoint + _PATH, headers, body)
 

@@ -78,7 +78,7 @@ class JsonObject:
         member = self.member(name)
         return () if member is None else member.items
 
-    def edited(self, replace: Mapping[str, JsonValue | bytes], drop: Collection[str] = ()) -> bytes:
+    def edit(self, replace: Mapping[str, JsonValue | bytes], drop: Collection[str] = ()) -> bytes:
         """The object in its own order and words, with some members replaced and some left out.
 
         A member of `replace` that the object does not have is put at its end. A new value is the

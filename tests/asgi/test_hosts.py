@@ -392,14 +392,14 @@ def test_an_identity_that_is_no_dependency_is_refused_at_once(
 async def test_a_dependency_may_read_the_body(upstream: FakeUpstream) -> None:
     seen: list[Any] = []
 
-    async def signed(request: Request) -> str:
+    async def sign(request: Request) -> str:
         seen.append(await request.body())
         return "team-a"
 
     async def parsed(body: dict[str, Any]) -> None:
         seen.append(body)
 
-    app = routed(upstream, Recorder(), identity=Depends(signed), dependencies=[Depends(parsed)])
+    app = routed(upstream, Recorder(), identity=Depends(sign), dependencies=[Depends(parsed)])
     assert (await asked(app)).json() == {"input_tokens": 14}
     assert HELLO in seen
 

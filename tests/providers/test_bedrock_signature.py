@@ -84,7 +84,7 @@ async def both_in_one_second(
     """The same request by botocore and by us; a signature is of the second in which it is made."""
     params = {"aws_region_name": "us-west-2", "aws_bedrock_runtime_endpoint": endpoint, **keys}
     judge, request = Botocore(endpoint, keys), asking(model, text)
-    body = request.body.edited(
+    body = request.body.edit(
         {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1}, drop={"model"}
     )
     while True:

@@ -96,7 +96,7 @@ def aws_session(server: TokenServer) -> AwsSession:
 
 
 async def sign(session: AwsSession) -> str:
-    headers = await session.signed("https://h.example/", {}, b"{}", "bedrock")
+    headers = await session.sign("https://h.example/", {}, b"{}", "bedrock")
     return headers["x-amz-security-token"]
 
 

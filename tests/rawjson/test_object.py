@@ -72,7 +72,7 @@ def test_edits_find_their_place_in_text_that_is_no_ascii(
     text = json.dumps(value, ensure_ascii=False, separators=(" , ", " : ")).encode()
     lone = text[:-1] + b"," + b'"lone one":"\\ud800"}'
     for raw in (text, lone if value else b'{"lone one":"\\ud800"}'):
-        edited = json.loads(JsonObject.parse(raw).edited(replace, drop))  # type: ignore[arg-type]
+        edited = json.loads(JsonObject.parse(raw).edit(replace, drop))  # type: ignore[arg-type]
         kept = {name: item for name, item in json.loads(raw).items() if name not in drop}
         assert edited == {**kept, **replace}
 
@@ -88,7 +88,7 @@ def test_an_edited_object_is_the_same_but_for_the_edits(
     value: dict[str, object], replace: dict[str, object], drop: set[str]
 ) -> None:
     parsed = JsonObject.parse(json.dumps(value).encode())
-    edited = json.loads(parsed.edited(replace, drop))  # type: ignore[arg-type]
+    edited = json.loads(parsed.edit(replace, drop))  # type: ignore[arg-type]
     kept = {name: item for name, item in value.items() if name not in drop}
     assert edited == {**kept, **replace}
     assert list(edited) == list({**kept, **replace})
@@ -96,7 +96,7 @@ def test_an_edited_object_is_the_same_but_for_the_edits(
 
 def test_what_is_not_edited_keeps_its_own_words() -> None:
     text = ' { "a" : 1.50E+2 , "b":{"x":1, "x":2} ,"c": "\\u00e9\\/" }\n'
-    edited = JsonObject.parse(text.encode()).edited({"d": None}, drop={"b"})
+    edited = JsonObject.parse(text.encode()).edit({"d": None}, drop={"b"})
     assert edited == b'{"a" : 1.50E+2,"c": "\\u00e9\\/","d":null}'
 
 

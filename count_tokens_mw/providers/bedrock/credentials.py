@@ -78,7 +78,7 @@ class AwsSession:
         self._identity = IdentityToken(params.aws_web_identity_token)
         self._renewals = SingleFlight(self._renew, seconds, "bedrock: renewing credentials")
 
-    async def signed(
+    async def sign(
         self, url: str, headers: Mapping[str, str], body: bytes, service: str
     ) -> dict[str, str]:
         """The headers of a POST with its SigV4 signature, for a service in the deployment's region.

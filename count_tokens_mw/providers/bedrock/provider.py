@@ -168,7 +168,7 @@ class Bedrock:
         """With the Bedrock API key in its header, or else with a signature for the service."""
         key = self._params.api_key
         if key is None:
-            headers = await self._aws.signed(call.target, dict(call.headers), call.body, service)
+            headers = await self._aws.sign(call.target, dict(call.headers), call.body, service)
         else:
             headers = {**dict(call.headers), key_header: prefix + key.get_secret_value()}
         signed = replace(call, headers=tuple(headers.items()), signed=key is None)
@@ -201,10 +201,10 @@ class Bedrock:
         betas = _betas(request.headers, self._params.bedrock_betas)
         if betas:
             fields["anthropic_beta"] = betas
-        return request.body.edited(fields, drop={"model", *GENERATION_ONLY} - {"max_tokens"})
+        return request.body.edit(fields, drop={"model", *GENERATION_ONLY} - {"max_tokens"})
 
     def _mantle_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        body = request.body.edited({"model": model}, drop=GENERATION_ONLY)
+        body = request.body.edit({"model": model}, drop=GENERATION_ONLY)
         headers = {
             "content-type": "application/json",
             "anthropic-version": "2023-06-01",

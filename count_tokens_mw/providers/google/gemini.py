@@ -28,7 +28,7 @@ class Gemini:
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """As `generateContentRequest`: `contents` alone has no place for system and tools."""
         model = model_name(self.name, request.model)
-        content = generate_content_request(request.parsed())
+        content = generate_content_request(request.parse())
         body = google_json({"generateContentRequest": {"model": f"models/{model}", **content}})
         target = f"{self._params.endpoint}/v1beta/models/{quote(model, safe='')}:countTokens"
         # Never as ?key=, which ends up in logs and in exceptions.

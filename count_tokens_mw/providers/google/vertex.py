@@ -79,7 +79,7 @@ class Vertex:
         if self._params.strip_version or version in {"default", "latest"}:
             model = name
         fields: dict[str, JsonValue] = {"model": model, "anthropic_version": _CLAUDE_VERSION}
-        body = request.body.edited(fields, drop=GENERATION_ONLY)
+        body = request.body.edit(fields, drop=GENERATION_ONLY)
         headers = [("content-type", "application/json")]
         if self._params.forward_beta:
             headers += [item for item in request.headers if item[0] == "anthropic-beta"]
@@ -87,7 +87,7 @@ class Vertex:
         return UpstreamCall(self.name, target, tuple(headers), body)
 
     def _gemini_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        content = generate_content_request(request.parsed())
+        content = generate_content_request(request.parse())
         # Vertex refuses any other field, toolConfig among them.
         body = google_json({name: content[name] for name in _GEMINI_FIELDS if name in content})
         target = self._target("google", f"{quote(model, safe='')}:countTokens")
