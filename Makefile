@@ -1,38 +1,49 @@
-# Needs python3 (3.11 or newer) and make; everything else is installed into .venv.
+# Needs python3 (3.11 or newer) and make; everything else is installed into .venv. Another Python, as
+# in `make test PYTHON=python3.13`, has an environment of its own.
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-BIN := .venv/bin
+VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test picture check bench bench-litellm compare clean
+.PHONY: demo test picture check constraints bench bench-litellm compare clean
 
-demo: .venv/installed-demo
+demo: $(VENV)/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
 
 # The tests start many a process, of which each would compile all of it again.
 test: export PYTHONDONTWRITEBYTECODE =
-test: .venv/installed-test
+test: $(VENV)/installed-test
 	@tests/browser/install.sh
 	$(BIN)/python -m pytest --cov --numprocesses auto --dist worksteal
 
 # The README's picture of the demo's page.
-picture: .venv/installed-test
+picture: $(VENV)/installed-test
 	@tests/browser/install.sh
 	PICTURE=demo_app/screenshot.png $(BIN)/python -m pytest tests/browser/test_pictures.py -k readmes_picture
 
-check: .venv/installed-dev
+check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Renews the versions that all of this installs: the newest that fit together.
+constraints:
+	rm -rf .venv-constraints
+	$(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	.venv-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
+	rm -rf .venv-constraints
 
 # Its own environment, since its pins are not ours; `make bench` measures it too where it is.
 bench-litellm: .venv-litellm/bin/litellm
 
 # What both answer to the same questions, for the README.
-compare: .venv/installed-bench bench-litellm
+compare: $(VENV)/installed-bench bench-litellm
 	$(BIN)/python -m tests.bench.compare
 
-bench: .venv/installed-bench
+bench: $(VENV)/installed-bench
 	$(BIN)/python -m tests.bench
 
 .venv-litellm/bin/litellm:
@@ -40,13 +51,13 @@ bench: .venv/installed-bench
 	.venv-litellm/bin/python -m pip install --quiet --disable-pip-version-check 'litellm[proxy]'
 
 clean:
-	rm -rf .venv .venv-litellm .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-* .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 
-.venv/bin/python:
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("count_tokens_mw needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv .venv || { rm -rf .venv; echo 'On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
 
 # One stamp for each extra, renewed when the dependencies change.
-.venv/installed-%: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+$(VENV)/installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --constraint constraints.txt --editable '.[$*]'
 	@touch $@
