@@ -42,7 +42,7 @@ def snippet(language: str, having: str) -> str:
 @pytest.fixture
 def gateways_folder(tmp_path: Path, emulator: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The README's `config.yaml` in a folder of its own, but counting through the emulator."""
-    config = yaml.safe_load(snippet("yaml", "# what callers ask for"))
+    config = yaml.safe_load(snippet("yaml", "# the model name in requests"))
     for entry in config["model_list"]:
         entry["litellm_params"]["api_base"] = emulator
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -354,7 +354,7 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("json", '{"input_tokens": 14}'),
         snippet("json", "overhead"),
         snippet("bash", "ANTHROPIC_BASE_URL"),
-        snippet("yaml", "# what callers ask for"),
+        snippet("yaml", "# the model name in requests"),
         snippet("yaml", "REDIS_URL"),
         snippet("yaml", "timeout: 20"),
         snippet("yaml", "forward_client_credentials"),
