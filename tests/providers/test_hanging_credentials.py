@@ -358,7 +358,7 @@ async def test_a_process_ends_although_a_token_server_hangs(
         program.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             _, errors = await program.communicate()
-    assert errors.rstrip().endswith(b"KeyboardInterrupt")
+    assert b"KeyboardInterrupt" in errors
 
 
 # our own threads
