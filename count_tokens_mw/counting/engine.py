@@ -60,7 +60,7 @@ class CountingEngine:
         self._closing: set[asyncio.Task[None]] = set()
         self._former_caches: list[CountCache] = []
         self.snapshot = ConfigSnapshot(config, clock)
-        self._remember()
+        self._create_cache()
 
     @property
     def in_flight(self) -> int:
@@ -154,7 +154,7 @@ class CountingEngine:
             if self._cache is not None:
                 self._cache.retire()
                 self._former_caches.append(self._cache)
-            self._remember()
+            self._create_cache()
         self._close_unneeded()
 
     async def aclose(self) -> None:
@@ -164,7 +164,7 @@ class CountingEngine:
             await self._cache.aclose()
         await self._close_former_caches()
 
-    def _remember(self) -> None:
+    def _create_cache(self) -> None:
         settings = self.snapshot.settings.cache
         self._cache = CountCache(settings, self._clock) if settings.ttl else None
         self.memo = RequestMemo(settings.max_entries) if settings.ttl else None
