@@ -84,7 +84,7 @@ class CountCache:
                 return None
         return entry.tokens
 
-    async def count(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
+    async def count(self, key: bytes, call: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
         """Return the count of a key: from the cache, from a call in flight, or from a new call."""
         stored = self.get(key)
         if stored is not None:
@@ -94,7 +94,7 @@ class CountCache:
         flight = self._in_flight.get(flight_key)
         is_first = flight is None
         if flight is None:
-            flight = _Flight(loop.create_task(self._fetch(key, ask)))
+            flight = _Flight(loop.create_task(self._fetch(key, call)))
             flight.task.add_done_callback(_retrieve_error)
             self._in_flight[flight_key] = flight
         count = await self._wait(flight, flight_key)
@@ -136,12 +136,12 @@ class CountCache:
                 with CancelScope(shield=True):  # the caller's exit may close the provider
                     await asyncio.wait([flight.task])
 
-    async def _fetch(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
+    async def _fetch(self, key: bytes, call: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
         shared = None if self._shared is None else await self._shared.get(key)
         if shared is not None:
             self._store(key, *shared)
             return shared[0]
-        count = await ask()
+        count = await call()
         self._store(key, _as_cached(count), self._ttl)
         if self._shared is not None:
             self._shared.set(key, count)

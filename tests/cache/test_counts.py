@@ -138,8 +138,8 @@ async def test_who_asks_is_authenticated_and_authorised_all_the_same(
 
 
 def entry(**params: Any) -> dict[str, Any]:
-    given = {"model": "anthropic/claude-x", "api_key": "sk-a", **params}
-    return {"model_name": HELLO["model"], "litellm_params": given}
+    litellm_params = {"model": "anthropic/claude-x", "api_key": "sk-a", **params}
+    return {"model_name": HELLO["model"], "litellm_params": litellm_params}
 
 
 @pytest.mark.parametrize(

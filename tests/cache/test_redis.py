@@ -602,7 +602,7 @@ async def test_the_answer_to_one_who_left_reaches_nobody_else(fake: FakeRedis) -
             assert entry is not None
             assert entry[0] == TokenCount(8, "cache")
     await shared.aclose()
-    assert fake.connections == 4, "one that somebody left in the middle is never used again"
+    assert fake.connections == 4, "a connection with a cancelled command is never used again"
 
 
 async def test_an_answer_that_is_another_ones_is_known_by_its_key(fake: FakeRedis) -> None:

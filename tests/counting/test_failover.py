@@ -91,7 +91,7 @@ class Fleet:
 
 def answer(status: int, **headers: str) -> Fault:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda: httpx.Response(status, json={"message": f"said {status}"}, headers=sent)
+    return lambda: httpx.Response(status, json={"message": f"error {status}"}, headers=sent)
 
 
 def raising(error: type[Exception]) -> Fault:

@@ -18,7 +18,7 @@ from tests.support.cloud import bedrock_params, cloud, counting
 from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
-SECRET = "words that no log may have"
+SECRET = "text that no log may have"
 
 
 def config_of(*models: str, **settings: Any) -> Config:
@@ -279,8 +279,12 @@ async def test_one_that_leaves_as_it_is_let_go_is_closed_once() -> None:
 )
 async def test_parameters_of_any_shape_have_an_identity(odd: dict[Any, Any]) -> None:
     def params() -> Any:
-        given = {"model": "vertex_ai/claude", "vertex_location": "eu", "vertex_credentials": odd}
-        entry = {"model_name": "m", "litellm_params": given}
+        litellm_params = {
+            "model": "vertex_ai/claude",
+            "vertex_location": "eu",
+            "vertex_credentials": odd,
+        }
+        entry = {"model_name": "m", "litellm_params": litellm_params}
         return Config.from_mapping({"model_list": [entry]}, {}).deployments[0].params
 
     assert params().identity == params().identity
