@@ -64,7 +64,7 @@ class CountCache:
         self._ttl = settings.ttl
         self._clock = clock
         self._stored: LRUCache[bytes, _Entry] = LRUCache(settings.max_entries)
-        self._shared = _connect_redis(settings, clock)
+        self._shared = _create_shared(settings, clock)
         self._lock = threading.Lock()  # another thread may read the size for metrics
         self._in_flight: dict[tuple[asyncio.AbstractEventLoop, bytes], _Flight] = {}
 
@@ -98,7 +98,7 @@ class CountCache:
             flight.task.add_done_callback(_retrieve_error)
             self._in_flight[flight_key] = flight
         count = await self._wait(flight, flight_key)
-        return count if is_first else _as_cached(count)
+        return count if is_first else _strip_headers(count)
 
     @property
     def is_open(self) -> bool:
@@ -142,7 +142,7 @@ class CountCache:
             self._store(key, *shared)
             return shared[0]
         count = await call()
-        self._store(key, _as_cached(count), self._ttl)
+        self._store(key, _strip_headers(count), self._ttl)
         if self._shared is not None:
             self._shared.set(key, count)
         return count
@@ -152,7 +152,7 @@ class CountCache:
             self._stored[key] = _Entry(count, self._clock() + seconds)
 
 
-def _connect_redis(settings: CacheSettings, clock: Callable[[], float]) -> SharedCounts | None:
+def _create_shared(settings: CacheSettings, clock: Callable[[], float]) -> SharedCounts | None:
     if settings.url is None:
         return None
     # Imported at start, and only with a URL: redis-py takes long to import.
@@ -161,7 +161,7 @@ def _connect_redis(settings: CacheSettings, clock: Callable[[], float]) -> Share
     return SharedCounts(settings.url.get_secret_value(), settings.ttl, clock)
 
 
-def _as_cached(count: TokenCount) -> TokenCount:
+def _strip_headers(count: TokenCount) -> TokenCount:
     """Return a count without its headers, which concern only the caller that made the call."""
     return TokenCount(count.input_tokens, "cache", count.body)
 

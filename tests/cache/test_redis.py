@@ -655,7 +655,7 @@ async def test_a_reload_closes_the_one_before_and_counts_under_way_go_on(
         await fake.until_open(0)
         assert await one.sources("fast") == ["provider"]
         gate.set()
-    assert (fake.open, fake.connections) == (0, before), "what was under way opens nothing again"
+    assert (fake.open, fake.connections) == (0, before), "counts in flight reopen no connection"
     await one.engine.aclose()
     assert len(real.keys("*")) == 1
     assert one.engine._former_caches == []

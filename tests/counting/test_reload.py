@@ -130,7 +130,7 @@ async def test_a_client_that_is_no_longer_needed_closes_when_its_last_count_ends
             assert watcher.open_sessions == 1
             count_tokens.reload(config_of("new"))
             await settle()
-            assert watcher.open_sessions == 1, "a count is under way"
+            assert watcher.open_sessions == 1, "a count is in flight"
             assert counts == []
             slow.go_on.set()
         assert len(counts) == 1
