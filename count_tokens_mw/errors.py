@@ -1,9 +1,9 @@
-"""Everything that can go wrong, as one tree.
+"""Tree of all errors that this package raises.
 
 ::
 
     CountTokensError
-    ├── ConfigError                    at start: what is wrong in the configuration
+    ├── ConfigError                    at start: the problems of the configuration
     └── CountError                     at a count: status, error.type, message, headers
         ├── InvalidRequest             400  invalid_request_error
         ├── Unauthenticated            401  authentication_error
@@ -11,18 +11,18 @@
         ├── NotFound                   404  not_found_error
         ├── MethodNotAllowed           405  invalid_request_error
         ├── RequestTooLarge            413  request_too_large
-        ├── TooManyRequests            429  rate_limit_error    our own cap
-        ├── ClientClosedRequest        499  api_error           nobody is left to answer
-        ├── InternalError              500  api_error           a fault of ours or the host's
-        ├── CredentialsUnavailable     500  api_error           ours, for the provider
-        ├── CannotCount                501  api_error           the provider has no count for it
-        ├── UpstreamUnusable           502  api_error           cut off, or nonsense
-        │   └── UpstreamUnreachable    502  api_error           no connection, or none that lasted
+        ├── TooManyRequests            429  rate_limit_error    the gateway's own cap
+        ├── ClientClosedRequest        499  api_error           the client disconnected
+        ├── InternalError              500  api_error           a bug of the gateway or the host
+        ├── CredentialsUnavailable     500  api_error           the gateway's, for the provider
+        ├── CannotCount                501  api_error           the provider does not support it
+        ├── UpstreamUnusable           502  api_error           incomplete or invalid answer
+        │   └── UpstreamUnreachable    502  api_error           no connection, or a broken one
         ├── DeadlineExceeded           504  timeout_error
-        ├── Refused                    whatever status the host's HTTPException has
-        └── UpstreamError              whatever status the provider answered
+        ├── Refused                    the status of the host's HTTPException
+        └── UpstreamError              the status of the provider's answer
 
-The exceptions carry data. How they look over HTTP is the business of `messages`.
+The exceptions carry data; `messages` renders them as HTTP answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,19 +81,19 @@ _ERROR_TYPES: Final[Mapping[int, ErrorType]] = {
 
 
 def error_type_of(status: int) -> ErrorType:
-    """The `error.type` that Anthropic's API gives to an HTTP error status."""
+    """Return the `error.type` that Anthropic's API gives to an HTTP error status."""
     return _ERROR_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
 class CountTokensError(Exception):
-    """The root: whatever this package raises on purpose is one of these."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class ConfigError(CountTokensError):
-    """The configuration cannot be used; raised at start only.
+    """Error of a configuration that cannot be used; raised at start and at a reload only.
 
     `source` names the file, and each of `problems` the entry and the key. Values are never
-    quoted, since any of them may be a secret.
+    quoted, because any value may be a secret.
     """
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
@@ -103,10 +103,10 @@ class ConfigError(CountTokensError):
 
 
 class CountError(CountTokensError):
-    """A count that failed: what the caller is told, and nothing that it must not see.
+    """Error of a count; its message and headers go to the caller, so they hold no secret.
 
-    `headers` are response headers that belong to the answer; those that describe a body, and any
-    that cannot be sent, are left out of it.
+    `headers` are response headers of the answer. Headers that describe a body, or that are not
+    valid, are not sent.
     """
 
     status: int = 500
@@ -124,9 +124,9 @@ class CountError(CountTokensError):
 
 
 class InvalidRequest(CountError):
-    """The request is not a count request; nothing was sent upstream.
+    """Error of a request that is not a count request; no call was made.
 
-    `error_code` is Anthropic's stable code for the cause, where it has one.
+    `error_code` is Anthropic's stable code for the cause, if there is one.
     """
 
     status = 400
@@ -137,45 +137,45 @@ class InvalidRequest(CountError):
 
 
 class Unauthenticated(CountError):
-    """The host does not know the caller. An `authenticate` callable raises it to refuse."""
+    """Error for an unknown caller; the host's `authenticate` raises it."""
 
     status = 401
 
 
 class PermissionDenied(CountError):
-    """The host knows the caller, and refuses. For `authenticate` and `authorize` to raise."""
+    """Error for a known caller without permission; `authenticate` and `authorize` raise it."""
 
     status = 403
 
 
 class NotFound(CountError):
-    """No such path here, or no such model in the configuration."""
+    """Error for an unknown path, or a model that is not configured."""
 
     status = 404
 
 
 class MethodNotAllowed(CountError):
-    """Another method than POST."""
+    """Error for a method other than POST."""
 
     status = 405
     default_headers: ClassVar = {"allow": "POST"}
 
 
 class RequestTooLarge(CountError):
-    """The body is over `max_body_bytes`."""
+    """Error for a body whose declared or actual size exceeds `max_body_bytes`."""
 
     status = 413
 
 
 class TooManyRequests(CountError):
-    """Our own `max_concurrency` is reached; `x-count-tokens-limit` tells it from a provider's."""
+    """Error at `max_concurrency`; `x-count-tokens-limit` distinguishes it from a provider's 429."""
 
     status = 429
     default_headers: ClassVar = {"retry-after": "1", "x-count-tokens-limit": "gateway"}
 
 
 class ClientClosedRequest(CountError):
-    """The client left before its request was read."""
+    """Outcome of a request whose client disconnected, or that the server cancelled."""
 
     status = 499
 
@@ -185,43 +185,43 @@ class ClientClosedRequest(CountError):
 
 
 class InternalError(CountError):
-    """Unexpected, in this package or in the host's callables. The cause is in the log only."""
+    """Error for an unexpected exception of this package or the host; only the log has its cause."""
 
     status = 500
 
 
 class CredentialsUnavailable(CountError):
-    """The gateway's own credentials for the provider cannot be had: not found, or not renewed."""
+    """Error for the gateway's provider credentials, which are missing or not renewable."""
 
     status = 500
     default_headers: ClassVar = {"x-should-retry": "false"}
 
 
 class CannotCount(CountError):
-    """The provider cannot count this model or this content: an answer of its own, never a guess."""
+    """Error for a model or content that the provider cannot count; the gateway never estimates."""
 
     status = 501
     default_headers: ClassVar = {"x-should-retry": "false"}
 
 
 class UpstreamUnusable(CountError):
-    """The upstream broke off its answer, or answered something that is no count."""
+    """Error for an upstream answer that is incomplete or is not a count."""
 
     status = 502
 
 
 class UpstreamUnreachable(UpstreamUnusable):
-    """The upstream could not be reached, or the connection broke before it answered."""
+    """Error for an upstream without a connection, or with one that broke before the answer."""
 
 
 class DeadlineExceeded(CountError):
-    """No answer in time."""
+    """Error for an exceeded deadline."""
 
     status = 504
 
 
 class Refused(CountError):
-    """The host's `authenticate` or `authorize` raised an `HTTPException` with this status."""
+    """Error with the status of an `HTTPException` that `authenticate` or `authorize` raised."""
 
     def __init__(self, status: int, message: str, *, headers: Mapping[str, str]) -> None:
         super().__init__(message, headers=headers)
@@ -229,11 +229,11 @@ class Refused(CountError):
 
 
 class UpstreamError(CountError):
-    """The upstream answered with an error status.
+    """Error for an upstream answer with an error status.
 
-    `body` holds its bytes if they already are Anthropic's error envelope: clients match on the
-    words, so these are passed on unchanged. It is None where the envelope has to be built from
-    `message`. `code` is the upstream's own name for the error, for the event: Anthropic's
+    `body` holds the answer's bytes if they are Anthropic's error envelope. They are passed on
+    unchanged, because clients match on the text. It is None if the envelope has to be built from
+    `message`. `code` is the upstream's own code for the error, for the event: Anthropic's
     `error.type`, Google's `status` or `reason`, AWS's exception.
     """
 

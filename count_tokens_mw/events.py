@@ -1,4 +1,4 @@
-"""One event for each request, whatever its end, and the host's hooks that receive it."""
+"""The event of each request, whatever its outcome, and the host's hooks that receive it."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
@@ -14,19 +14,27 @@ __all__ = ["Attempt", "CountEvent", "EntryPoint", "Hook", "run_hooks"]
 _HOOK_SECONDS: Final = 10
 
 EntryPoint: TypeAlias = Literal["count_tokens", "passthrough", "breakdown", "count", "other"]
-"""Which way a request came in: one of our three paths (a breakdown without HTTP too),
-`CountTokens.count()`, or a path that is none of ours under a prefix that is."""
+"""Entry point of a request: one of the three HTTP endpoints (`breakdown` also without HTTP),
+`CountTokens.count()`, or `other` for any other path under the gateway's prefix."""
 
 
 class Attempt(NamedTuple):
-    """One deployment that was tried. `started_at` is in seconds since the epoch, as `time.time()`,
-    and `duration` in seconds.
+    """Attempt to count a request by one deployment.
 
-    `status` is the upstream's HTTP status, or ours where it did not answer (502, 504) or was not
-    asked (501). `error` is the name of our exception for it, as `UpstreamUnreachable`, and None for
-    a count, like `error_type`. `upstream_code` is the upstream's own name for
-    its error: Anthropic's `error.type`, Google's `status` or `reason`, AWS's exception. `source` is
-    None unless there was a count; from the cache, nobody was asked.
+    Attributes:
+        deployment: the id of the deployment.
+        provider: the provider of the deployment.
+        upstream_model: the model as the provider names it.
+        status: the upstream's HTTP status, or the gateway's own if the upstream did not answer
+            (502, 504) or was not called (501).
+        error: the class name of the exception, as `UpstreamUnreachable`; None for a count.
+        error_type: Anthropic's `error.type` for the error; None for a count.
+        upstream_code: the upstream's own code for its error: Anthropic's `error.type`, Google's
+            `status` or `reason`, AWS's exception.
+        upstream_request_id: the `request-id` of the upstream's answer, if it had one.
+        source: the source of the count; `cache` if no call was made, None for an error.
+        started_at: the start in seconds since the epoch, as `time.time()`.
+        duration: the duration in seconds.
     """
 
     deployment: str
@@ -42,17 +50,37 @@ class Attempt(NamedTuple):
     duration: float
 
 
-# Named tuples, since a frozen dataclass of so many fields takes as long to make as auth does.
+# A named tuple, because creating a frozen dataclass of so many fields takes as long as auth does.
 class CountEvent(NamedTuple):
-    """What is known of one request at its end; never prompt content, never a secret.
+    """Event of one request, created at its end; it holds no prompt content and no secret.
 
-    Everything that the caller worded (`model`, `end_user`, the ids) is printable and cut to 256
-    characters. `model` is the name that `authorize` was asked about and that was looked up: without
-    Claude Code's `[1m]`, and with an alias resolved. `status` is 499 where the client left before
-    its body was read, or where the server cancelled the request; a count that is under way is
-    finished all the same. `deployment`, `provider`, `upstream_model` and `upstream_request_id` are
-    those of the attempt whose answer was given. `started_at` is when the request arrived, in
-    seconds since the epoch, and `duration` the seconds until its answer was ready.
+    Text that the caller chose (`model`, `end_user`, session and agent ids) is escaped to printable
+    characters and cut to 256.
+
+    Attributes:
+        request_id: the gateway's own id of the request, `req_...`.
+        entry_point: the entry point of the request.
+        status: the HTTP status of the answer. It is 499 if the client disconnected before its body
+            was read or during a breakdown, or if the server cancelled the request. A later
+            disconnect does not cancel a count.
+        error: the class name of the exception, as `NotFound`; None for a count.
+        error_type: Anthropic's `error.type` of the answer; None for a count.
+        input_tokens: the count; None for an error.
+        source: the source of the count; None for an error.
+        caller: the caller that the host's `authenticate` returned, if it did.
+        end_user: the end user from a configured header, else from the body.
+        session_id: the session id of Claude Code.
+        agent_id: the agent id of Claude Code.
+        parent_agent_id: the id of the parent of that agent.
+        model: the name that was authorised and looked up: without Claude Code's `[1m]`, and with
+            an alias resolved.
+        deployment: the id of the deployment whose attempt gave the answer.
+        provider: the provider of that deployment.
+        upstream_model: the model of that attempt as the provider names it.
+        upstream_request_id: the `request-id` of the upstream's answer to that attempt.
+        attempts: all attempts, in their order.
+        started_at: the arrival of the request in seconds since the epoch.
+        duration: the seconds until the answer was ready.
     """
 
     request_id: str
@@ -77,23 +105,23 @@ class CountEvent(NamedTuple):
     duration: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The event as JSON could hold it: of the caller its `id`, and the attempts as dicts."""
+        """Return the event as JSON data, with the caller's `id` as `caller`."""
         caller = self.caller.id if self.caller else None
         attempts = [attempt._asdict() for attempt in self.attempts]
         return {**self._asdict(), "caller": caller, "attempts": attempts}
 
 
 Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]
-"""Receives every event, after the answer was sent; sync ones run on the event loop."""
+"""Callable that receives every event after the answer is sent; sync ones run on the event loop."""
 
 
 async def run_hooks(
     hooks: Iterable[Hook], event: CountEvent, *, seconds: float = _HOOK_SECONDS
 ) -> None:
-    """Call each hook with the event; one that raises is logged and changes nothing.
+    """Call each hook with the event; an exception of a hook is logged and suppressed.
 
-    Also where the request was cancelled. An async hook has its `seconds`, so that one which hangs
-    does not hold its request for ever.
+    Hooks also run to their end if the request is cancelled. An async hook times out after
+    `seconds`, so that a hanging hook does not hold its request for ever.
     """
     for hook in hooks:
         with log_and_suppress(hook):

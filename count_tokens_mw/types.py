@@ -1,4 +1,4 @@
-"""The frozen values that travel through the house. They know no I/O and no framework."""
+"""Value types that all layers share, without I/O and without a framework."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,18 +20,18 @@ __all__ = [
 ]
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
-"""Header lines in their order; names in lower case, values printable ASCII."""
+"""Header lines in their order, with lower-case names and printable ASCII values."""
 
 Source: TypeAlias = Literal["cache", "provider"]
-"""Where a count comes from; one that another request is being asked for is from the cache too."""
+"""Source of a count; a count shared with a concurrent identical request is from the cache too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as the host's `authenticate` tells it.
+    """Caller of the gateway, as the host's `authenticate` returns it.
 
-    `id` is logged with every count, so it must not be a secret. `attributes` are the host's own
-    and reach its `authorize` and its hooks; they are kept out of `repr`.
+    `id` is logged with every count, so it must not be a secret. `attributes` belong to the host and
+    reach its `authorize` and its hooks. They are omitted from `repr`.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Caller:
 
 
 class RequestBody(NamedTuple):
-    """The bytes of an HTTP request's body, and their SHA-256."""
+    """Bytes of an HTTP request's body, and their SHA-256."""
 
     raw: bytes
     digest: bytes
@@ -48,15 +48,14 @@ class RequestBody(NamedTuple):
 
 @dataclass(slots=True)
 class CountRequest:
-    """One request to count, in Anthropic's format.
+    """Request to count, in Anthropic's format.
 
-    `body` is the JSON object as it came, and `user` the end user that it names. `headers` are the
-    caller's native `anthropic-*` headers. `query` and `credentials` (the caller's own, and only
-    where forwarding them is configured) matter to the pass-through alone.
+    `body` is the JSON object as received, and `user` the end user that it names. `headers` are the
+    caller's `anthropic-*` headers. Only the pass-through uses `query` and `credentials`; the latter
+    are the caller's own, and empty unless forwarding is configured.
 
-    `memo_key` identifies the request in the memo, None where it is not memorised. `known_calls` are
-    the calls that an identical request led to before: the account, the model and the fingerprint of
-    each.
+    `memo_key` is the key of the request in the memo, or None if it is not stored. `known_calls` are
+    the upstream calls of an identical earlier request: account, model and fingerprint.
     """
 
     model: str
@@ -69,7 +68,7 @@ class CountRequest:
     known_calls: Sequence[tuple[str, str, bytes]] = ()
 
     def for_model(self, model: str) -> "CountRequest":
-        """The same request, for another model."""
+        """Return a copy of the request for another model."""
         return CountRequest(
             model,
             self.body,
@@ -82,10 +81,10 @@ class CountRequest:
         )
 
     def parse(self) -> dict[str, JsonValue]:
-        """The whole body, parsed.
+        """Parse the whole body.
 
         Raises:
-            InvalidRequest: Python cannot read all of it.
+            InvalidRequest: Python cannot read a value in it.
         """
         try:
             return self.body.value
@@ -94,17 +93,17 @@ class CountRequest:
 
 
 def unreadable(error: ValueError) -> InvalidRequest:
-    """What is said of a body that cannot be read."""
+    """Return the error for a body that cannot be read."""
     return InvalidRequest(f"The request body cannot be read: {error}.")
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
-    """The exact request that goes upstream: made by `prepare`, sent by `send`, changed by nobody.
+    """Exact request to the upstream: `prepare` creates it, and `send` sends it unchanged.
 
-    `target` is the URL. Its query is the caller's, `headers` may hold the credential and `body` the
-    prompt, so none of them shows in `repr`. `fallback` is the call to make where this one's API
-    does not support the model. Nothing may be added to a call that is `signed`.
+    `target` is the URL. `repr` shows neither its query, which is the caller's, nor `headers`, which
+    may hold the credential, nor `body`, which holds the prompt. `fallback` is the call to make if
+    the API of this one does not support the model. A `signed` call must not get further headers.
     """
 
     provider: str
@@ -120,7 +119,7 @@ class UpstreamCall:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamAnswer:
-    """What came back, read to its end. Header names are in lower case."""
+    """Complete answer of the upstream, with lower-case header names."""
 
     status: int
     headers: Mapping[str, str]
@@ -129,10 +128,10 @@ class UpstreamAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """A count that a provider gave.
+    """Count from a provider.
 
-    `body` is the provider's own JSON answer where it is in Anthropic's format, which may say more
-    than `input_tokens` does; `headers` are those of its response headers that concern the caller.
+    `body` is the provider's own JSON answer if it is in Anthropic's format; it may have more
+    members than `input_tokens`. `headers` are its response headers that concern the caller.
     """
 
     input_tokens: int

@@ -1,1 +1,1 @@
-"""Small asyncio tools that know nothing of counting."""
+"""Small asyncio tools, independent of counting."""

@@ -1,4 +1,4 @@
-"""Large bodies take turns, so that what is small is answered in between."""
+"""Large bodies take turns on the event loop, so that small requests are answered in between."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from typing import Final, TypeVar
 __all__ = ["YIELD_ABOVE_BYTES", "LoopFairness"]
 
 YIELD_ABOVE_BYTES: Final = 256 * 1024
-"""So many bytes are worked on without waiting for a turn: in a millisecond or two at most."""
+"""Bodies up to this size are processed without waiting for a turn: they take 2 ms at most."""
 
 T = TypeVar("T")
 
 
 class LoopFairness:
-    """One piece of long work in every other round of an event loop, and one in a thread beside it.
+    """A limit of one long piece of work per two iterations of an event loop, and of one thread.
 
-    Each of a hundred large bodies may hold the loop for some milliseconds; all in one round of the
-    loop, they would hold it for a second. Many threads would each take their time from the loop.
+    A large body may hold the loop for some milliseconds; a hundred in one iteration would hold it
+    for a second. Several threads at once would compete with the loop for the GIL.
     """
 
     def __init__(self) -> None:
@@ -24,23 +24,23 @@ class LoopFairness:
         self._in_thread = _Locks()
 
     async def checkpoint(self) -> None:
-        """Wait for a turn, which lasts until something is awaited."""
-        async with self._on_loop.of_this_loop():
+        """Wait for a turn on the event loop; it lasts until the caller's next `await`."""
+        async with self._on_loop.for_running_loop():
             await asyncio.sleep(0)
 
     async def run_sync(self, work: Callable[[], T]) -> T:
-        """What a function returns that takes longer than a loop can be held."""
-        async with self._in_thread.of_this_loop():
+        """Run a function in a thread, one at a time, and return its result."""
+        async with self._in_thread.for_running_loop():
             return await asyncio.to_thread(work)
 
 
 class _Locks(dict[asyncio.AbstractEventLoop, asyncio.Lock]):
-    """One for each event loop, to which it belongs."""
+    """Locks by event loop; an `asyncio.Lock` works on one loop only."""
 
-    def of_this_loop(self) -> asyncio.Lock:
+    def for_running_loop(self) -> asyncio.Lock:
         loop = asyncio.get_running_loop()
         if loop not in self:
-            for closed in [each for each in self if each.is_closed()]:
-                del self[closed]
+            for closed_loop in [other for other in self if other.is_closed()]:
+                del self[closed_loop]
             self[loop] = asyncio.Lock()
         return self[loop]

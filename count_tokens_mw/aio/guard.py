@@ -11,27 +11,25 @@ __all__ = ["internal_errors_logged", "log_and_suppress"]
 _logger = logging.getLogger("count_tokens_mw")
 
 
-class _Doing:
-    """What is done, for the log."""
+class _Guard:
+    """Base class of the context managers; `operation` names in the log the work that failed."""
 
-    __slots__ = ("_doing",)
+    __slots__ = ("_operation",)
 
-    def __init__(self, doing: object) -> None:
-        self._doing = doing
+    def __init__(self, operation: object) -> None:
+        self._operation = operation
 
     def __enter__(self) -> None: ...
 
 
-class internal_errors_logged(_Doing):  # noqa: N801 - used as a function; a generator would take thrice the time
-    """Let our own errors pass, and turn any other into an `InternalError`.
+class internal_errors_logged(_Guard):  # noqa: N801 - used as a function; a generator would take thrice the time
+    """Context manager that logs any unexpected exception and raises an `InternalError` instead.
 
-    `doing` says, as text, what failed.
-
-    The log gets the type of the exception and where it was raised, not its text: a host's
+    The log gets the exception's type and traceback, but not its text: the `KeyError` of a host's
     `KEYS[token]` would write the token there.
 
     Raises:
-        InternalError: in place of an exception that is not a `CountTokensError`.
+        InternalError: the exception is not a `CountTokensError`.
     """
 
     __slots__ = ()
@@ -44,14 +42,14 @@ class internal_errors_logged(_Doing):  # noqa: N801 - used as a function; a gene
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, CountTokensError):
             return
-        _log(self._doing, error, stack)
-        raise InternalError("The gateway failed; its log says where.") from None
+        _log(self._operation, error, stack)
+        raise InternalError("The gateway failed; its log has the cause.") from None
 
 
-class log_and_suppress(_Doing):  # noqa: N801
-    """Log any exception in the same way, and go on: for what nobody waits for.
+class log_and_suppress(_Guard):  # noqa: N801
+    """Context manager that logs any exception and suppresses it, for work that nobody awaits.
 
-    `doing` says what failed: a callable, which is named, or text.
+    The `operation` is text, or a hook, which is logged by its qualified name.
     """
 
     __slots__ = ()
@@ -64,11 +62,11 @@ class log_and_suppress(_Doing):  # noqa: N801
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        name = getattr(self._doing, "__qualname__", type(self._doing).__qualname__)
-        _log(f"hook {name}" if callable(self._doing) else self._doing, error, stack)
+        name = getattr(self._operation, "__qualname__", type(self._operation).__qualname__)
+        _log(f"hook {name}" if callable(self._operation) else self._operation, error, stack)
         return True
 
 
-def _log(doing: object, error: Exception, stack: TracebackType | None) -> None:
+def _log(operation: object, error: Exception, stack: TracebackType | None) -> None:
     frames = "".join(traceback.format_tb(stack))
-    _logger.error("%s failed with %s\n%s", doing, type(error).__qualname__, frames)
+    _logger.error("%s failed with %s\n%s", operation, type(error).__qualname__, frames)

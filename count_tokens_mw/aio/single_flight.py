@@ -1,4 +1,4 @@
-"""Work that is done once for all who wait for it at the same time."""
+"""Single flight: work that runs once for all concurrent waiters."""
 
 import asyncio
 import logging
@@ -7,22 +7,21 @@ from typing import Any, Final
 
 __all__ = ["SingleFlight"]
 
-_REST_SECONDS: Final = 5
+_MIN_INTERVAL_SECONDS: Final = 5
 
 _logger = logging.getLogger("count_tokens_mw")
 
 
 class SingleFlight:
-    """Joins those who ask for the same work while it is under way, on each event loop.
+    """Runner that lets all concurrent callers on an event loop await one run of the work.
 
-    A waiter that leaves, by its deadline, does not end the work for the others; an error goes to
-    all who waited. The work itself is abandoned after so many `seconds`: whatever it hangs in, the
-    next one to ask starts anew.
+    Cancelling a waiter does not cancel the work. An error is raised to every waiter. A run that
+    hangs is cancelled after `seconds`, and the next caller starts a new one.
 
     Args:
-        work: what is done, for whoever asks.
-        seconds: how long it may take.
-        name: what the log calls it.
+        work: the async function to run.
+        seconds: the time limit of one run.
+        name: the name of the work in the log.
     """
 
     def __init__(self, work: Callable[[], Awaitable[Any]], seconds: float, name: str) -> None:
@@ -33,12 +32,12 @@ class SingleFlight:
         self._started_at: dict[asyncio.AbstractEventLoop, float] = {}
 
     async def run(self) -> Any:
-        """Do the work, or wait for the one under way.
+        """Run the work, or wait for the run in flight, and return its result.
 
         Raises:
-            TimeoutError: it took too long, or `cancel` ended it.
+            TimeoutError: the run took too long, or was cancelled by `cancel`.
         """
-        task = self._begin()
+        task = self._join()
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -48,34 +47,37 @@ class SingleFlight:
             raise
 
     def start(self) -> None:
-        """Begin the work in the background, unless it is under way or was begun a moment ago.
+        """Start a run in the background, unless one is in flight or was started seconds ago.
 
-        A failure is logged, without its text, since nobody waits for it.
+        A failure is logged, because nobody awaits the run. Its text is not: it may hold a secret.
         """
         loop = asyncio.get_running_loop()
-        if loop.time() - self._started_at.get(loop, -_REST_SECONDS) >= _REST_SECONDS:
-            alive = {each: at for each, at in self._started_at.items() if not each.is_closed()}
+        last_start = self._started_at.get(loop, -_MIN_INTERVAL_SECONDS)
+        if loop.time() - last_start >= _MIN_INTERVAL_SECONDS:
+            started = self._started_at.items()
+            alive = {other: at for other, at in started if not other.is_closed()}
             self._started_at = {**alive, loop: loop.time()}
-            self._begin().add_done_callback(self._log_failure)
+            self._join().add_done_callback(self._log_failure)
 
     async def cancel(self) -> None:
-        """End what is under way on this loop, and wait until it has."""
+        """Cancel the run in flight on this event loop, and wait until it has ended."""
         task = self._in_flight.pop(asyncio.get_running_loop(), None)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
 
-    def _begin(self) -> asyncio.Task[Any]:
+    def _join(self) -> asyncio.Task[Any]:
         loop = asyncio.get_running_loop()
         task = self._in_flight.get(loop)
         if task is None or task.done():
-            task = loop.create_task(self._do())
-            task.add_done_callback(_retrieve)
-            alive = {each: t for each, t in self._in_flight.items() if not each.is_closed()}
+            task = loop.create_task(self._run_work())
+            task.add_done_callback(_retrieve_error)
+            in_flight = self._in_flight.items()
+            alive = {other: run for other, run in in_flight if not other.is_closed()}
             self._in_flight = {**alive, loop: task}
         return task
 
-    async def _do(self) -> Any:
+    async def _run_work(self) -> Any:
         async with asyncio.timeout(self._seconds):
             return await self._work()
 
@@ -86,7 +88,7 @@ class SingleFlight:
             _logger.warning("%s: failed with %s", self._name, kind)
 
 
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    # All who waited may have left; asyncio would log the exception with its text.
+def _retrieve_error(task: asyncio.Task[Any]) -> None:
+    # asyncio logs an exception that no waiter retrieved, with its text, which may hold a secret.
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Threads for what vendors' libraries wait for without asyncio."""
+"""Daemon threads for the blocking calls of vendors' libraries."""
 
 import asyncio
 import threading
@@ -13,12 +13,12 @@ _MOST_ABANDONED: Final = 16
 
 
 class DaemonThreads:
-    """Threads of our own, for work that may hang.
+    """Daemon threads for blocking work that may hang.
 
-    asyncio's default executor has a handful of threads, which DNS and the host share, and
-    `asyncio.run` does not end before all of them have. These keep no process alive. A thread whose
-    waiter has left is abandoned; so many at most are, and beyond them no work is begun. Each owner
-    has its own, so that none can take another's.
+    asyncio's default executor has a handful of threads, which DNS lookups and the host share, and
+    `asyncio.run` waits for them at its end. A daemon thread keeps no process alive. A thread whose
+    waiter was cancelled is abandoned. While `most_abandoned` of them hang, no work is started. Each
+    owner has its own limit, so that none exhausts another's.
     """
 
     def __init__(self, most_abandoned: int = _MOST_ABANDONED) -> None:
@@ -26,16 +26,16 @@ class DaemonThreads:
         self._abandoned: set[Future[Any]] = set()
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        """Return what a function returns.
+        """Run a function in a new thread, and return its result.
 
         Raises:
-            TimeoutError: too many threads hang in work that was abandoned.
+            TimeoutError: too many abandoned threads still hang.
         """
         if len(self._abandoned) >= self._most_abandoned:
             raise TimeoutError
         result: Future[Any] = Future()
-        result.set_running_or_notify_cancel()  # a waiter that leaves does not cancel it
-        threading.Thread(target=_do, args=(work, result), daemon=True).start()
+        result.set_running_or_notify_cancel()  # a running future cannot be cancelled by its waiter
+        threading.Thread(target=_run, args=(work, result), daemon=True).start()
         try:
             return await asyncio.wrap_future(result)
         except asyncio.CancelledError:
@@ -44,10 +44,10 @@ class DaemonThreads:
             raise
 
 
-def _do(work: Callable[[], Any], result: Future[Any]) -> None:
+def _run(work: Callable[[], Any], result: Future[Any]) -> None:
     try:
         value = work()
-    except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
+    except BaseException as error:  # noqa: BLE001 - raised where the work is awaited
         settle = partial(result.set_exception, error)
     else:
         settle = partial(result.set_result, value)

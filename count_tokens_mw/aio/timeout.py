@@ -1,7 +1,7 @@
-"""A time limit that costs nothing where there is nothing to wait for.
+"""A timeout that costs nothing where a coroutine does not have to wait.
 
-`asyncio.timeout` sets a timer and takes it back, which takes longer than looking up a count that is
-remembered. A body mostly has arrived when it is read, and a host mostly knows the caller's rights.
+`asyncio.timeout` sets a timer and cancels it, which takes longer than a cache hit. Most bodies have
+arrived when they are read, and most hosts authorise a caller without waiting.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 async def fast_timeout(seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns.
+    """Run a coroutine, and return its result.
 
     Raises:
-        TimeoutError: it waits for longer than so many seconds; None is for ever.
+        TimeoutError: the coroutine waited for longer than `seconds`; None is no limit.
     """
     try:
         awaited = work.send(None)
@@ -26,17 +26,17 @@ async def fast_timeout(seconds: float | None, work: Coroutine[Any, Any, T]) -> T
         result: T = finished.value
         return result
     async with asyncio.timeout(seconds):
-        return await _rest(work, awaited)
+        return await _resume(work, awaited)
 
 
 @coroutine
-def _rest(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
-    """Go on with a coroutine that waits for something: `yield from`, but for its first step."""
+def _resume(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Run the rest of a coroutine after its first step: `yield from` cannot start in the middle."""
     while True:
         try:
             try:
                 sent = yield awaited
-            except BaseException as error:  # noqa: BLE001 - the coroutine's to handle
+            except BaseException as error:  # noqa: BLE001 - passed on to the coroutine
                 awaited = work.throw(error)
             else:
                 awaited = work.send(sent)

@@ -1,1 +1,1 @@
-"""The tokens of a request by its parts, as differences of counts."""
+"""Breakdown of a request's tokens by its parts, as differences of counts."""

@@ -1,4 +1,4 @@
-"""The images and documents in a message, and the message without one of them; pure.
+"""Images and documents of a message, and the message without one of them; no I/O.
 
 https://docs.claude.com/en/docs/build-with-claude/vision
 """
@@ -8,32 +8,34 @@ from typing import Final, NamedTuple
 
 from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 
-__all__ = ["MediaBlock", "media_of"]
+__all__ = ["MediaBlock", "read_media"]
 
-_TYPES: Final = ("document", "image")  # no set: a caller may send any JSON as a type
+_TYPES: Final = ("document", "image")  # no set, because a caller's `type` may be unhashable
 
 
 class _ContentEditor(NamedTuple):
-    """A message or a tool result: its text, and those of the blocks in its content."""
+    """Editor of a message or a tool result: its object, and the texts of its content blocks."""
 
     body: JsonObject
     blocks: Sequence[bytes]
 
-    def with_block(self, at: int, block: bytes | None) -> bytes:
-        """The text with another block in this place, or none; without content if it was the only
-        one."""
-        fallback = () if block is None else (block,)
-        blocks = [*self.blocks[:at], *fallback, *self.blocks[at + 1 :]]
+    def replace_block(self, at: int, block: bytes | None) -> bytes:
+        """Return the text with a block replaced, or removed if `block` is None.
+
+        The member `content` is dropped with its last block.
+        """
+        replacement = () if block is None else (block,)
+        blocks = [*self.blocks[:at], *replacement, *self.blocks[at + 1 :]]
         if not blocks:
             return self.body.edit({}, {"content"})
         return self.body.edit({"content": b"[%b]" % b",".join(blocks)})
 
 
 class MediaBlock(NamedTuple):
-    """A block that is an image or a document: its type, and its place in its message.
+    """Image or document block: its type, and its index `at` in its message's content.
 
-    `inner` is its place in the content of a tool result that stands at `at`. One that is `alone` is
-    all that its message says.
+    In a tool result, `at` is the index of the result, and `inner` the block's index in its content.
+    A block that `is_alone` is the whole content of its message.
     """
 
     type: str
@@ -43,32 +45,33 @@ class MediaBlock(NamedTuple):
     result: _ContentEditor | None = None
 
     @property
-    def alone(self) -> bool:
+    def is_alone(self) -> bool:
         return self.inner is None and len(self.message.blocks) == 1
 
     @property
     def path(self) -> str:
-        """As error messages have it: `content.1`, or `content.0.content.2` in a tool result."""
+        """The path as in Anthropic's errors: `content.1`, or `content.0.content.2` in a result."""
         return f"content.{self.at}" + ("" if self.inner is None else f".content.{self.inner}")
 
-    def left_out(self) -> bytes:
-        """The text of the message without it."""
+    def remove(self) -> bytes:
+        """Return the text of the message without the block."""
         if self.inner is None or self.result is None:
-            return self.message.with_block(self.at, None)
-        return self.message.with_block(self.at, self.result.with_block(self.inner, None))
+            return self.message.replace_block(self.at, None)
+        result = self.result.replace_block(self.inner, None)
+        return self.message.replace_block(self.at, result)
 
 
-def media_of(message: JsonValue, text: bytes) -> Sequence[MediaBlock]:
-    """Those of a message, in their order.
+def read_media(message: JsonValue, text: bytes) -> Sequence[MediaBlock]:
+    """Return the images and documents of a message, in their order.
 
     Raises:
-        ValueError: the message has a name twice, or too many of them.
+        ValueError: the message has a member twice, or too many members.
     """
     blocks = _objects(message.get("content")) if isinstance(message, Mapping) else ()
     if not any(_has_media(block) for _, block in blocks):
         return ()
-    holder = _holder(text)
-    return [medium for at, block in blocks for medium in _media_in(block, at, holder)]
+    editor = _read_content(text)
+    return [medium for at, block in blocks for medium in _media_in(block, at, editor)]
 
 
 def _media_in(
@@ -77,19 +80,19 @@ def _media_in(
     if block.get("type") in _TYPES:
         yield MediaBlock(str(block["type"]), at, message)
     elif _has_media(block):
-        result = _holder(message.blocks[at])
-        for inner, found in _objects(block.get("content")):
-            if found.get("type") in _TYPES:
-                yield MediaBlock(str(found["type"]), at, message, inner, result)
+        result = _read_content(message.blocks[at])
+        for inner, nested in _objects(block.get("content")):
+            if nested.get("type") in _TYPES:
+                yield MediaBlock(str(nested["type"]), at, message, inner, result)
 
 
 def _has_media(block: Mapping[str, JsonValue]) -> bool:
     if block.get("type") == "tool_result":
-        return any(found.get("type") in _TYPES for _, found in _objects(block.get("content")))
+        return any(nested.get("type") in _TYPES for _, nested in _objects(block.get("content")))
     return block.get("type") in _TYPES
 
 
-def _holder(text: bytes) -> _ContentEditor:
+def _read_content(text: bytes) -> _ContentEditor:
     body = JsonObject.parse(text)
     return _ContentEditor(body, [block for _, block in body.items("content")])
 

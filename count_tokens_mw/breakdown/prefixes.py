@@ -1,4 +1,4 @@
-"""A conversation cut off after a message, and closed so that every model counts it; pure.
+"""Prefixes of a conversation, closed so that every model counts them; no I/O.
 
 https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 """
@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from count_tokens_mw.breakdown.attachments import MediaBlock, media_of
+from count_tokens_mw.breakdown.attachments import MediaBlock, read_media
 from count_tokens_mw.rawjson.object import JsonValue
 
-__all__ = ["Message", "message_of", "prefix_of", "text_of"]
+__all__ = ["Message", "prefix_of", "read_message", "string_member"]
 
-_WORDS: Final = "."
+_CLOSING_TEXT: Final = "."
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: its text, its images and documents, and the ids of the tools that it uses and
-    of those that it has the results of."""
+    """Message with its text, its images and documents, and the ids of its tool uses and results."""
 
     role: str
     text: bytes
@@ -28,30 +27,30 @@ class Message:
     results: frozenset[str]
 
 
-def message_of(value: JsonValue, text: bytes) -> Message:
-    """Read one of a request's messages.
+def read_message(value: JsonValue, text: bytes) -> Message:
+    """Read a message of a request.
 
     Raises:
-        ValueError: it has a name twice, or too many of them.
+        ValueError: the message has a member twice, or too many members.
     """
     content = value.get("content") if isinstance(value, Mapping) else None
     blocks = content if isinstance(content, list) else []
     return Message(
-        text_of(value, "role") or "",
+        string_member(value, "role") or "",
         text,
-        media_of(value, text),
+        read_media(value, text),
         _ids(blocks, "tool_use", "id"),
         _ids(blocks, "tool_result", "tool_use_id"),
     )
 
 
 def prefix_of(messages: Sequence[Message], number: int) -> list[bytes]:
-    """The texts of so many messages, and of one of the user's that closes them.
+    """Return the texts of the first `number` messages, and of a user message that closes them.
 
-    Not every model counts a conversation that ends with its own words, and each use of a tool has
-    to be followed by a result, in a turn of nothing else. Results of tools end a conversation by
-    themselves: further words would begin another turn, and thinking before it is not counted. A
-    system message in the middle has to come after the user's.
+    Not every model counts a conversation that ends with an assistant message. Every tool use needs
+    a result, in a message without other blocks. A conversation that ends with tool results is not
+    closed, because another text would start a new turn, and thinking in past turns is not counted.
+    A system message in the middle has to follow a user message.
     """
     end = number
     while end and messages[end - 1].role == "system":
@@ -62,26 +61,26 @@ def prefix_of(messages: Sequence[Message], number: int) -> list[bytes]:
 
 
 def _closing(messages: Sequence[Message]) -> bytes | None:
-    unanswered: dict[str, None] = {}  # in their order
+    unanswered: dict[str, None] = {}  # an ordered set
     for message in messages:
         unanswered |= dict.fromkeys(sorted(message.uses))
-        for use in message.results:
-            unanswered.pop(use, None)
+        for tool_use_id in message.results:
+            unanswered.pop(tool_use_id, None)
     if not unanswered and messages and messages[-1].results:
         return None
-    content: object = _WORDS
+    content: object = _CLOSING_TEXT
     if unanswered:
-        result = {"type": "tool_result", "content": _WORDS}
-        content = [{**result, "tool_use_id": use} for use in unanswered]
+        result = {"type": "tool_result", "content": _CLOSING_TEXT}
+        content = [{**result, "tool_use_id": tool_use_id} for tool_use_id in unanswered]
     return json.dumps({"role": "user", "content": content}).encode()
 
 
 def _ids(blocks: Sequence[JsonValue], kind: str, name: str) -> frozenset[str]:
-    ids = (text_of(block, name) for block in blocks if text_of(block, "type") == kind)
-    return frozenset(found for found in ids if found is not None)
+    ids = (string_member(block, name) for block in blocks if string_member(block, "type") == kind)
+    return frozenset(tool_use_id for tool_use_id in ids if tool_use_id is not None)
 
 
-def text_of(value: JsonValue, name: str) -> str | None:
-    """A member of an object, if that is a string."""
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, str) else None
+def string_member(value: JsonValue, name: str) -> str | None:
+    """Return a member of an object if it is a string, or None."""
+    member = value.get(name) if isinstance(value, Mapping) else None
+    return member if isinstance(member, str) else None

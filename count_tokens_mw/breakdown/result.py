@@ -1,4 +1,4 @@
-"""Where the tokens of a request go: every number is a difference of two exact counts."""
+"""Result of a breakdown: every number is a difference of two exact counts."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ __all__ = [
 ]
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called after each count that a breakdown takes: how many are done, and of how many."""
+"""Called after each count of a breakdown with the number of counts done and their total."""
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """The progress that nobody looks at."""
+    """Ignore the progress; the default."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolTokens:
-    """A tool, and how many tokens less the request has without it."""
+    """Tool, and the tokens that the request has less without it."""
 
     name: str
     input_tokens: int | None
@@ -35,9 +35,9 @@ class ToolTokens:
 
 @dataclass(frozen=True, slots=True)
 class ImageTokens:
-    """An image or a document, and how many tokens less the request has without it.
+    """Image or document, and the tokens that the request has less without it.
 
-    `path` says where in its message it is, as `content.1`, and `type` is that of the block.
+    `path` is its position in its message, as `content.1`, and `type` the type of the block.
     """
 
     path: str
@@ -47,7 +47,7 @@ class ImageTokens:
 
 @dataclass(frozen=True, slots=True)
 class MessageTokens:
-    """A message, and what it adds to those before it; `images` are parts of that."""
+    """Message, and the tokens that it adds to those before it; its `images` are included."""
 
     role: str
     input_tokens: int | None
@@ -56,7 +56,7 @@ class MessageTokens:
 
 @dataclass(frozen=True, slots=True)
 class PartError:
-    """A part that cannot be told from the rest, and what the provider said without it."""
+    """Part that cannot be counted, and the provider's error for the request without it."""
 
     part: str
     type: str
@@ -65,18 +65,17 @@ class PartError:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """What a request consists of, in tokens.
+    """Tokens of a request by its parts.
 
-    `input_tokens` is the count of the whole, and `source` where that came from. `system` and each
-    of the `tools` are the whole less a request without them (and without a `tool_choice` that would
-    be left alone). A message is the conversation up to and with it less the one before it, each of
-    the two closed by the same short message of the user's, since not every model counts a
-    conversation that ends with its own words. `overhead` is the rest, so that all of them sum up to
-    `input_tokens`: what any request takes, `tool_choice`, what the provider adds for tools.
+    `input_tokens` is the count of the whole request, and `source` its source. `system` and each of
+    the `tools` are the difference to a request without them (and without a `tool_choice` that needs
+    them). A message is the difference between the conversation up to it, inclusive and exclusive.
+    Both are closed by the same short user message, because not every model counts a conversation
+    that ends with an assistant message. `overhead` is the rest, so that all parts sum up to
+    `input_tokens`: the fixed tokens of any request, `tool_choice`, the provider's prompt for tools.
 
-    A part is None where the provider refuses to count without it, with the reason in `errors`, and
-    so is `overhead` then. What one part takes may depend on another, so that a number can even be
-    negative.
+    A part is None if the provider refuses to count the request without it. `errors` then has the
+    reason, and `overhead` is None too. Parts may depend on each other, so a number may be negative.
     """
 
     input_tokens: int
@@ -95,32 +94,32 @@ class Breakdown:
         return self.input_tokens - sum(known) if len(known) == len(parts) else None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it; `images` of a message and `errors` are there only if there are any."""
+        """Return the breakdown as JSON data; empty `images` and `errors` are omitted."""
         return {
             "input_tokens": self.input_tokens,
             "system": self.system,
             "tools": [
                 {"name": tool.name, "input_tokens": tool.input_tokens} for tool in self.tools
             ],
-            "messages": [_message(message) for message in self.messages],
+            "messages": [_message_data(message) for message in self.messages],
             "overhead": self.overhead,
-            **({"errors": [_error(error) for error in self.errors]} if self.errors else {}),
+            **({"errors": [_error_data(error) for error in self.errors]} if self.errors else {}),
         }
 
     def as_count(self) -> TokenCount:
-        """The count of the whole, which answers with all of this."""
+        """Return the count of the whole request, with the breakdown as its body."""
         return TokenCount(self.input_tokens, self.source, json.dumps(self.as_dict()).encode())
 
 
-def _message(message: MessageTokens) -> dict[str, Any]:
-    said: dict[str, Any] = {"role": message.role, "input_tokens": message.input_tokens}
+def _message_data(message: MessageTokens) -> dict[str, Any]:
+    data: dict[str, Any] = {"role": message.role, "input_tokens": message.input_tokens}
     if message.images:
-        said["images"] = [
+        data["images"] = [
             {"path": image.path, "type": image.type, "input_tokens": image.input_tokens}
             for image in message.images
         ]
-    return said
+    return data
 
 
-def _error(error: PartError) -> dict[str, str]:
+def _error_data(error: PartError) -> dict[str, str]:
     return {"part": error.part, "type": error.type, "message": error.message}

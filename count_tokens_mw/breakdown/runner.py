@@ -1,4 +1,4 @@
-"""A breakdown without HTTP: the counts that it takes, several at once."""
+"""Runner of a breakdown: its counts, several at once, without HTTP."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["break_down"]
 
-# What an upstream says of a request, and not of the moment or of whom it is asked by.
-_OF_THE_REQUEST: Final = frozenset({400, 413, 422, 501})
+# Statuses that concern the request itself, and neither a passing condition nor credentials.
+_REQUEST_STATUSES: Final = frozenset({400, 413, 422, 501})
 _BYTES_AT_ONCE: Final = 16 * 1024 * 1024
-_MOST_BODIES: Final = 32
+_MAX_BODIES: Final = 32
 
 
 async def break_down(
@@ -37,111 +37,111 @@ async def break_down(
     record: RequestRecord,
     progress: Progress,
 ) -> Breakdown:
-    """Count a request, and then what tells its parts apart.
+    """Count a request and its variants, and return the tokens of its parts.
 
-    All by the deployment that counted the whole, since another one may count otherwise.
+    One deployment makes all the counts, because another one may count differently.
 
     Raises:
         NotFound: breakdowns are turned off, or the model is not configured.
-        InvalidRequest: it would take too many counts, or too large ones.
-        CountError: the whole was not counted, or one of the others was not for a reason that is not
-            in the part left out.
+        InvalidRequest: the breakdown would take too many counts, or too large ones.
+        CountError: the whole request was not counted, or a variant was not, for a reason that does
+            not concern the request.
     """
-    parts = await engine.fairness.run_sync(partial(Variants, request))
-    _refuse_too_much(parts, snapshot.settings)
+    variants = await engine.fairness.run_sync(partial(Variants, request))
+    _check_limits(variants, snapshot.settings)
     whole = await engine.count(request, snapshot, record)
-    work = _Work(engine, parts, snapshot, record, progress)
-    with ExitStack() as places:
-        workers = 1  # in the request's own place
-        while workers < min(_at_once(parts, snapshot.settings), 1 + engine.free):
-            places.enter_context(engine.slot())
+    run = _Run(engine, variants, snapshot, record, progress)
+    with ExitStack() as slots:
+        workers = 1  # in the request's own slot
+        while workers < min(_concurrency(variants, snapshot.settings), 1 + engine.free):
+            slots.enter_context(engine.slot())
             workers += 1
-        await _all([asyncio.ensure_future(work.done()) for _ in range(workers)])
-    return parts.breakdown(whole, work.counts)
+        await _wait_for_all([asyncio.ensure_future(run.work()) for _ in range(workers)])
+    return variants.breakdown(whole, run.counts)
 
 
-def _refuse_too_much(parts: Variants, settings: Settings) -> None:
-    most = settings.breakdown.max_counts
-    if not most:
+def _check_limits(variants: Variants, settings: Settings) -> None:
+    max_counts = settings.breakdown.max_counts
+    if not max_counts:
         raise NotFound("Breakdowns are turned off on this gateway.")
-    number = 1 + parts.number
-    if number > most:
+    number = 1 + variants.number
+    if number > max_counts:
         raise InvalidRequest(
             f"The breakdown of this request takes {number} counts; "
-            f"this gateway makes {most} for one at most."
+            f"this gateway makes {max_counts} for one at most."
         )
-    if number * parts.size > _MOST_BODIES * settings.max_body_bytes:
+    if number * variants.size > _MAX_BODIES * settings.max_body_bytes:
         raise InvalidRequest(
-            f"The breakdown of this request takes {number} counts of up to {parts.size} bytes, "
-            f"which is more than {_MOST_BODIES} of the largest requests."
+            f"The breakdown of this request takes {number} counts of up to {variants.size} bytes, "
+            f"which is more than {_MAX_BODIES} of the largest requests."
         )
 
 
-def _at_once(parts: Variants, settings: Settings) -> int:
-    by_size = max(1, _BYTES_AT_ONCE // parts.size)
-    return min(parts.number, by_size, settings.breakdown.max_concurrency)
+def _concurrency(variants: Variants, settings: Settings) -> int:
+    by_size = max(1, _BYTES_AT_ONCE // variants.size)
+    return min(variants.number, by_size, settings.breakdown.max_concurrency)
 
 
-class _Work:
-    """What the workers of one breakdown have in common."""
+class _Run:
+    """State that the workers of one breakdown share."""
 
     def __init__(
         self,
         engine: CountingEngine,
-        parts: Variants,
+        variants: Variants,
         snapshot: ConfigSnapshot,
         record: RequestRecord,
         progress: Progress,
     ) -> None:
         self.counts = Counts()
         self._engine = engine
-        self._parts = parts
-        self._left = parts.requests()
+        self._variants = variants
+        self._remaining = variants.requests()
         self._snapshot = snapshot
         self._record = record
         self._deployment = record.deployment
         self._progress = progress
-        self._tell()
+        self._report()
 
-    async def done(self) -> None:
-        """Count what is left, one after another."""
-        while (named := await self._next()) is not None:
-            await self._count(*named)
-            self._tell()
+    async def work(self) -> None:
+        """Count the remaining variants, one after another."""
+        while (variant := await self._next()) is not None:
+            await self._count(*variant)
+            self._report()
 
     async def _next(self) -> tuple[str, CountRequest] | None:
-        make = partial(next, self._left, None)
+        make = partial(next, self._remaining, None)
         return (
             await self._engine.fairness.run_sync(make)
-            if self._parts.size > YIELD_ABOVE_BYTES
+            if self._variants.size > YIELD_ABOVE_BYTES
             else make()
         )
 
     async def _count(self, name: str, request: CountRequest) -> None:
         own = RequestRecord("breakdown", caller=self._record.caller)
-        ends = False
+        is_fatal = False
         try:
             count = await self._engine.count_by(self._deployment, request, self._snapshot, own)
             self.counts.tokens[name] = count.input_tokens
         except CountError as error:
-            if error.status not in _OF_THE_REQUEST:
-                ends = True
+            if error.status not in _REQUEST_STATUSES:
+                is_fatal = True
                 raise
             self.counts.errors[name] = error
         finally:
-            self._record.include(own, answers=ends)
+            self._record.include(own, answers=is_fatal)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         counted = len(self.counts.tokens) + len(self.counts.errors)
-        self._progress(1 + counted, 1 + self._parts.number)
+        self._progress(1 + counted, 1 + self._variants.number)
 
 
-async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Until all are done, or one failed, which ends the others."""
+async def _wait_for_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until all tasks are done; a failure cancels the others."""
     try:
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
-        with CancelScope(shield=True):  # their places are given back when they have ended
+        with CancelScope(shield=True):  # their slots are released when they have ended
             await asyncio.wait(tasks)

@@ -1,9 +1,9 @@
-"""The parts of a request, and the requests by which a breakdown tells what each takes; pure."""
+"""Variants of a request, each without a part, and the breakdown from their counts; no I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from count_tokens_mw.breakdown.prefixes import Message, message_of, prefix_of, text_of
+from count_tokens_mw.breakdown.prefixes import Message, prefix_of, read_message, string_member
 from count_tokens_mw.breakdown.result import (
     Breakdown,
     ImageTokens,
@@ -20,17 +20,17 @@ __all__ = ["Counts", "Variants"]
 
 @dataclass(slots=True)
 class Counts:
-    """What was counted, by the names of `Variants.requests`; and what could not be, and why."""
+    """Counts and errors of the variants, by their names in `Variants.requests`."""
 
     tokens: dict[str, int] = field(default_factory=dict)
     errors: dict[str, CountError] = field(default_factory=dict)
 
 
 class Variants:
-    """What a breakdown of a request tells apart.
+    """Variants of a request, each without a part of it.
 
     Raises:
-        InvalidRequest: there is something in the request that Python cannot read.
+        InvalidRequest: Python cannot read a value in the request.
     """
 
     def __init__(self, request: CountRequest) -> None:
@@ -41,75 +41,77 @@ class Variants:
             self._tools = body.items("tools")
             self._tool_choice = body.get("tool_choice")
             self._mcp_servers = body.items("mcp_servers")
-            self._messages = [message_of(*item) for item in body.items("messages")]
+            self._messages = [read_message(*item) for item in body.items("messages")]
         except ValueError as error:
             raise unreadable(error) from None
 
     @property
     def number(self) -> int:
-        """How many requests there are to count besides the whole."""
-        media = sum(not medium.alone for each in self._messages for medium in each.media)
+        """The number of variants, without the whole request."""
+        media = sum(not medium.is_alone for message in self._messages for medium in message.media)
         return self._has_system + len(self._tools) + len(self._messages) + 1 + media
 
     @property
     def size(self) -> int:
-        """How many bytes each of them has at the most, or nearly so."""
+        """The approximate maximum size of a variant in bytes."""
         return len(self._request.body.raw)
 
     def requests(self) -> Iterator[tuple[str, CountRequest]]:
-        """Those to count besides the whole, each with its name, and made when it is its turn."""
+        """Yield each variant with its name; a variant is built when it is its turn."""
         if self._has_system:
-            yield "system", self._with({}, "system")
+            yield "system", self._edit({}, "system")
         for at in range(len(self._tools)):
             yield f"tools.{at}", self._without_tool(at)
         for number in range(len(self._messages) + 1):
             yield _prefix_name(number), self._prefix(number)
         for at, message in enumerate(self._messages):
             for medium in message.media:
-                if not medium.alone:
-                    texts = [each.text for each in self._messages]
-                    texts[at] = medium.left_out()
-                    yield f"messages.{at}.{medium.path}", self._with({"messages": _list(texts)})
+                if not medium.is_alone:
+                    texts = [other.text for other in self._messages]
+                    texts[at] = medium.remove()
+                    yield f"messages.{at}.{medium.path}", self._edit({"messages": _list(texts)})
 
     def breakdown(self, whole: TokenCount, counts: Counts) -> Breakdown:
-        """What each part takes, once all of the requests were counted or could not be."""
-        told = _Differences(whole.input_tokens, counts)
+        """Return the tokens of each part from the counts and errors of all variants."""
+        differences = _Differences(whole.input_tokens, counts)
         return Breakdown(
             whole.input_tokens,
             whole.source,
-            told.without("system") if self._has_system else 0,
+            differences.without("system") if self._has_system else 0,
             [
-                ToolTokens(_label(tool), told.without(f"tools.{at}"))
+                ToolTokens(_label(tool), differences.without(f"tools.{at}"))
                 for at, (tool, _) in enumerate(self._tools)
             ],
-            [_told(told, at, message) for at, message in enumerate(self._messages)],
-            told.errors,
+            [_tokens_of(differences, at, message) for at, message in enumerate(self._messages)],
+            differences.errors,
         )
 
     def _without_tool(self, at: int) -> CountRequest:
         tool, _ = self._tools[at]
         left = [text for number, (_, text) in enumerate(self._tools) if number != at]
-        name, server = text_of(tool, "name"), text_of(tool, "mcp_server_name")
+        name, server = string_member(tool, "name"), string_member(tool, "mcp_server_name")
         drop = set() if left else {"tools", "tool_choice"}
-        if name is not None and name == text_of(self._tool_choice, "name"):
+        if name is not None and name == string_member(self._tool_choice, "name"):
             drop.add("tool_choice")
         replaced = {"tools": _list(left)} if left else {}
-        if server is not None:  # a server whose tools nobody has is refused
-            others = [text for each, text in self._mcp_servers if text_of(each, "name") != server]
+        if server is not None:  # the API refuses a server without a toolset
+            others = [
+                text for other, text in self._mcp_servers if string_member(other, "name") != server
+            ]
             replaced |= {"mcp_servers": _list(others)} if others else {}
             drop |= set() if others else {"mcp_servers"}
-        return self._with(replaced, *drop)
+        return self._edit(replaced, *drop)
 
     def _prefix(self, number: int) -> CountRequest:
-        return self._with({"messages": _list(prefix_of(self._messages, number))})
+        return self._edit({"messages": _list(prefix_of(self._messages, number))})
 
-    def _with(self, replaced: Mapping[str, bytes], *drop: str) -> CountRequest:
+    def _edit(self, replaced: Mapping[str, bytes], *drop: str) -> CountRequest:
         body = JsonObject(self._request.body.edit(replaced, drop))
         return replace(self._request, body=body, memo_key=None, known_calls=())
 
 
 class _Differences:
-    """Between counts, of which some may have failed."""
+    """Differences between counts, some of which may have failed."""
 
     def __init__(self, whole: int, counts: Counts) -> None:
         self._whole = whole
@@ -117,18 +119,19 @@ class _Differences:
         self.errors: list[PartError] = []
 
     def without(self, part: str) -> int | None:
-        """What the request has more than the one without this part."""
-        if self._failed(part, part):
+        """Return the tokens that the whole request has more than the variant without a part."""
+        if self._add_error(part, part):
             return None
         return self._whole - self._counts.tokens[part]
 
     def between(self, part: str, with_it: str, without_it: str) -> int | None:
-        """What one request has more than another."""
-        if self._failed(part, with_it, without_it):
+        """Return the tokens that one variant has more than another."""
+        if self._add_error(part, with_it, without_it):
             return None
         return self._counts.tokens[with_it] - self._counts.tokens[without_it]
 
-    def _failed(self, part: str, *names: str) -> bool:
+    def _add_error(self, part: str, *names: str) -> bool:
+        """Record the first error of these variants, and return whether there is one."""
         for name in names:
             error = self._counts.errors.get(name)
             if error is not None:
@@ -137,13 +140,13 @@ class _Differences:
         return False
 
 
-def _told(told: _Differences, at: int, message: Message) -> MessageTokens:
-    tokens = told.between(f"messages.{at}", _prefix_name(at + 1), _prefix_name(at))
+def _tokens_of(differences: _Differences, at: int, message: Message) -> MessageTokens:
+    tokens = differences.between(f"messages.{at}", _prefix_name(at + 1), _prefix_name(at))
     images = [
         ImageTokens(
             medium.path,
             medium.type,
-            tokens if medium.alone else told.without(f"messages.{at}.{medium.path}"),
+            tokens if medium.is_alone else differences.without(f"messages.{at}.{medium.path}"),
         )
         for medium in message.media
     ]
@@ -151,13 +154,13 @@ def _told(told: _Differences, at: int, message: Message) -> MessageTokens:
 
 
 def _prefix_name(number: int) -> str:
-    """The name of the request with so many messages."""
+    """Return the name of the variant with the first `number` messages."""
     return f"messages up to {number}"
 
 
 def _label(tool: JsonValue) -> str:
-    """A tool of the provider's own may have no name."""
-    names = (text_of(tool, name) for name in ("name", "mcp_server_name", "type"))
+    """Return the name of a tool, else its server or type: a built-in tool may have no name."""
+    names = (string_member(tool, name) for name in ("name", "mcp_server_name", "type"))
     return next(filter(None, names), "")
 
 

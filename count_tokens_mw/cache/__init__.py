@@ -1,1 +1,1 @@
-"""What was counted before: in this process, and in a Redis that processes share."""
+"""Caches of counts: in this process, and in a Redis that processes share."""

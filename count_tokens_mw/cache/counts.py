@@ -1,4 +1,4 @@
-"""The same upstream request has the same answer: it is asked once, and remembered for a while.
+"""Cache and single flight of counts: identical upstream calls have identical answers.
 
 https://cachetools.readthedocs.io
 """
@@ -28,141 +28,145 @@ __all__ = ["CountCache"]
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    """A call that is under way, and how many wait for it."""
+    """A call in flight, and the number of its waiters."""
 
     task: asyncio.Task[TokenCount]
     waiting: int = 0
 
 
-class _Kept(NamedTuple):
-    """A count, and until when it is remembered; not `TTLCache`, since one from Redis has less."""
+class _Entry(NamedTuple):
+    """A cached count and its expiry time.
+
+    `TTLCache` does not fit: it gives every entry one TTL, and a count from Redis has less left.
+    """
 
     tokens: TokenCount
-    end: float
+    expires_at: float
 
 
 class CountCache:
-    """Joins those who ask the same at the same time, and remembers what they were told.
+    """Cache of counts by key, with single flight: concurrent requests for a key share one call.
 
-    A waiter that leaves ends the call only if nobody else waits for it; who comes after that asks
-    anew, for the call may hang. An error goes to all who waited, and is not remembered.
+    Cancelling a waiter cancels the call only if it was the last one. A request that comes after
+    any cancellation starts a new call, because the old one may hang. An error is raised to every
+    waiter, and is not cached.
 
-    With a `url` in its settings, what is not remembered here may be so in a Redis that others share
-    with us. After `aclose` the next count opens its connections again, but not after `retire`.
+    With a `url` in the settings, a miss is looked up in a shared Redis. After `aclose` the next
+    count opens connections again; after `retire` it does not.
     """
 
     def __init__(
         self, settings: CacheSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        # Not at the top, as everything that only a count needs.
+        # Imported here, because only a count needs it: it would slow down the start.
         from cachetools import LRUCache
 
         self._ttl = settings.ttl
         self._clock = clock
-        self._stored: LRUCache[bytes, _Kept] = LRUCache(settings.max_entries)
-        self._shared = _shared_counts(settings, clock)
-        self._lock = threading.Lock()  # a host's metrics may be read in another thread
+        self._stored: LRUCache[bytes, _Entry] = LRUCache(settings.max_entries)
+        self._shared = _create_shared(settings, clock)
+        self._lock = threading.Lock()  # another thread may read the size for metrics
         self._in_flight: dict[tuple[asyncio.AbstractEventLoop, bytes], _Flight] = {}
 
     def __len__(self) -> int:
-        """How many are held; those whose time is over go when they are asked for, or by number."""
+        """Return the number of entries, expired ones included: they are evicted lazily."""
         with self._lock:
             return len(self._stored)
 
     def get(self, key: bytes) -> TokenCount | None:
-        """The count of this key, if it is remembered."""
+        """Return the count of a key, or None if it is not cached or has expired."""
         with self._lock:
             if key not in self._stored:
                 return None
-            kept = self._stored[key]
-            if kept.end <= self._clock():
+            entry = self._stored[key]
+            if entry.expires_at <= self._clock():
                 del self._stored[key]
                 return None
-        return kept.tokens
+        return entry.tokens
 
-    async def count(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
-        """The count of this key: remembered, or of a call that is under way, or asked for."""
+    async def count(self, key: bytes, call: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
+        """Return the count of a key: from the cache, from a call in flight, or from a new call."""
         stored = self.get(key)
         if stored is not None:
             return stored
         loop = asyncio.get_running_loop()
-        place = (loop, key)
-        flight = self._in_flight.get(place)
+        flight_key = (loop, key)
+        flight = self._in_flight.get(flight_key)
         is_first = flight is None
         if flight is None:
-            flight = _Flight(loop.create_task(self._asked(key, ask)))
-            flight.task.add_done_callback(_retrieve)
-            self._in_flight[place] = flight
-        count = await self._landed(flight, place)
-        return count if is_first else _repeated(count)
+            flight = _Flight(loop.create_task(self._fetch(key, call)))
+            flight.task.add_done_callback(_retrieve_error)
+            self._in_flight[flight_key] = flight
+        count = await self._wait(flight, flight_key)
+        return count if is_first else _strip_headers(count)
 
     @property
     def is_open(self) -> bool:
-        """Whether there are connections to close."""
+        """Whether the cache has open connections."""
         return self._shared is not None and self._shared.is_open
 
     def retire(self) -> None:
-        """Share nothing any more; calls under way go on."""
+        """Stop using Redis; calls in flight continue."""
         if self._shared is not None:
             self._shared.retire()
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop."""
+        """Close the Redis connections of the running event loop."""
         if self._shared is not None:
             await self._shared.aclose()
 
-    async def _landed(
-        self, flight: _Flight, place: tuple[asyncio.AbstractEventLoop, bytes]
+    async def _wait(
+        self, flight: _Flight, flight_key: tuple[asyncio.AbstractEventLoop, bytes]
     ) -> TokenCount:
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
-            # Unless it is we who were cancelled, a host has ended a task that it did not know.
+            # If this waiter was not cancelled itself, the host cancelled the task of the call.
             task = asyncio.current_task()
             if flight.task.cancelled() and task is not None and not task.cancelling():
                 raise UpstreamUnreachable("The call to the provider was interrupted.") from None
             raise
         finally:
             flight.waiting -= 1
-            if self._in_flight.get(place) is flight:
-                del self._in_flight[place]
+            if self._in_flight.get(flight_key) is flight:
+                del self._in_flight[flight_key]
             if not flight.waiting and not flight.task.done():
                 flight.task.cancel()
-                with CancelScope(shield=True):  # its provider is open for as long as we are here
+                with CancelScope(shield=True):  # the caller's exit may close the provider
                     await asyncio.wait([flight.task])
 
-    async def _asked(self, key: bytes, ask: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
-        found = None if self._shared is None else await self._shared.get(key)
-        if found is not None:
-            self._keep(key, *found)
-            return found[0]
-        count = await ask()
-        self._keep(key, _repeated(count), self._ttl)
+    async def _fetch(self, key: bytes, call: Callable[[], Awaitable[TokenCount]]) -> TokenCount:
+        shared = None if self._shared is None else await self._shared.get(key)
+        if shared is not None:
+            self._store(key, *shared)
+            return shared[0]
+        count = await call()
+        self._store(key, _strip_headers(count), self._ttl)
         if self._shared is not None:
             self._shared.set(key, count)
         return count
 
-    def _keep(self, key: bytes, count: TokenCount, seconds: float) -> None:
+    def _store(self, key: bytes, count: TokenCount, seconds: float) -> None:
         with self._lock:
-            self._stored[key] = _Kept(count, self._clock() + seconds)
+            self._stored[key] = _Entry(count, self._clock() + seconds)
 
 
-def _shared_counts(settings: CacheSettings, clock: Callable[[], float]) -> SharedCounts | None:
+def _create_shared(settings: CacheSettings, clock: Callable[[], float]) -> SharedCounts | None:
     if settings.url is None:
         return None
-    # Here, where no request waits for it: redis-py takes long to import.
+    # Imported at start, and only with a URL: redis-py takes long to import.
     from count_tokens_mw.cache.redis import SharedCounts
 
     return SharedCounts(settings.url.get_secret_value(), settings.ttl, clock)
 
 
-def _repeated(count: TokenCount) -> TokenCount:
-    """Without the headers, which concern only the one who was asked for."""
+def _strip_headers(count: TokenCount) -> TokenCount:
+    """Return a count without its headers, which concern only the caller that made the call."""
     return TokenCount(count.input_tokens, "cache", count.body)
 
 
-def _retrieve(task: asyncio.Task[TokenCount]) -> None:
-    # All who waited may have left; asyncio would log the exception with its text.
+def _retrieve_error(task: asyncio.Task[TokenCount]) -> None:
+    # asyncio logs an exception that no waiter retrieved, with its text, which may hold a secret.
     if not task.cancelled():
         task.exception()

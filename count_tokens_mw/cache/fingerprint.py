@@ -1,4 +1,4 @@
-"""SHA-256 of what is asked, so that what was asked before is known again."""
+"""SHA-256 of an upstream call, the cache key of its count."""
 
 import hashlib
 from typing import Any, Final
@@ -8,17 +8,17 @@ from count_tokens_mw.types import UpstreamCall
 
 __all__ = ["fingerprint", "update"]
 
-_PIECE: Final = 1024 * 1024
+_PIECE_BYTES: Final = 1024 * 1024
 
 
 async def fingerprint(call: UpstreamCall, account: str, fairness: LoopFairness) -> bytes:
-    """What tells a call from every other: provider, place, headers, account, body.
+    """Return the SHA-256 of a call: provider, URL, account, headers, body and fallback.
 
-    The account is the lasting identity of the credentials, so that every process comes to the same.
+    The account is the lasting identity of the credentials, so that all processes agree on the key.
     """
     headers = [text for line in call.headers for text in line]
     parts = [call.provider, call.target, account, str(len(headers)), *headers]
-    # With their lengths, or two parts could be told otherwise and look the same.
+    # Length-prefixed, so that different splits of one text cannot collide.
     digest = hashlib.sha256("".join([f"{len(part)}:{part}" for part in parts]).encode())
     if call.fallback is not None:
         digest.update(await fingerprint(call.fallback, account, fairness))
@@ -27,11 +27,11 @@ async def fingerprint(call: UpstreamCall, account: str, fairness: LoopFairness) 
 
 
 async def update(digest: Any, data: bytes, fairness: LoopFairness) -> None:
-    """Hash so much at a time that others have their turn in between."""
-    if len(data) <= _PIECE:
+    """Hash data in pieces, with a turn of the event loop between them."""
+    if len(data) <= _PIECE_BYTES:
         digest.update(data)
         return
     view = memoryview(data)
-    for start in range(0, len(data), _PIECE):
+    for start in range(0, len(data), _PIECE_BYTES):
         await fairness.checkpoint()
-        digest.update(view[start : start + _PIECE])
+        digest.update(view[start : start + _PIECE_BYTES])

@@ -1,4 +1,4 @@
-"""What was read in the bodies that came lately, so that none is parsed twice byte for byte.
+"""Memo of recent request bodies, so that a byte-identical one is not parsed again.
 
 https://cachetools.readthedocs.io
 """
@@ -18,60 +18,61 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestMemo"]
 
-_MOST_PLACES: Final = 8
-_LONGEST_NAME: Final = 256  # no configured model is longer, nor what a log has of a user
+_MAX_CALLS: Final = 8
+_MAX_NAME: Final = 256  # bounds the memory; longer users are cut in the event too
 
-# Plain tuples of strings and bytes, in which the garbage collector has nothing to look for.
-_Seen: TypeAlias = tuple[str, str | None, Sequence[tuple[str, str, bytes]]]
+# Tuples of strings and bytes, which the garbage collector does not track.
+_Entry: TypeAlias = tuple[str, str | None, Sequence[tuple[str, str, bytes]]]
 
 
 class RequestMemo:
-    """The requests that were counted lately, by a SHA-256 of them; never their bytes."""
+    """LRU memo of parsed requests by their SHA-256; the bodies themselves are not stored."""
 
-    def __init__(self, most: int) -> None:
-        # Not at the top, as everything that only a count needs.
+    def __init__(self, max_entries: int) -> None:
+        # Imported here, because only a count needs it: it would slow down the start.
         from cachetools import LRUCache
 
-        self._seen: LRUCache[bytes, _Seen] = LRUCache(most)
+        self._entries: LRUCache[bytes, _Entry] = LRUCache(max_entries)
         self._lock = threading.Lock()  # a host may run several event loops
 
     def __len__(self) -> int:
         with self._lock:
-            return len(self._seen)
+            return len(self._entries)
 
     def get(self, digest: bytes, raw: bytes, headers: Headers, query: str) -> CountRequest | None:
-        """The request with a body of this SHA-256, these headers and this query.
+        """Return the request with this body, headers and query, or None if it is not in the memo.
 
-        Its body is parsed only where that is needed.
+        Its body is parsed only when a member of it is read.
         """
         key = _key(digest, headers, query)
         try:
             with self._lock:
-                model, user, known_calls = self._seen[key]
+                model, user, known_calls = self._entries[key]
         except KeyError:
             return None
         return CountRequest(model, JsonObject(raw), headers, query, (), user, key, known_calls)
 
     def put(self, digest: bytes, request: CountRequest) -> None:
-        """Give a request the key by which it is found once it is kept."""
+        """Set the memo key of a request; `put_call` stores the request under it."""
         request.memo_key = _key(digest, request.headers, request.query)
 
-    def put_call(self, request: CountRequest, place: tuple[str, str], fingerprint: bytes) -> None:
-        """Find a request from now on, with the account and the model that it led to."""
+    def put_call(self, request: CountRequest, target: tuple[str, str], fingerprint: bytes) -> None:
+        """Store a request with the account, the model and the fingerprint of its upstream call."""
         if request.memo_key is None:
             return
-        model = str(request.body.get("model"))  # as it was asked for
-        if len(model) > _LONGEST_NAME:
+        model = str(request.body.get("model"))  # as the caller sent it, before aliases
+        if len(model) > _MAX_NAME:
             return
-        user = request.user and request.user[:_LONGEST_NAME]
-        now = (*place, fingerprint)
-        known_calls = (now, *(each for each in request.known_calls if each != now))[:_MOST_PLACES]
+        user = request.user and request.user[:_MAX_NAME]
+        latest = (*target, fingerprint)
+        others = (call for call in request.known_calls if call != latest)
+        known_calls = (latest, *others)[:_MAX_CALLS]
         with self._lock:
-            self._seen[request.memo_key] = (model, user, known_calls)
+            self._entries[request.memo_key] = (model, user, known_calls)
 
 
 def _key(digest: bytes, headers: Headers, query: str) -> bytes:
-    """The digest itself where there is nothing else, as mostly; callers may send long headers."""
+    """Return the memo key: the digest itself, or a hash of it with any headers and query."""
     if not headers and not query:
         return digest
     return hashlib.sha256(digest + repr((headers, query)).encode()).digest()

@@ -1,6 +1,6 @@
-"""Counts that processes and machines share by a Redis, which may be down or slow at any time.
+"""Counts that processes and machines share in a Redis, which may be down or slow at any time.
 
-What is kept there is a hash and a number; https://redis.readthedocs.io describes the client.
+An entry holds a hash and a number, no prompt. Client: https://redis.readthedocs.io
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from count_tokens_mw.cache.redis_codec import decode_count, name_of, value_of
+from count_tokens_mw.cache.redis_codec import decode_count, encode_count, redis_key
 from count_tokens_mw.types import TokenCount
 
 __all__ = ["SharedCounts"]
 
-_STEPS: Final = 9  # of 5 ms, and each comes a little late
+_STEPS: Final = 9  # 50 ms in all: a timer of 5 ms fires a little late
 _STEP_SECONDS: Final = 0.005
 _CLOSING_SECONDS: Final = 0.05
 _PAUSE_SECONDS: Final = 5.0
 _WARNING_SECONDS: Final = 60.0
 _CONNECTIONS: Final = 8
 
-_LONGEST_MILLISECONDS: Final = 10**12  # Redis refuses what no longer fits into its own clock
+_LONGEST_MILLISECONDS: Final = 10**12  # Redis refuses a longer expiry
 
-# Besides its own and the network's: ValueError if what answers is no Redis, and RuntimeError, which
-# is uvloop's word for a connection that closed in the meantime.
+# ValueError: the server is no Redis. RuntimeError: uvloop raises it for a connection that closed in
+# the meantime.
 _FAILURES: Final = (RedisError, OSError, ValueError, RuntimeError)
 
 _logger = logging.getLogger("count_tokens_mw")
 
 
 class _Limit:
-    """An `async with` that ends with a TimeoutError after 50 ms in which the event loop had time.
+    """Timeout of 50 ms as an `async with`, not counting stalls of the event loop.
 
-    A stall of the loop is one step, however long: in the first counts of a process there are some,
-    and Redis, whose answer waits to be read, is not to blame.
+    A stall counts as one step of 5 ms, however long it is: the answer of Redis may be waiting to be
+    read. The first counts of a process stall the loop.
     """
 
     def __init__(self) -> None:
@@ -76,151 +76,151 @@ class _Limit:
 
 
 @dataclass(slots=True, eq=False)
-class _Opened:
-    """The connections of one event loop, a place for each, and what is being written."""
+class _LoopClient:
+    """Redis client of one event loop, with a slot for each connection, and its pending writes."""
 
     redis: Redis
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONNECTIONS))
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONNECTIONS))
     writes: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def aclose(self) -> None:
-        """Close when nobody uses it any more, which each does for 50 ms at most."""
+        """Close the connections once no command is in flight, which takes 50 ms at most."""
         with CancelScope(shield=True):
             if self.writes:
                 await asyncio.wait(self.writes)
             for _ in range(_CONNECTIONS):
-                await self.places.acquire()
+                await self.slots.acquire()
             with suppress(*_FAILURES):
-                async with asyncio.timeout(_CLOSING_SECONDS):  # TLS says goodbye, and waits
+                async with asyncio.timeout(_CLOSING_SECONDS):  # TLS waits for close_notify
                     await self.redis.connection_pool.aclose()
 
 
 class SharedCounts:
-    """The counts in a Redis, for as long as it answers within 50 ms.
+    """Counts in a Redis, behind a circuit breaker.
 
-    After a failure it is left alone for a few seconds; then one try tells if it is back. A warning
-    is logged once a minute at most, and does not name the URL.
+    A command that fails or takes longer than 50 ms opens the circuit: Redis is skipped for five
+    seconds, then one command probes it. A warning is logged once a minute at most, without the URL.
 
-    Connections belong to the event loop that they were opened on, so there are some for each. After
-    `aclose` the next use opens new ones; after `retire` there is no next use.
+    Each event loop has its own connections. After `aclose` the next use opens new ones; after
+    `retire` nothing is read or written any more.
 
     Args:
-        url: where the Redis is, checked before; may hold a password.
-        ttl: for how many seconds a count is kept.
-        clock: what time it is, in seconds.
+        url: the URL of the Redis, validated by the configuration; it may hold a password.
+        ttl: the seconds for which a count is stored.
+        clock: the monotonic time in seconds.
     """
 
     def __init__(self, url: str, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._ttl = ttl
         self._clock = clock
         self._options = _connection_options(url)
-        self._opened: dict[asyncio.AbstractEventLoop, _Opened] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._is_retired = False
-        self._tried_again_at: float | None = None  # None while all is well
-        self._warned_again_at = float("-inf")
+        self._retry_at: float | None = None  # None while the circuit is closed
+        self._next_warning_at = float("-inf")
 
     @property
     def is_open(self) -> bool:
         """Whether an event loop that still runs has connections."""
-        return any(not loop.is_closed() for loop in list(self._opened))
+        return any(not loop.is_closed() for loop in list(self._clients))
 
     async def get(self, key: bytes) -> tuple[TokenCount, float] | None:
-        """The count of this key, if it is there, and for how many seconds it may be remembered.
+        """Return the count of a key and the seconds for which it may be cached, or None.
 
-        That is the time that it has left by Redis's own clock: those of the machines may differ.
+        The seconds come from Redis's own clock, because the clocks of the machines may differ.
         """
-        opened = self._of_this_loop()
-        if opened is None:
+        client = self._client()
+        if client is None:
             return None
-        started, name = self._clock(), name_of(key)
-        # In this order: one that is written in between is given too little time, not too much.
-        answer = await self._done(opened, ["PTTL", name], ["GET", name])
+        started, name = self._clock(), redis_key(key)
+        # PTTL first: a write between the two commands makes the time too short, never too long.
+        answer = await self._execute(client, ["PTTL", name], ["GET", name])
         left, value = answer or (None, None)
-        found = decode_count(value, key)
-        # A negative one is Redis's word for a key that is gone, or that stays for ever.
-        if found is None or not isinstance(left, int) or left < 0:
+        entry = decode_count(value, key)
+        # PTTL is negative for a missing key, and for one without an expiry.
+        if entry is None or not isinstance(left, int) or left < 0:
             return None
-        count, ttl = found
+        count, ttl = entry
         age = max(0, ttl - left / 1000)
         seconds = min(left / 1000, self._ttl - age) - (self._clock() - started)
         return (count, seconds) if seconds > 0 else None
 
     def set(self, key: bytes, count: TokenCount) -> None:
-        """Keep a count, and wait for nothing."""
-        opened, value = self._of_this_loop(), value_of(count, key, self._ttl)
-        if opened is None or value is None:
+        """Store a count in the background."""
+        client, value = self._client(), encode_count(count, key, self._ttl)
+        if client is None or value is None:
             return
-        kept = max(1, int(min(self._ttl * 1000, _LONGEST_MILLISECONDS)))
-        command: list[str | bytes | int] = ["SET", name_of(key), value, "PX", kept]
-        write = asyncio.create_task(self._done(opened, command))
-        opened.writes.add(write)
-        write.add_done_callback(opened.writes.discard)
+        expiry = max(1, int(min(self._ttl * 1000, _LONGEST_MILLISECONDS)))
+        command: list[str | bytes | int] = ["SET", redis_key(key), value, "PX", expiry]
+        write = asyncio.create_task(self._execute(client, command))
+        client.writes.add(write)
+        write.add_done_callback(client.writes.discard)
 
     def retire(self) -> None:
-        """From now on do nothing, so that all stays closed once it is."""
+        """Ignore all further reads and writes, so that no connection is opened again."""
         self._is_retired = True
 
     async def aclose(self) -> None:
-        """Write what is being written, and close the connections of this event loop."""
-        opened = self._opened.pop(asyncio.get_running_loop(), None)
-        if opened is not None:
-            await opened.aclose()
+        """Finish the pending writes, and close the connections of the running event loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
 
-    def _of_this_loop(self) -> _Opened | None:
-        if self._is_retired or self._is_left_alone():
+    def _client(self) -> _LoopClient | None:
+        if self._is_retired or self._is_circuit_open():
             return None
         loop = asyncio.get_running_loop()
-        opened = self._opened.get(loop)
-        if opened is None:
-            for other in list(self._opened):
-                if other.is_closed():  # it took its connections with it
-                    self._opened.pop(other, None)
+        client = self._clients.get(loop)
+        if client is None:
+            for other in list(self._clients):
+                if other.is_closed():  # its connections closed with it
+                    self._clients.pop(other, None)
             pool = ConnectionPool(**self._options)
-            opened = self._opened[loop] = _Opened(Redis(connection_pool=pool))
-        return opened
+            client = self._clients[loop] = _LoopClient(Redis(connection_pool=pool))
+        return client
 
-    async def _done(
-        self, opened: _Opened, *commands: Sequence[str | bytes | int]
+    async def _execute(
+        self, client: _LoopClient, *commands: Sequence[str | bytes | int]
     ) -> list[Any] | None:
-        """What Redis answers to these commands, one after another; None if it does not.
+        """Send commands as a pipeline and return their answers, or None if Redis failed.
 
-        A read that is cancelled, by the timeout or by who waits, closes its connection: redis-py's
-        `read_response` sees to that. Its answer would be the next one's.
+        redis-py's `read_response` closes the connection of a read that is cancelled. Otherwise the
+        late answer would be read as that of the next command.
         """
-        is_asked = False
+        is_sent = False
         try:
-            async with _Limit(), opened.places:
-                is_asked = self._may_ask()
-                if not is_asked:
+            async with _Limit(), client.slots:
+                is_sent = self._try_acquire()
+                if not is_sent:
                     return None
-                pipeline = opened.redis.pipeline(transaction=False)
+                pipeline = client.redis.pipeline(transaction=False)
                 for command in commands:
                     pipeline.execute_command(*command)
                 answer: list[Any] = await pipeline.execute()
         except _FAILURES as error:
-            if is_asked:  # else it waited for a place, and those who have them will learn more
-                self._failed(error)
+            if is_sent:  # else it timed out waiting for a slot, which is no failure of Redis
+                self._record_failure(error)
             return None
-        self._tried_again_at = None
+        self._retry_at = None
         return answer
 
-    def _is_left_alone(self) -> bool:
-        return self._tried_again_at is not None and self._clock() < self._tried_again_at
+    def _is_circuit_open(self) -> bool:
+        return self._retry_at is not None and self._clock() < self._retry_at
 
-    def _may_ask(self) -> bool:
-        """Whether all is well, or this is the one try after a pause; the others go on pausing."""
-        if self._is_left_alone():
+    def _try_acquire(self) -> bool:
+        """Return whether a command may be sent: the circuit is closed, or this is its probe."""
+        if self._is_circuit_open():
             return False
-        if self._tried_again_at is not None:
-            self._tried_again_at = self._clock() + _PAUSE_SECONDS
+        if self._retry_at is not None:
+            self._retry_at = self._clock() + _PAUSE_SECONDS
         return True
 
-    def _failed(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         now = self._clock()
-        self._tried_again_at = now + _PAUSE_SECONDS
-        if now < self._warned_again_at:
+        self._retry_at = now + _PAUSE_SECONDS
+        if now < self._next_warning_at:
             return
-        self._warned_again_at = now + _WARNING_SECONDS
+        self._next_warning_at = now + _WARNING_SECONDS
         _logger.warning(
             "cache.url: the Redis failed with %s; until it is back, no counts are shared",
             type(error).__qualname__,  # its text may hold the URL
@@ -228,30 +228,30 @@ class SharedCounts:
 
 
 def _connection_options(url: str) -> dict[str, Any]:
-    """How long it waits, and that it tries again, is ours: there is one limit for all of it."""
+    """Return redis-py's options, without its timeouts and retries: `_Limit` bounds them all."""
     options: dict[str, Any] = {
         **parse_url(url),
         "max_connections": _CONNECTIONS,
-        "protocol": 2,  # 3 would take a command more to begin with
+        "protocol": 2,  # 3 takes one more command to connect
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": None,
         "socket_connect_timeout": None,
     }
     if options.get("connection_class") is SSLConnection:
-        options.setdefault("ssl_check_hostname", True)  # not redis-py's default before 6
-        options["connection_class"] = _with_one_context(options)
+        options.setdefault("ssl_check_hostname", True)  # the default only since redis-py 6
+        options["connection_class"] = _with_shared_context(options)
     return options
 
 
-def _with_one_context(options: dict[str, Any]) -> type[SSLConnection]:
-    """Connections that share their TLS context.
+def _with_shared_context(options: dict[str, Any]) -> type[SSLConnection]:
+    """Return a connection class whose instances share one TLS context.
 
-    redis-py has each make its own, which reads the system's certificates: 20 ms in which the event
-    loop would wait, once for every connection.
+    redis-py creates a context for each connection and reads the system's certificates into it,
+    which blocks the event loop for 20 ms.
     """
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     context = SSLConnection(**tls).ssl_context
-    with suppress(OSError):  # of a file that cannot be read; each connection will say so
+    with suppress(OSError):  # an unreadable file; each connection will raise it again
         context.get()
 
     class Connection(SSLConnection):

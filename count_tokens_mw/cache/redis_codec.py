@@ -1,4 +1,4 @@
-"""How a count is kept in a Redis that others may write to: as JSON, and read back strictly."""
+"""Codec of counts in Redis: JSON, decoded strictly because others may write to the same Redis."""
 
 import json
 from collections.abc import Mapping
@@ -6,24 +6,24 @@ from typing import Any, Final
 
 from count_tokens_mw.types import TokenCount
 
-__all__ = ["decode_count", "name_of", "value_of"]
+__all__ = ["decode_count", "encode_count", "redis_key"]
 
-# The number changes with the shape of the values: two releases may run behind one Redis.
+# A version that changes with the format of the values: two releases may share one Redis.
 _PREFIX: Final = "count_tokens:1:"
 _LONGEST_VALUE: Final = 64 * 1024
 
 
-def name_of(key: bytes) -> str:
-    """The name under which the count of a key is kept."""
+def redis_key(key: bytes) -> str:
+    """Return the Redis key of a cache key."""
     return _PREFIX + key.hex()
 
 
-def value_of(count: TokenCount, key: bytes, ttl: float) -> bytes | None:
-    """A count as JSON, without its headers, which are for the first asker.
+def encode_count(count: TokenCount, key: bytes, ttl: float) -> bytes | None:
+    """Return a count as JSON, without its headers, which concern only the original caller.
 
-    It holds its key, so that what is read under another one is known for what it is, and for how
-    many seconds it is kept in all, so that one who keeps counts for less can tell its age. None if
-    the provider's answer is too long, or has words in it: they might be the prompt's.
+    The value holds its key, so that an answer to another command is detected. It holds its `ttl`,
+    so that a reader with a shorter one can compute its age. A provider's answer that is too long or
+    contains text is not stored (None), because the text might be the prompt's.
     """
     members: dict[str, str | float] = {
         "key": key.hex(),
@@ -31,8 +31,8 @@ def value_of(count: TokenCount, key: bytes, ttl: float) -> bytes | None:
         "input_tokens": count.input_tokens,
     }
     if count.body is not None:
-        said = _json_object(count.body)
-        if not said or _has_words(said):
+        answer = _json_object(count.body)
+        if not answer or _has_text(answer):
             return None
         members["body"] = count.body.decode()
     value = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
@@ -40,8 +40,7 @@ def value_of(count: TokenCount, key: bytes, ttl: float) -> bytes | None:
 
 
 def decode_count(value: object, key: bytes) -> tuple[TokenCount, float] | None:
-    """The count that `value_of` wrote, and its `ttl`; None for anything else, as if it were not
-    there."""
+    """Return the count and the `ttl` that `encode_count` wrote, or None for any other value."""
     if not isinstance(value, bytes) or len(value) > _LONGEST_VALUE:
         return None
     members = _json_object(value)
@@ -55,18 +54,18 @@ def decode_count(value: object, key: bytes) -> tuple[TokenCount, float] | None:
         return None
     try:
         raw = body.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:  # a lone surrogate
         return None
-    said = _json_object(raw).get("input_tokens")
-    is_the_same = _is_count(said) and said == count
-    return (TokenCount(count, source="cache", body=raw), ttl) if is_the_same else None
+    in_body = _json_object(raw).get("input_tokens")
+    is_consistent = _is_count(in_body) and in_body == count
+    return (TokenCount(count, source="cache", body=raw), ttl) if is_consistent else None
 
 
-def _has_words(value: object) -> bool:
+def _has_text(value: object) -> bool:
     if isinstance(value, Mapping):
-        return any(map(_has_words, value.values()))
+        return any(map(_has_text, value.values()))
     if isinstance(value, list):
-        return any(map(_has_words, value))
+        return any(map(_has_text, value))
     return isinstance(value, str)
 
 

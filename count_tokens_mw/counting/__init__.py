@@ -1,1 +1,1 @@
-"""One count without HTTP: deployments in turn, within one deadline."""
+"""A count without HTTP: failover among deployments within one deadline."""

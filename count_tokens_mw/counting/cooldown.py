@@ -1,4 +1,4 @@
-"""Deployments that failed lately are tried last for a while, and never left out."""
+"""Cooldown: a deployment that failed is tried last for a while, and never skipped."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NUMBER: Final = re.compile(r"\d{1,9}(?:\.\d+)?").fullmatch
 
 
 class Cooldown:
-    """Remembers failures for each deployment and upstream model.
+    """Recent failures by deployment and upstream model.
 
     Args:
-        seconds: how long one is tried last, unless the upstream asks for longer.
-        clock: what time it is, in seconds.
-        now: the date, for a `retry-after` that is one.
+        seconds: the time for which a deployment is tried last, unless `retry-after` is longer.
+        clock: the monotonic time in seconds.
+        now: the date, to which a `retry-after` with a date is compared.
     """
 
     def __init__(
@@ -40,24 +40,27 @@ class Cooldown:
         self._until: dict[tuple[str, str], float] = {}
 
     def record_failure(self, deployment: Deployment, headers: Mapping[str, str]) -> None:
-        """Try it last from now on; `headers` are those of its answer, if it gave one."""
+        """Start the cooldown of a deployment; `headers` are those of its answer, if any."""
         now = self._clock()
         seconds = max(self._seconds, retry_after(headers, self._now()))
-        # Bounded, since under a wildcard it is the callers who name the models.
+        # Bounded, because callers choose the model names that a wildcard matches.
         lasting = [item for item in self._until.items() if item[1] > now]
         self._until = dict(lasting[-_MOST_REMEMBERED:])
         self._until[_key(deployment)] = now + seconds
 
     def healthy_first(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
-        """The same deployments, those that failed lately behind the others."""
+        """Return the deployments in their order, with those in cooldown moved to the end."""
         if not self._until or len(deployments) == 1:
             return deployments
         now = self._clock()
-        return sorted(deployments, key=lambda each: self._until.get(_key(each), -math.inf) > now)
+        return sorted(
+            deployments,
+            key=lambda deployment: self._until.get(_key(deployment), -math.inf) > now,
+        )
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float:
-    """The seconds that an answer asks to wait; 0 where it does not say.
+    """Return the seconds that an answer's headers ask to wait, or 0.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """

@@ -1,4 +1,4 @@
-"""One count without HTTP: from a request to the number that its provider gives."""
+"""The counting engine: from a request to its provider's count, without HTTP."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = ["CountingEngine"]
 
 
 class CountingEngine:
-    """Counts requests by the deployments of a configuration, which can be replaced.
+    """Engine that counts requests by the deployments of a configuration, which can be reloaded.
 
-    `snapshot` is the configuration that is in force. A request reads it once, when it begins.
-    `memo` is None where the cache is off; `fairness` bounds how long large bodies hold the loop.
+    `snapshot` is the configuration in force. A request reads it once, at its start. `memo` is None
+    if the cache is off. `fairness` bounds the time for which large bodies hold the event loop.
 
     Args:
-        config: the configuration to begin with.
+        config: the first configuration.
         http_client: the host's own client for upstream calls.
-        resolve: the host's own deployments.
-        clock: what time it is, for cooldowns.
-        pause: how to wait before a retry.
+        resolve: the host's callable that returns its own deployments of a model.
+        clock: the monotonic time in seconds, for cooldowns and caches.
+        pause: the sleep before a retry.
     """
 
     def __init__(
@@ -60,54 +60,54 @@ class CountingEngine:
         self._closing: set[asyncio.Task[None]] = set()
         self._former_caches: list[CountCache] = []
         self.snapshot = ConfigSnapshot(config, clock)
-        self._remember()
+        self._create_cache()
 
     @property
     def in_flight(self) -> int:
-        """How many of the places of `slot` are taken."""
-        return self._slots.taken
+        """The number of slots in use."""
+        return self._slots.in_use
 
     @property
     def free(self) -> int:
-        """How many of the places of `slot` are not taken."""
-        return max(0, self.snapshot.settings.max_concurrency - self._slots.taken)
+        """The number of free slots."""
+        return max(0, self.snapshot.settings.max_concurrency - self._slots.in_use)
 
     @property
     def cache_size(self) -> int:
-        """How many counts are in the cache."""
+        """The number of counts in the cache."""
         return 0 if self._cache is None else len(self._cache)
 
     def slot(self) -> AbstractContextManager[None]:
-        """Hold one of the `max_concurrency` places, from before a body is read.
+        """Acquire one of the `max_concurrency` slots; the caller enters it before it reads a body.
 
         Raises:
-            TooManyRequests: all are taken.
+            TooManyRequests: no slot is free.
         """
-        if self._slots.taken >= self.snapshot.settings.max_concurrency:
-            raise TooManyRequests("This gateway has too many counts under way; try again.")
+        if self._slots.in_use >= self.snapshot.settings.max_concurrency:
+            raise TooManyRequests("This gateway has too many counts in flight; try again.")
         return self._slots
 
     async def count(
         self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
     ) -> TokenCount:
-        """Ask the deployments of the request's model in turn, all within one deadline.
+        """Count a request by the deployments of its model, in turn within one deadline.
 
         Raises:
             NotFound: the model is not configured.
-            CountError: nobody counted; it is what the first deployment said.
+            CountError: no deployment counted; see `Failover.first_count`.
         """
         if self._resolve is None:
             deployments = snapshot.router.find(request.model)
-            known = self._known(deployments, request, snapshot, record)
-            if known is not None:  # before anything is done that only a call needs
+            known = self._known_count(deployments, request, snapshot, record)
+            if known is not None:  # a cache hit needs no deadline
                 return known
             deadline = _deadline(snapshot)
         else:
             deadline = _deadline(snapshot)
-            deployments = await self._resolved(
+            deployments = await self._resolve_deployments(
                 self._resolve, request.model, snapshot, record, deadline
             )
-            known = self._known(deployments, request, snapshot, record)
+            known = self._known_count(deployments, request, snapshot, record)
         return known or await self._first_count(deployments, request, snapshot, record, deadline)
 
     async def count_by(
@@ -117,10 +117,10 @@ class CountingEngine:
         snapshot: ConfigSnapshot,
         record: RequestRecord,
     ) -> TokenCount:
-        """Ask one deployment, whatever the request's model is.
+        """Count a request by one deployment, whatever the request's model is.
 
         Raises:
-            CountError: what it said.
+            CountError: the deployment did not count.
         """
         deadline = _deadline(snapshot)
         return await self._first_count([deployment], request, snapshot, record, deadline)
@@ -128,24 +128,24 @@ class CountingEngine:
     async def pass_through(
         self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
     ) -> TokenCount:
-        """Ask Anthropic for whatever model the request names.
+        """Count a request by the Anthropic pass-through, with the model that the request names.
 
         Raises:
             NotFound: no pass-through is configured.
-            CountError: what Anthropic said.
+            CountError: Anthropic did not count.
         """
         if snapshot.passthrough is None:
             raise NotFound("The Anthropic pass-through is not configured on this gateway.")
         deadline = _deadline(snapshot)
         deployment = snapshot.passthrough.model_copy(update={"upstream_model": request.model})
-        known = self._known([deployment], request, snapshot, record)
+        known = self._known_count([deployment], request, snapshot, record)
         return known or await self._first_count([deployment], request, snapshot, record, deadline)
 
     def reload(self, config: Config) -> None:
-        """Put another configuration in force for all requests that begin from now on.
+        """Replace the configuration for all requests that start from now on.
 
-        Those under way keep to theirs. A client that the new one has no use for is closed when
-        nobody uses it any more.
+        A request in flight keeps the configuration that it started with. A client that the new
+        configuration does not need is closed when its last request ends.
         """
         snapshot = ConfigSnapshot(config, self._clock)
         self._providers.retain(snapshot.identities)
@@ -154,22 +154,22 @@ class CountingEngine:
             if self._cache is not None:
                 self._cache.retire()
                 self._former_caches.append(self._cache)
-            self._remember()
-        self._close_unneeded()
+            self._create_cache()
+        self._schedule_closing()
 
     async def aclose(self) -> None:
-        """Close what was opened for counting."""
+        """Close all connections to providers and to Redis."""
         await self._providers.aclose()
         if self._cache is not None:
             await self._cache.aclose()
         await self._close_former_caches()
 
-    def _remember(self) -> None:
+    def _create_cache(self) -> None:
         settings = self.snapshot.settings.cache
         self._cache = CountCache(settings, self._clock) if settings.ttl else None
         self.memo = RequestMemo(settings.max_entries) if settings.ttl else None
 
-    async def _resolved(
+    async def _resolve_deployments(
         self,
         resolve: Resolver,
         model: str,
@@ -181,10 +181,12 @@ class CountingEngine:
 
         try:
             async with asyncio.timeout_at(deadline):
-                found = await call_resolve(resolve, model, record.caller)
+                resolved = await call_resolve(resolve, model, record.caller)
         except TimeoutError:
             raise DeadlineExceeded("The gateway did not find the model in time.") from None
-        return snapshot.router.find(model) if found is None else snapshot.router.among(found, model)
+        if resolved is None:
+            return snapshot.router.find(model)
+        return snapshot.router.arrange(resolved, model)
 
     async def _first_count(
         self,
@@ -194,7 +196,7 @@ class CountingEngine:
         record: RequestRecord,
         deadline: float,
     ) -> TokenCount:
-        attempts = Failover(
+        failover = Failover(
             snapshot,
             self._providers,
             self._cache,
@@ -206,43 +208,43 @@ class CountingEngine:
             self.fairness,
         )
         try:
-            return await attempts.first_count(deployments)
+            return await failover.first_count(deployments)
         finally:
-            if snapshot is not self.snapshot:  # it may have opened again what a reload had closed
+            if snapshot is not self.snapshot:  # it may have reopened a closed client
                 self._providers.retain(self.snapshot.identities)
-                self._close_unneeded()
+                self._schedule_closing()
 
-    def _known(
+    def _known_count(
         self,
         deployments: Sequence[Deployment],
         request: CountRequest,
         snapshot: ConfigSnapshot,
         record: RequestRecord,
     ) -> TokenCount | None:
-        """The count of a body that came before byte for byte, by the deployment to ask first."""
+        """Return the cached count of a byte-identical body, by the first deployment, or None."""
         cache = self._cache
         if cache is None or not request.known_calls:
             return None
         started = time.perf_counter()
         first = snapshot.cooldown.healthy_first(deployments)[0]
-        place = first.params and (first.params.account, first.upstream_model)
+        target = first.params and (first.params.account, first.upstream_model)
         for account, model, fingerprint in request.known_calls:
-            if (account, model) == place:
+            if (account, model) == target:
                 count = cache.get(fingerprint)
                 if count is not None:
                     record.add_attempt(first, count, started)
                 return count
         return None
 
-    def _close_unneeded(self) -> None:
+    def _schedule_closing(self) -> None:
         try:
-            closing = asyncio.get_running_loop().create_task(self._closed_unneeded())
-        except RuntimeError:  # no loop: the next count closes them, or `aclose`
+            closing = asyncio.get_running_loop().create_task(self._close_unneeded())
+        except RuntimeError:  # no event loop runs: the next count or `aclose` closes them
             return
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def _closed_unneeded(self) -> None:
+    async def _close_unneeded(self) -> None:
         await self._close_former_caches()
         await self._providers.close_unneeded()
 
@@ -253,18 +255,18 @@ class CountingEngine:
 
 
 def _deadline(snapshot: ConfigSnapshot) -> float:
-    """Of a count that begins now, by the event loop's clock."""
+    """Return the deadline of a count that starts now, by the event loop's clock."""
     return asyncio.get_running_loop().time() + snapshot.settings.timeout
 
 
 class _Slots:
-    """How many places are taken, as a `with` that takes one."""
+    """Counter of the slots in use; a `with` block uses one."""
 
     def __init__(self) -> None:
-        self.taken = 0
+        self.in_use = 0
 
     def __enter__(self) -> None:
-        self.taken += 1
+        self.in_use += 1
 
     def __exit__(self, *_: object) -> None:
-        self.taken -= 1
+        self.in_use -= 1

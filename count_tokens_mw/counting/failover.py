@@ -1,4 +1,4 @@
-"""The deployments of one request, asked one after another within one deadline."""
+"""Failover: the deployments of one request, tried in turn within one deadline."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Failover"]
 
-# Another deployment may do better: it was busy, broken, refused our credentials, or cannot count.
-# Any other answer is about the request itself.
-_TAKEN_OVER: Final = frozenset({401, 403, 408, 429})
+# Client errors that concern the deployment: it is busy or refuses the gateway's credentials. Any
+# other client error concerns the request itself, and no other deployment would accept it.
+_FAILOVER_STATUSES: Final = frozenset({401, 403, 408, 429})
 
-# Long enough for a server that is being replaced, and not at once from everybody.
+# Long enough for a server that is being replaced; random, so that retries do not come at once.
 _PAUSE_SECONDS: Final = (0.05, 0.25)
 
-_LEFT: Final = ClientClosedRequest("")  # until there is another outcome
+_CANCELLED: Final = ClientClosedRequest("")  # the outcome until there is another
 
 
 @dataclass(slots=True)
 class Failover:
-    """What one request's attempts have in common. `deadline` is by the event loop's clock."""
+    """Failover of one request. `deadline` is by the event loop's clock."""
 
     snapshot: ConfigSnapshot
     providers: Providers
@@ -55,21 +55,21 @@ class Failover:
     fairness: LoopFairness = field(default_factory=LoopFairness)
 
     async def first_count(self, deployments: Sequence[Deployment]) -> TokenCount:
-        """The first count that a deployment gives; those that failed lately are asked last.
+        """Return the first count that a deployment gives; those in cooldown are tried last.
 
         Raises:
-            CountError: nobody counted; it is what the first one said, or what a later one said of
-                the request itself.
+            CountError: no deployment counted. An error that concerns the request itself ends the
+                failover and is raised; otherwise the first deployment's error is.
         """
         errors: list[CountError] = []
         answer_from = -1
         queue = list(self.snapshot.cooldown.healthy_first(deployments))
-        while queue and (not errors or self._left() > 0):
+        while queue and (not errors or self._seconds_left() > 0):
             deployment = queue.pop(0)
             try:
-                return await self._asked(deployment, others=bool(queue))
+                return await self._try(deployment, others=bool(queue))
             except CountError as error:
-                if error.status < 500 and error.status not in _TAKEN_OVER:
+                if error.status < 500 and error.status not in _FAILOVER_STATUSES:
                     raise
                 errors.append(error)
             if len(errors) == 1:
@@ -77,24 +77,24 @@ class Failover:
         self.record.answer_from = answer_from
         raise errors[0]
 
-    async def _asked(self, deployment: Deployment, *, others: bool) -> TokenCount:
-        """One attempt; another one where the connection broke and nobody else is left to ask."""
+    async def _try(self, deployment: Deployment, *, others: bool) -> TokenCount:
+        """Make an attempt, and retry a broken connection if there is no other deployment."""
         try:
             return await self._attempt(deployment, others=others)
         except UpstreamUnreachable:
             pause = random.uniform(*_PAUSE_SECONDS)  # noqa: S311 - it spreads load
-            if others or not self.snapshot.retries or self._left() <= pause:
+            if others or not self.snapshot.retries or self._seconds_left() <= pause:
                 raise
         await self.pause(pause)
         return await self._attempt(deployment, others=False)
 
     async def _attempt(self, deployment: Deployment, *, others: bool) -> TokenCount:
         started = time.perf_counter()
-        outcome: TokenCount | CountError = _LEFT
+        outcome: TokenCount | CountError = _CANCELLED
         try:
-            async with self.providers.use(deployment, self._left()) as provider:
-                call = await self._prepared(deployment, provider)
-                outcome = await self._sent(deployment, provider, call, others=others)
+            async with self.providers.use(deployment, self._seconds_left()) as provider:
+                call = await self._prepare(deployment, provider)
+                outcome = await self._send(deployment, provider, call, others=others)
                 return outcome
         except TimeoutError:
             outcome = DeadlineExceeded(f"{deployment.provider} did not answer in time.")
@@ -105,7 +105,7 @@ class Failover:
         finally:
             self.record.add_attempt(deployment, outcome, started)
 
-    async def _prepared(self, deployment: Deployment, provider: Provider) -> UpstreamCall:
+    async def _prepare(self, deployment: Deployment, provider: Provider) -> UpstreamCall:
         request = self.request.for_model(deployment.upstream_model)
         if len(request.body.raw) <= YIELD_ABOVE_BYTES:
             return provider.prepare(request)
@@ -115,11 +115,11 @@ class Failover:
         await self.fairness.checkpoint()
         return provider.prepare(request)
 
-    async def _sent(
+    async def _send(
         self, deployment: Deployment, provider: Provider, call: UpstreamCall, *, others: bool
     ) -> TokenCount:
         try:
-            async with asyncio.timeout_at(self._until(deployment, others=others)):
+            async with asyncio.timeout_at(self._attempt_deadline(deployment, others=others)):
                 if self.cache is None or deployment.params is None:
                     return await provider.send(call)
                 account = deployment.params.account
@@ -131,15 +131,15 @@ class Failover:
             self.snapshot.cooldown.record_failure(deployment, {})
             raise DeadlineExceeded(f"{call.provider} did not answer in time.") from None
         except CountError as error:
-            if error.status >= 500 or error.status in _TAKEN_OVER:
+            if error.status >= 500 or error.status in _FAILOVER_STATUSES:
                 self.snapshot.cooldown.record_failure(deployment, error.headers)
             raise
 
-    def _until(self, deployment: Deployment, *, others: bool) -> float:
-        """When an attempt is over: after its own timeout, if there is as much time.
+    def _attempt_deadline(self, deployment: Deployment, *, others: bool) -> float:
+        """Return when an attempt times out: after its own timeout, capped by the time left.
 
-        While there are others to ask, half of the time is theirs: one that hangs would leave them
-        nothing, and LiteLLM's timeouts are made for generation.
+        While there are other deployments to try, an attempt gets at most half of the time left: a
+        deployment that hangs would use it all, since LiteLLM's timeouts are meant for generation.
         """
         own = deployment.params.timeout if deployment.params else None
         now = asyncio.get_running_loop().time()
@@ -147,5 +147,5 @@ class Failover:
         seconds = min(own or self.snapshot.attempt_timeout or left, left / 2 if others else left)
         return now + seconds
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         return self.deadline - asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""What is learnt about one request on its way; its event is made from this."""
+"""The record of one request, from which its event is built."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SESSION_HEADERS: Final = (
     "x-claude-code-agent-id",
     "x-claude-code-parent-agent-id",
 )
-"""By which Claude Code says what of it asks, beside who."""
+"""Headers in which Claude Code sends its session, its agent and the parent of that agent."""
 
-_LONGEST_LABEL = 256
-_LEFT = ClientClosedRequest("")
-_NOBODY = Attempt("", "", "", 0, None, None, None, None, None, 0, 0)
+_MAX_LABEL: Final = 256
+_CANCELLED: Final = ClientClosedRequest("")
+_NO_ATTEMPT: Final = Attempt("", "", "", 0, None, None, None, None, None, 0, 0)
 
 
 class RequestRecord:
-    """Filled in step by step; `event()` can be asked for at any moment.
+    """Record of a request, filled in step by step; `event()` works at any step.
 
-    The outcome is "the client left" until there is another, since a request that is cancelled
-    gets no chance to say so. `deployment` is the one that was asked last, and `answer_from` says
-    which of the attempts gave the answer: the last one, unless told otherwise.
+    The outcome is `ClientClosedRequest` until another is recorded, because a cancelled request
+    records none. `deployment` is the one that was tried last. `answer_from` is the index of the
+    attempt that gave the answer; the last one is the default.
     """
 
     __slots__ = (
@@ -55,11 +55,11 @@ class RequestRecord:
         "session_id",
     )
 
-    deployment: Deployment  # there is none before one was asked
+    deployment: Deployment  # unset before the first attempt
 
     def __init__(self, entry_point: EntryPoint, caller: Caller | None = None) -> None:
         self.entry_point: EntryPoint = entry_point
-        self.request_id = f"req_{_numbers().randbytes(16).hex()}"
+        self.request_id = f"req_{_id_generator().randbytes(16).hex()}"
         self.caller = caller
         self.model: str | None = None
         self.end_user: str | None = None
@@ -68,7 +68,7 @@ class RequestRecord:
         self.parent_agent_id: str | None = None
         self.attempts: list[Attempt] = []
         self.answer_from = -1
-        self.outcome: TokenCount | CountError = _LEFT
+        self.outcome: TokenCount | CountError = _CANCELLED
         self._started_at = time.time()
         self._started = time.perf_counter()
         self._duration: float | None = None
@@ -77,7 +77,7 @@ class RequestRecord:
         return f"count {self.request_id}"
 
     def read_headers(self, headers: Mapping[str, str], end_user_headers: Sequence[str]) -> None:
-        """Learn for whom the request is, and from which session and agent of Claude Code."""
+        """Read the end user, and the session and agent of Claude Code, from the headers."""
         for name in end_user_headers:
             if name in headers and self.end_user is None:
                 self.end_user = _label(headers[name])
@@ -86,7 +86,7 @@ class RequestRecord:
             self.session_id, self.agent_id, self.parent_agent_id = ids
 
     def read_request(self, request: CountRequest) -> None:
-        """Learn the model and, where no header told it, the end user."""
+        """Read the model and, if no header named one, the end user from the request."""
         self.model = _label(request.model)
         if request.user is not None:
             self.end_user = self.end_user or _label(request.user)
@@ -94,7 +94,7 @@ class RequestRecord:
     def add_attempt(
         self, deployment: Deployment, outcome: TokenCount | CountError, started: float
     ) -> None:
-        """Record one attempt that began at `started`, by `time.perf_counter()`."""
+        """Record an attempt that started at `started`, by `time.perf_counter()`."""
         result = _result(outcome)
         self.deployment = deployment
         self.attempts.append(
@@ -114,9 +114,9 @@ class RequestRecord:
         )
 
     def include(self, part: RequestRecord, *, answers: bool) -> None:
-        """Record the attempts of a count that this request took besides its own.
+        """Record the attempts of a further count that this request needed.
 
-        `answers` says that what came of it is the answer to the request.
+        If `answers`, the outcome of that count is the answer to the request.
         """
         if self.answer_from < 0:
             self.answer_from = len(self.attempts) - 1
@@ -125,16 +125,16 @@ class RequestRecord:
             self.answer_from = len(self.attempts) - 1
 
     def finish(self, outcome: TokenCount | CountError) -> None:
-        """Keep the outcome; the request's duration ends here."""
+        """Record the outcome; the request's duration ends here."""
         self.outcome = outcome
         self._duration = time.perf_counter() - self._started
 
     def event(self) -> CountEvent:
-        """The event, as far as is known."""
+        """Return the event with all that is recorded so far."""
         result = _result(self.outcome)
-        answered = self.attempts[self.answer_from] if self.attempts else _NOBODY
+        answered = self.attempts[self.answer_from] if self.attempts else _NO_ATTEMPT
         elapsed = time.perf_counter() - self._started
-        # By their places, which takes a third of the time that it takes by their names.
+        # Positional arguments take a third of the time of keyword arguments.
         return CountEvent(
             self.request_id,
             self.entry_point,
@@ -160,7 +160,7 @@ class RequestRecord:
 
 
 class _Result(NamedTuple):
-    """What events and attempts say of an outcome."""
+    """Fields of an outcome that events and attempts share."""
 
     status: int
     error: str | None
@@ -174,25 +174,25 @@ def _result(outcome: TokenCount | CountError) -> _Result:
     if isinstance(outcome, TokenCount):
         return _Result(200, None, None, None, outcome.input_tokens, outcome.source)
     code = _label(outcome.code) if isinstance(outcome, UpstreamError) else None
-    # Anthropic's own word, which may be one that we do not know yet.
-    own_word = isinstance(outcome, UpstreamError) and outcome.body is not None
-    error_type = code if own_word else outcome.type
+    # Anthropic's own `error.type` is kept, because it may be newer than `ErrorType`.
+    is_anthropics = isinstance(outcome, UpstreamError) and outcome.body is not None
+    error_type = code if is_anthropics else outcome.type
     return _Result(outcome.status, type(outcome).__name__, error_type, code, None, None)
 
 
 def _label(value: object) -> str | None:
-    """A caller's words as they may stand in a log: printable and bounded, or None."""
+    """Return a caller's text for a log, escaped and cut to 256 characters, or None."""
     if not isinstance(value, str) or not value:
         return None
-    cut = value[:_LONGEST_LABEL]
-    return cut if cut.isprintable() else cut.encode("unicode_escape").decode()[:_LONGEST_LABEL]
+    cut = value[:_MAX_LABEL]
+    return cut if cut.isprintable() else cut.encode("unicode_escape").decode()[:_MAX_LABEL]
 
 
 @cache
-def _numbers() -> random.Random:
-    """Where ids come from, which only have to differ: the system's own take longer than a count.
+def _id_generator() -> random.Random:
+    """Return the generator of request ids, which need not be secret; `os.urandom` is slower.
 
-    Not the module's, which a host may have seeded, and not made before the first request: a server
-    forks its workers before it.
+    The global generator may be seeded by the host. This one is created at the first request,
+    because workers that fork from one process would share its state.
     """
-    return random.Random()  # noqa: S311 - they are no secrets
+    return random.Random()  # noqa: S311 - ids are no secrets

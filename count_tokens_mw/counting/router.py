@@ -1,4 +1,4 @@
-"""Model names: from what a caller asks for to the deployments that can answer, in their order.
+"""Routing: from the model name of a request to its deployments, in the order to try them.
 
 https://docs.litellm.ai/docs/routing and https://docs.litellm.ai/docs/wildcard_routing
 """
@@ -28,12 +28,12 @@ _LONGEST_NAME: Final = 256
 
 
 class Router:
-    """Deployments by name: an exact one, found without a scan, else the most specific star.
+    """Deployments by model name: an exact match first, else the most specific wildcard.
 
     Args:
-        deployments: all of them, in the file's order.
-        aliases: further names, each with the name that it leads to; `name_of` resolves them.
-        chance: what weights are drawn by.
+        deployments: all deployments, in the file's order.
+        aliases: the target name of each alias; `name_of` resolves them.
+        chance: the random generator for weights.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class Router:
         exact: dict[str, list[Deployment]] = {}
         starred: dict[str, list[Deployment]] = {}
         for deployment in deployments:
-            names = starred if "*" in deployment.model_name else exact
-            names.setdefault(deployment.model_name, []).append(deployment)
+            by_name = starred if "*" in deployment.model_name else exact
+            by_name.setdefault(deployment.model_name, []).append(deployment)
         self._exact = exact
-        # Most names have nothing to be put into an order, and are asked for again and again.
-        self._settled = {name: found for name, found in exact.items() if not _is_ordered(found)}
+        # Most names need no ordering: a lookup of theirs is a single dictionary access.
+        self._unordered = {name: group for name, group in exact.items() if not _is_ordered(group)}
         self._aliases = {
             alias: target if target in exact else without_context_suffix(target)
             for alias, target in (aliases or {}).items()
         }
-        # The more of a name is spelt out, the more specific it is.
+        # A pattern with more literal characters is more specific.
         by_specificity = sorted(starred, key=lambda name: len(name.replace("*", "")), reverse=True)
         self._starred = [(name.split("*"), starred[name]) for name in by_specificity]
         self._chance = chance or random.Random()  # noqa: S311 - it balances load
@@ -66,85 +66,84 @@ class Router:
     def name_of(self, model: str) -> str:
         """Return the name by which a model is authorised, looked up and reported.
 
-        A name or an alias that is configured exactly as it was sent is taken. Any other loses each
-        trailing `[1m]` of Claude Code's. Then an alias is resolved. This is the one normalisation:
-        whatever comes after it takes the name as it is.
+        A name or an alias that is configured exactly as sent is kept. Any other name loses every
+        trailing `[1m]` of Claude Code. Then an alias is resolved. No later step normalises again.
         """
         name = model if self.has_model(model) else without_context_suffix(model)
         return name if name in self._exact else self._aliases.get(name, name)
 
     def find(self, name: str) -> Sequence[Deployment]:
-        """Return the deployments of a name that `name_of` gave, at least one, in the order to try.
+        """Return the deployments of a name from `name_of`, at least one, in the order to try.
 
-        What a star in `model_name` stood for takes the place of the star in `upstream_model`, and
-        tells the provider where the entry leaves that open.
+        The text that a star in `model_name` matches replaces the star in `upstream_model`. It also
+        determines the provider if the entry leaves that open.
 
         Raises:
             NotFound: no entry has this name.
         """
-        if name in self._settled:
-            return self._settled[name]
-        found = self._exact.get(name) or self._like(name)
-        if not found:
-            raise _unknown(name)
-        return in_order(found, self._chance)
+        if name in self._unordered:
+            return self._unordered[name]
+        deployments = self._exact.get(name) or self._match_wildcard(name)
+        if not deployments:
+            raise _not_found(name)
+        return in_order(deployments, self._chance)
 
-    def among(self, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
-        """Deployments that somebody else found for a model, in the order to try them.
+    def arrange(self, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
+        """Return the host's deployments of a model, stars replaced, in the order to try them.
 
         Raises:
-            NotFound: there are none.
+            NotFound: there are no deployments.
         """
         if not deployments:
-            raise _unknown(model)
-        found = []
+            raise _not_found(model)
+        replaced = []
         for deployment in deployments:
-            stars = _stars(deployment.model_name.split("*"), model)
-            found.append(_with_stars(deployment, model, stars) if stars else deployment)
-        return in_order(found, self._chance)
+            stars = _match(deployment.model_name.split("*"), model)
+            replaced.append(_replace_stars(deployment, model, stars) if stars else deployment)
+        return in_order(replaced, self._chance)
 
-    def _like(self, name: str) -> Sequence[Deployment]:
-        """Return those whose star stands for the name, or for the name behind its provider."""
+    def _match_wildcard(self, name: str) -> Sequence[Deployment]:
+        """Return the deployments whose wildcard matches the name, or `provider/name`."""
         if len(name) > _LONGEST_NAME or "*" in name:
             return ()
         provider, model = provider_of(name)
-        return self._matching(name) or self._matching(f"{provider}/{model}")
+        return self._first_match(name) or self._first_match(f"{provider}/{model}")
 
-    def _matching(self, name: str) -> Sequence[Deployment]:
+    def _first_match(self, name: str) -> Sequence[Deployment]:
         for pieces, deployments in self._starred:
-            stars = _stars(pieces, name)
+            stars = _match(pieces, name)
             if stars:
-                return [_with_stars(deployment, name, stars) for deployment in deployments]
+                return [_replace_stars(deployment, name, stars) for deployment in deployments]
         return ()
 
 
 def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequence[Deployment]:
-    """By `order`, those without one last; among equals by a draw of weights; else as given."""
+    """Sort by `order` (none is last), then by a weighted draw; equals keep their order."""
     if not _is_ordered(deployments):
         return deployments
 
-    def place(deployment: Deployment) -> tuple[float, float]:
+    def rank(deployment: Deployment) -> tuple[float, float]:
         order = math.inf if deployment.order is None else deployment.order
-        # Of exponential times, the first is that of a weight as often as the weight is of the sum.
+        # The least of exponential draws belongs to a weight with probability weight / sum.
         turn = chance.expovariate(deployment.weight) if deployment.weight else math.inf
         return order, turn
 
-    return sorted(deployments, key=place)
+    return sorted(deployments, key=rank)
 
 
 def _is_ordered(deployments: Sequence[Deployment]) -> bool:
-    return any(each.order is not None or each.weight for each in deployments)
+    return any(deployment.order is not None or deployment.weight for deployment in deployments)
 
 
-def _unknown(model: str) -> NotFound:
+def _not_found(model: str) -> NotFound:
     return NotFound(f"model: {model[:_LONGEST_NAME]}")
 
 
-def _stars(pieces: Sequence[str], name: str) -> list[str]:
-    """What the stars between the pieces of a pattern stand for in a name; empty if it is no match.
+def _match(pieces: Sequence[str], name: str) -> list[str]:
+    """Return the text that each star between a pattern's pieces matches; empty without a match.
 
-    An earlier star takes as much as it can. In linear time, unlike a regular expression: the names
-    are anybody's.
+    Stars are greedy, as in a regular expression. The time is linear, because callers choose the
+    names and a regular expression could backtrack.
     """
     first, *middle, last = pieces if len(pieces) > 1 else (*pieces, "")
     end = len(name) - len(last)
@@ -160,18 +159,18 @@ def _stars(pieces: Sequence[str], name: str) -> list[str]:
     return [name[len(first) : end], *reversed(stars)]
 
 
-def _with_stars(deployment: Deployment, name: str, stars: Sequence[str]) -> Deployment:
+def _replace_stars(deployment: Deployment, name: str, stars: Sequence[str]) -> Deployment:
     model = deployment.upstream_model
     if 0 < model.count("*") < len(stars):
-        model = name  # as in LiteLLM: nothing says which of the stars is meant
+        model = name  # as in LiteLLM: the stars are ambiguous
     left = iter(stars)
     model = re.sub(r"\*", lambda _: next(left, "*"), model)
-    there, provider = deployment, deployment.provider
+    base, provider = deployment, deployment.provider
     if provider == ANY_PROVIDER:
         provider, model = provider_of(model)
-        there = deployment.by_provider.get(provider, deployment)
+        base = deployment.by_provider.get(provider, deployment)
     model = model.removeprefix(f"{provider}/")
-    found: dict[str, object] = {"provider": provider, "upstream_model": model}
+    update: dict[str, object] = {"provider": provider, "upstream_model": model}
     if not may_count(provider, model):
-        found |= {"params": None, "problem": None}
-    return there.model_copy(update=found)
+        update |= {"params": None, "problem": None}
+    return base.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""What one configuration means for counting. A request keeps to the plan that it began with."""
+"""Snapshot of a configuration for counting. A request keeps the snapshot that it started with."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["ConfigSnapshot"]
 
 
 class ConfigSnapshot:
-    """A configuration's settings, its router, its pass-through, and which deployments failed.
+    """A configuration's settings, router and pass-through, and the cooldown of its deployments.
 
-    `identities` are those of the parameters of all its deployments.
+    `identities` are the identities of the parameters of all its deployments.
     """
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,9 +34,14 @@ class ConfigSnapshot:
 
     @cached_property
     def identities(self) -> Collection[Hashable]:
-        every = [*self._deployments, *([self.passthrough] if self.passthrough else [])]
-        every += [there for each in self._deployments for there in each.by_provider.values()]
-        return {each.params.identity for each in every if each.params is not None}
+        deployments = [*self._deployments, *([self.passthrough] if self.passthrough else [])]
+        for deployment in self._deployments:
+            deployments += deployment.by_provider.values()
+        return {
+            deployment.params.identity
+            for deployment in deployments
+            if deployment.params is not None
+        }
 
 
 def _passthrough_deployment(config: Config) -> Deployment | None:

@@ -1,4 +1,4 @@
-"""The members of a JSON object's top level, and where each stands in the bytes.
+"""Members of a JSON object's top level, with their positions in the bytes.
 
 https://jcristharif.com/msgspec/api.html#raw
 """
@@ -20,7 +20,7 @@ JsonValue: TypeAlias = (
 
 
 class _Unusable(ValueError):
-    """JSON that parses, or nearly, and cannot be used; the message is ours."""
+    """JSON that cannot be used; the message is this package's own and may be shown."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -28,8 +28,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
-# Members are read one by one in Python, and a count request has a few dozen.
-_MOST_MEMBERS: Final = 1000
+# Members are read one by one in Python, which is slow; a count request has a few dozen.
+_MAX_MEMBERS: Final = 1000
 _whitespace: Final = re.compile(r"[ \t\n\r]*")
 _before_value: Final = re.compile(
     rb'[ \t\n\r]*[{,][ \t\n\r]*("(?:[^"\\]|\\.)*"[ \t\n\r]*:[ \t\n\r]*)'
@@ -38,7 +38,7 @@ _after_all: Final = re.compile(rb"[ \t\n\r]*(?:\{[ \t\n\r]*)?\}[ \t\n\r]*")
 
 
 class Member:
-    """One member: its name, and where in the bytes its text begins, its value starts, both end."""
+    """Member and its positions: `begin` of its text, `start` of its value, and `end` of both."""
 
     __slots__ = ("_raw", "_value", "begin", "end", "name", "start")
 
@@ -56,100 +56,100 @@ class Member:
 
     @property
     def value(self) -> JsonValue:
-        """Parsed when it is first asked for.
+        """The parsed value; it is parsed at the first access.
 
         Raises:
-            ValueError: it is nested more deeply than Python reads, or a number in it is longer.
+            ValueError: the value is nested too deeply for Python, or a number has too many digits.
         """
         if self._value is None:
-            with _reasons():
-                self._value = _value_of(self._raw[self.start : self.end].decode())
+            with _readable_errors():
+                self._value = _parse_value(self._raw[self.start : self.end].decode())
         return self._value
 
     @property
     def items(self) -> Sequence[tuple[JsonValue, bytes]]:
-        """Those of a list, each with its own text; none if it is no list.
+        """The items of a list, each with its text; empty for any other value.
 
         Raises:
-            ValueError: as above.
+            ValueError: an item is nested too deeply, or a number has too many digits.
         """
-        with _reasons():
+        with _readable_errors():
             text = self._raw[self.start : self.end].decode()
-            items = _items_of(text) if self.is_list else ()
+            items = _parse_items(text) if self.is_list else ()
             return [(value, text[start:end].encode()) for value, start, end in items]
 
 
-def _value_of(text: str) -> JsonValue:
-    """A list item by item: parsed as a whole, a long one would let no other thread run."""
+def _parse_value(text: str) -> JsonValue:
+    """Parse a value; a list item by item, because `json` holds the GIL during a whole parse."""
     if text.startswith("["):
-        return [value for value, _, _ in _items_of(text)]
+        return [value for value, _, _ in _parse_items(text)]
     value: JsonValue = _decode(text)[0]
     return value
 
 
-def _items_of(text: str) -> Iterator[tuple[JsonValue, int, int]]:
-    """Of each item of a list its value, and where its text starts and ends."""
-    at = _skip(text, 1)
+def _parse_items(text: str) -> Iterator[tuple[JsonValue, int, int]]:
+    """Yield the value of each item of a list, and the start and the end of its text."""
+    at = _skip_whitespace(text, 1)
     while text[at] != "]":
         value, end = _decode(text, at)
         yield value, at, end
-        at = _skip(text, end)
+        at = _skip_whitespace(text, end)
         if text[at] == ",":
-            at = _skip(text, at + 1)
+            at = _skip_whitespace(text, at + 1)
 
 
 def read_members(raw: bytes) -> Mapping[str, Member]:
-    """By their names those of UTF-8 JSON (RFC 8259, so without NaN and Infinity), in their order.
+    """Read the members of a UTF-8 JSON object by name (RFC 8259, so without NaN and Infinity).
 
     Raises:
-        ValueError: it is not JSON, not an object, nested too deeply, has too many members, or has
-            one twice (which of the two counts would be a guess). The message says which, and
-            quotes no value.
+        ValueError: the text is not JSON, not an object, nested too deeply, has too many members, or
+            a member twice (the choice between the two would be a guess). The message gives the
+            reason, and quotes no value.
     """
-    members = _skimmed(raw)
+    members = _scan(raw)
     if members is None:
-        with _reasons():
-            members = {member.name: member for member in _parsed(raw)}
+        with _readable_errors():
+            members = {member.name: member for member in _parse(raw)}
     return members
 
 
-def _skimmed(raw: bytes) -> Mapping[str, Member] | None:
-    """In one pass that makes no objects of the values: a third of the time of a parse.
+def _scan(raw: bytes) -> Mapping[str, Member] | None:
+    """Read the members without parsing their values, in a third of the time of a parse.
 
-    None where there is anything wrong or unusual, for `json` to say what.
+    Return None for anything invalid or unusual: `_parse` then reads it, or raises the reason.
     """
     import msgspec
 
     try:
         if not raw.isascii():
-            raw.decode()  # which msgspec leaves to the one who reads a value
-        found = _decoder_of_raw_values().decode(raw)
+            raw.decode()  # msgspec does not validate UTF-8 in raw values
+        values = _raw_value_decoder().decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     members = {}
     at = 0
-    for name, value in found.items():
+    for name, value in values.items():
         before = _before_value.match(raw, at)
-        # Of a name that is there twice only the last value was found, and it is not here.
+        # A duplicate name has only its last value in `values`, which does not stand here.
         if before is None or not raw.startswith(value, before.end()):
             return None
         start = before.end()
         at = start + len(memoryview(value))
         members[name] = Member(raw, name, before.start(1), start, at)
-    is_all = _after_all.fullmatch(raw, at) and len(members) <= _MOST_MEMBERS
-    return members if is_all else None
+    is_complete = _after_all.fullmatch(raw, at) and len(members) <= _MAX_MEMBERS
+    return members if is_complete else None
 
 
 @cache
-def _decoder_of_raw_values() -> "msgspec.json.Decoder[dict[str, msgspec.Raw]]":
-    # Not at the top, as everything that only a count needs.
+def _raw_value_decoder() -> "msgspec.json.Decoder[dict[str, msgspec.Raw]]":
+    # Imported here, because only a count needs it: it would slow down the start.
     import msgspec
 
     return msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class _reasons:  # noqa: N801 - used as a function
-    """Turn what `json` raises into words that may be shown."""
+class _readable_errors:  # noqa: N801 - used as a function
+    """Context manager that turns errors of `json` into messages that may be shown."""
 
     def __enter__(self) -> None: ...
 
@@ -158,68 +158,68 @@ class _reasons:  # noqa: N801 - used as a function
             case None | _Unusable():
                 return
             case RecursionError():
-                words = "it is nested too deeply"
+                reason = "it is nested too deeply"
             case UnicodeDecodeError():
-                words = "it is not UTF-8"
+                reason = "it is not UTF-8"
             case json.JSONDecodeError():
-                words = f"{error.msg} at line {error.lineno}, column {error.colno}"
+                reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
             case ValueError():
                 # Python's own limit on the digits of an integer, sys.set_int_max_str_digits.
-                words = "a number in it has too many digits"
+                reason = "a number in it has too many digits"
             case _:
                 return
-        raise ValueError(words) from None
+        raise ValueError(reason) from None
 
 
-def _parsed(raw: bytes) -> Iterator[Member]:
+def _parse(raw: bytes) -> Iterator[Member]:
     text = raw.decode()
     names: set[str] = set()
     at = in_bytes = 0
-    for name, *places in _places(text):
+    for name, *positions in _parse_positions(text):
         if name in names:
             raise _Unusable(f"it has {json.dumps(name)[:64]} twice")
         names.add(name)
-        if len(names) > _MOST_MEMBERS:
+        if len(names) > _MAX_MEMBERS:
             raise _Unusable("it has too many members")
         in_raw = []
-        for place in places:
-            in_bytes += len(text[at:place].encode())
+        for position in positions:
+            in_bytes += len(text[at:position].encode())
             in_raw.append(in_bytes)
-            at = place
+            at = position
         yield Member(raw, name, *in_raw)
 
 
-def _places(text: str) -> Iterator[tuple[str, int, int, int]]:
-    """Of each member its name, where that begins, and where its value begins and ends."""
-    at = _skip(text, 0)
+def _parse_positions(text: str) -> Iterator[tuple[str, int, int, int]]:
+    """Yield the name of each member, its start, and the start and the end of its value."""
+    at = _skip_whitespace(text, 0)
     if text[at : at + 1] != "{":
-        _decode(text, at)  # so that text which is no JSON at all is called that
+        _decode(text, at)  # raises, if the text is not JSON at all
         raise _Unusable("it is not an object")
-    at = _skip(text, at + 1)
+    at = _skip_whitespace(text, at + 1)
     more = text[at : at + 1] != "}"
     while more:
         if text[at : at + 1] != '"':
-            words = "Expecting property name enclosed in double quotes"
-            raise json.JSONDecodeError(words, text, at)
+            reason = "Expecting property name enclosed in double quotes"
+            raise json.JSONDecodeError(reason, text, at)
         begin = at
         name, at = _decode(text, at)
-        at = _skip(text, at)
+        at = _skip_whitespace(text, at)
         if text[at : at + 1] != ":":
             raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
-        start = _skip(text, at + 1)
+        start = _skip_whitespace(text, at + 1)
         _, end = _decode(text, start)
         yield name, begin, start, end
-        at = _skip(text, end)
+        at = _skip_whitespace(text, end)
         more = text[at : at + 1] == ","
         if more:
-            at = _skip(text, at + 1)
+            at = _skip_whitespace(text, at + 1)
     if text[at : at + 1] != "}":
         raise json.JSONDecodeError("Expecting ',' or '}'", text, at)
-    at = _skip(text, at + 1)
+    at = _skip_whitespace(text, at + 1)
     if at != len(text):
         raise json.JSONDecodeError("Extra data", text, at)
 
 
-def _skip(text: str, at: int) -> int:
+def _skip_whitespace(text: str, at: int) -> int:
     match = _whitespace.match(text, at)
     return match.end() if match else at

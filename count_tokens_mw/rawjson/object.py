@@ -1,8 +1,8 @@
-"""A JSON object that remembers its own text.
+"""JSON object that keeps its own text.
 
-What a client sent must reach Anthropic as it was sent. A parse and a serialisation would change
-it: `1.0e2`, `1e400`, escapes, duplicate names in nested objects. So only the members of the top
-level are found, and each keeps its place in the text; an edited object is put together from it.
+A client's text must reach Anthropic unchanged. Parsing and serialising would change `1.0e2`,
+`1e400`, escapes, and duplicate names in nested objects. So only the positions of the top level's
+members are read, and an edited object is assembled from slices of the text.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ __all__ = ["JsonObject", "JsonValue"]
 
 
 class JsonObject:
-    """An object and the bytes that it was read from.
+    """JSON object and the bytes that it was read from.
 
-    `JsonObject(raw)` trusts that these bytes have been read before, and reads them again only where
-    their members are asked for.
+    `JsonObject(raw)` does not validate the bytes; it reads them at the first access to a member.
     """
 
     __slots__ = ("_members", "raw")
@@ -34,7 +33,7 @@ class JsonObject:
         """Read UTF-8 JSON.
 
         Raises:
-            ValueError: it cannot be used; the message says why, and quotes no value.
+            ValueError: the text cannot be used; the message gives the reason, and quotes no value.
         """
         parsed = cls(raw)
         parsed._members = read_members(raw)
@@ -42,7 +41,7 @@ class JsonObject:
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """Those of the top level by their names, in their order."""
+        """The top level's members by name, in their order."""
         if self._members is None:
             self._members = read_members(self.raw)
         return self._members
@@ -52,39 +51,39 @@ class JsonObject:
         """The whole object, parsed.
 
         Raises:
-            ValueError: there is something in it that Python cannot read; the message says what.
+            ValueError: Python cannot read a value; the message gives the reason.
         """
         return {name: member.value for name, member in self.members.items()}
 
     def member(self, name: str) -> Member | None:
-        """The member of this name, if there is one."""
+        """Return the member of this name, or None."""
         return self.members.get(name)
 
     def get(self, name: str) -> JsonValue:
-        """The value of a member, None if there is none of that name.
+        """Return the value of a member, or None if there is no member of this name.
 
         Raises:
-            ValueError: as above.
+            ValueError: Python cannot read the value.
         """
         member = self.member(name)
         return None if member is None else member.value
 
     def items(self, name: str) -> Sequence[tuple[JsonValue, bytes]]:
-        """The items of a member that is a list, each with its own text; else none.
+        """Return the items of a list, each with its text; empty if the member is not a list.
 
         Raises:
-            ValueError: as above.
+            ValueError: Python cannot read an item.
         """
         member = self.member(name)
         return () if member is None else member.items
 
     def edit(self, replace: Mapping[str, JsonValue | bytes], drop: Collection[str] = ()) -> bytes:
-        """The object in its own order and words, with some members replaced and some left out.
+        """Return the object's own text, with the members of `replace` replaced and `drop` dropped.
 
-        A member of `replace` that the object does not have is put at its end. A new value is the
-        text of one if it is in bytes.
+        A member of `replace` that the object does not have is appended. A new value in bytes is
+        inserted as JSON text.
         """
-        # Views, and one join: a body may be megabytes, and each slice would copy it.
+        # Views and one join, because slices of bytes would copy megabytes.
         text = memoryview(self.raw)
         pieces: list[bytes | memoryview] = []
         added = dict(replace)

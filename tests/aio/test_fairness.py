@@ -1,4 +1,4 @@
-"""Long work by turns, and time limits that cost nothing where nothing waits."""
+"""Turns of long work on the event loop, and the fast path of `fast_timeout`."""
 
 import asyncio
 import hashlib
@@ -87,22 +87,22 @@ async def test_a_body_in_whatever_chunks_is_read_whole_with_its_hash(sizes: list
 
 
 class Waiting:
-    """Something to wait for, and what became of the one who did."""
+    """Work that awaits a future, and the exception that ended it."""
 
     def __init__(self) -> None:
         self.future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.ended_by: BaseException | None = None
 
     async def work(self, times: int = 1) -> str:
-        said = ""
+        result = ""
         try:
             for _ in range(times):
-                said = await asyncio.shield(self.future)
+                result = await asyncio.shield(self.future)
                 await asyncio.sleep(0)
         except BaseException as error:
             self.ended_by = error
             raise
-        return said
+        return result
 
 
 async def test_what_does_not_wait_returns_without_a_round_of_the_loop() -> None:
@@ -110,17 +110,17 @@ async def test_what_does_not_wait_returns_without_a_round_of_the_loop() -> None:
     asyncio.get_running_loop().call_soon(rounds.append, 1)
 
     async def at_once() -> str:
-        return "said"
+        return "result"
 
-    assert await fast_timeout(0, at_once()) == "said"
+    assert await fast_timeout(0, at_once()) == "result"
     assert not rounds
 
 
 @pytest.mark.parametrize("seconds", [None, 60])
 async def test_what_waits_returns_what_it_was_told(seconds: float | None) -> None:
     waiting = Waiting()
-    asyncio.get_running_loop().call_soon(waiting.future.set_result, "said")
-    assert await fast_timeout(seconds, waiting.work(3)) == "said"
+    asyncio.get_running_loop().call_soon(waiting.future.set_result, "result")
+    assert await fast_timeout(seconds, waiting.work(3)) == "result"
 
 
 async def test_what_waits_too_long_is_cancelled_where_it_waits() -> None:
@@ -188,8 +188,8 @@ async def test_what_is_done_in_a_thread_is_done_one_after_another() -> None:
         at_once -= 1
         return number
 
-    found = await asyncio.gather(*(fairness.run_sync(partial(work, n)) for n in range(10)))
-    assert found == list(range(10))
+    results = await asyncio.gather(*(fairness.run_sync(partial(work, n)) for n in range(10)))
+    assert results == list(range(10))
     assert most == 1
 
 

@@ -1,4 +1,4 @@
-"""Work that is done once for all who wait for it."""
+"""Single flight: one run of the work for all concurrent waiters."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from count_tokens_mw.aio.single_flight import SingleFlight
 
 
 class Work:
-    """Starts, waits until it is let go, and counts its runs."""
+    """Work that blocks until `go` is set, and counts its runs."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -144,7 +144,7 @@ async def test_there_is_nothing_to_cancel_where_nothing_is_under_way() -> None:
 async def test_a_failure_in_the_background_is_logged_once_without_its_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """And the next one waits for some seconds, whoever asks."""
+    """The next start is skipped for some seconds."""
     work = Work()
     work.go.set()
     work.error = OSError("canary")

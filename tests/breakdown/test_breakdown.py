@@ -1,4 +1,4 @@
-"""Where the tokens go: every number is a difference of two exact counts, and they sum up."""
+"""Breakdowns: every number is a difference of two exact counts, and they sum up."""
 
 import itertools
 import json
@@ -59,7 +59,7 @@ CONVERSATION: dict[str, Any] = {
 
 
 def words(value: Any) -> int:
-    """1 for each word of text, 100 for an image, 200 for a document."""
+    """Return 1 for each word of text, 100 for an image, 200 for a document."""
     match value:
         case str():
             return len(value.split())
@@ -67,8 +67,8 @@ def words(value: Any) -> int:
             return 100
         case {"type": "document"}:
             return 200
-        case {"type": "text", "text": str(said)}:
-            return words(said)
+        case {"type": "text", "text": str(content)}:
+            return words(content)
         case {"type": "tool_use"}:
             return 10
         case {"type": "tool_result"}:
@@ -79,12 +79,13 @@ def words(value: Any) -> int:
 
 
 def refusal(body: dict[str, Any]) -> str | None:
-    """What Anthropic says of a conversation that it does not count."""
+    """Return Anthropic's error message for a conversation that it does not count, or None."""
     messages = body["messages"]
     if messages[-1]["role"] != "user":
         return "the conversation must end with a user message"
     for before, after in itertools.pairwise(messages):
-        results = {each.get("tool_use_id") for each in after["content"] if isinstance(each, dict)}
+        answers = [block for block in after["content"] if isinstance(block, dict)]
+        results = {block.get("tool_use_id") for block in answers}
         blocks = [block for block in before["content"] if isinstance(block, dict)]
         for use in (block["id"] for block in blocks if block["type"] == "tool_use"):
             if use not in results:
@@ -95,8 +96,8 @@ def refusal(body: dict[str, Any]) -> str | None:
 
 
 class Counting(FakeUpstream):
-    """An upstream that counts as said above: 7 for a request, 3 for a message, 50 for a tool, and
-    300 for any tools at all."""
+    """An upstream that adds to `words` 7 for a request, 3 for a message, 50 for a tool, and 300 for
+    any tools at all."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +156,7 @@ async def test_every_part_has_its_tokens_and_they_sum_up_to_the_count(upstream: 
                     {"path": "content.2", "type": "document", "input_tokens": 200},
                 ],
             },
-            # What closes it, instead of ".", costs 20 more: taken from the message that has it.
+            # A closing tool result costs 20 more than the closing ".".
             {"role": "assistant", "input_tokens": 36},
             {
                 "role": "user",
@@ -239,11 +240,11 @@ async def test_what_the_provider_does_not_count_without_a_part_is_null_with_the_
     upstream.answer = picky
     async with mounted(count_tokens_with(upstream)) as client:
         response = await client.post(BREAKDOWN, json=CONVERSATION)
-    said = response.json()
-    assert [tool["input_tokens"] for tool in said["tools"]] == [None, 50]
-    assert said["overhead"] is None
-    assert said["system"] == 3
-    assert said["errors"] == [
+    answer = response.json()
+    assert [tool["input_tokens"] for tool in answer["tools"]] == [None, 50]
+    assert answer["overhead"] is None
+    assert answer["system"] == 3
+    assert answer["errors"] == [
         {
             "part": "tools.0",
             "type": "invalid_request_error",
@@ -270,7 +271,7 @@ async def test_a_conversation_that_cannot_be_counted_up_to_a_message_leaves_out_
         True,
         True,
     ]
-    assert [each.part for each in breakdown.errors] == ["messages.3", "messages.4"]
+    assert [error.part for error in breakdown.errors] == ["messages.3", "messages.4"]
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 429, 500, 529])
@@ -280,11 +281,11 @@ async def test_an_error_of_the_moment_is_the_answer_and_ends_the_work(
     hook = Recorder()
 
     def exhausted(request: httpx.Request) -> httpx.Response:
-        said = upstream.counted(request)
+        answer = upstream.counted(request)
         if len(upstream.requests) > 3:
-            said = error(status, "rate_limit_error", "enough")
-        said.headers["request-id"] = f"req_{len(upstream.requests)}"
-        return said
+            answer = error(status, "rate_limit_error", "enough")
+        answer.headers["request-id"] = f"req_{len(upstream.requests)}"
+        return answer
 
     upstream.answer = exhausted
     settings = {"breakdown": {"max_concurrency": 1}}
@@ -325,10 +326,10 @@ async def test_what_was_counted_before_is_not_asked_again(upstream: Counting) ->
 async def test_it_is_one_event_with_all_its_attempts(upstream: Counting) -> None:
     hook = Recorder()
     async with mounted(count_tokens_with(upstream, hooks=[hook])) as client:
-        said = (await client.post(BREAKDOWN, json=CONVERSATION)).json()
+        answer = (await client.post(BREAKDOWN, json=CONVERSATION)).json()
     event = hook.event
     assert (event.entry_point, event.status, event.model) == ("breakdown", 200, "claude-sonnet")
-    assert event.input_tokens == said["input_tokens"]
+    assert event.input_tokens == answer["input_tokens"]
     assert event.deployment == "claude-sonnet#0"
     assert len(event.attempts) == len(upstream.requests) == 1 + 1 + 2 + 6 + 3
 
@@ -336,7 +337,7 @@ async def test_it_is_one_event_with_all_its_attempts(upstream: Counting) -> None
 async def test_progress_is_told_after_each_count(upstream: Counting) -> None:
     seen: list[tuple[int, int]] = []
     count_tokens = count_tokens_with(upstream)
-    await count_tokens.breakdown(CONVERSATION, progress=lambda *told: seen.append(told))
+    await count_tokens.breakdown(CONVERSATION, progress=lambda *counts: seen.append(counts))
     assert seen == [(done, 13) for done in range(1, 14)]
 
 
@@ -349,17 +350,17 @@ async def test_all_five_providers_are_broken_down(demo: str, model: str) -> None
     key = {"x-api-key": "sk-demo"}
     async with httpx.AsyncClient(base_url=demo, headers=key, timeout=60) as client:
         whole = (await client.post("/v1/messages/count_tokens", json=body)).json()
-        said = (await client.post(BREAKDOWN, json=body)).json()
-    assert said["input_tokens"] == whole["input_tokens"]
-    parts = [said["system"], said["overhead"]]
-    parts += [part["input_tokens"] for part in (*said["tools"], *said["messages"])]
+        answer = (await client.post(BREAKDOWN, json=body)).json()
+    assert answer["input_tokens"] == whole["input_tokens"]
+    parts = [answer["system"], answer["overhead"]]
+    parts += [part["input_tokens"] for part in (*answer["tools"], *answer["messages"])]
     assert sum(parts) == whole["input_tokens"]
-    assert all(part["input_tokens"] > 0 for part in (*said["tools"], *said["messages"]))
-    assert said["messages"][0]["images"][0]["input_tokens"] > 0
+    assert all(part["input_tokens"] > 0 for part in (*answer["tools"], *answer["messages"]))
+    assert answer["messages"][0]["images"][0]["input_tokens"] > 0
 
 
 class Watched(httpx.AsyncBaseTransport):
-    """How many calls there are at once, which wait for each other."""
+    """A transport that measures the number of concurrent calls."""
 
     def __init__(self, upstream: Counting) -> None:
         self.upstream = upstream
@@ -453,12 +454,12 @@ async def test_what_the_host_makes_of_the_body_is_broken_down(upstream: Counting
 
 
 class Weighted(Counting):
-    """Two deployments, of which the second counts everything twice."""
+    """An upstream for two deployments; the second counts everything twice."""
 
     def counted(self, request: httpx.Request) -> httpx.Response:
-        said = super().counted(request)
+        answer = super().counted(request)
         factor = 2 if "twice" in str(request.url) else 1
-        return httpx.Response(200, json={"input_tokens": factor * said.json()["input_tokens"]})
+        return httpx.Response(200, json={"input_tokens": factor * answer.json()["input_tokens"]})
 
 
 TWO: dict[str, Any] = {
@@ -499,14 +500,18 @@ async def test_the_hosts_own_deployments_are_asked_for_once_and_for_the_caller(
 
 
 def closings(*messages: Any) -> list[Any]:
-    """With what a conversation is closed after each number of its messages."""
+    """Return the closing message of each prefix of a conversation, or None."""
     raw = json.dumps({"model": "m", "messages": messages}).encode()
-    named = [each for name, each in Variants(parse_request(raw)).requests() if "up to" in name]
-    sent = [json.loads(each.body.raw)["messages"] for each in named]
-    assert [[each for each in cut if each in messages] for cut in sent] == [
-        list(messages[:number]) for number in range(len(messages) + 1)
+    variants = Variants(parse_request(raw)).requests()
+    prefixes = [
+        json.loads(variant.body.raw)["messages"] for name, variant in variants if "up to" in name
     ]
-    return [next((each for each in cut if each not in messages), None) for cut in sent]
+    kept = [[message for message in prefix if message in messages] for prefix in prefixes]
+    assert kept == [list(messages[:number]) for number in range(len(messages) + 1)]
+    return [
+        next((message for message in prefix if message not in messages), None)
+        for prefix in prefixes
+    ]
 
 
 def use(name: str) -> dict[str, Any]:
@@ -552,9 +557,8 @@ def test_a_system_message_in_the_middle_stays_behind_the_users() -> None:
     system = {"role": "system", "content": "Be quick."}
     messages = [user(text("Hi")), assistant(text("Hello.")), user(text("So?")), system]
     raw = json.dumps({"model": "m", "messages": messages}).encode()
-    (last,) = [
-        each for name, each in Variants(parse_request(raw)).requests() if name.endswith(" 4")
-    ]
+    variants = Variants(parse_request(raw)).requests()
+    (last,) = [variant for name, variant in variants if name.endswith(" 4")]
     assert json.loads(last.body.raw)["messages"] == [*messages[:3], DOT, system]
 
 
@@ -568,8 +572,8 @@ def test_a_toolset_goes_with_its_server() -> None:
         without = json.loads(named["tools.0"].body.raw)
         assert without.get("mcp_servers", []) == servers[1:some]
         assert without.get("tools", []) == tools[1:some]
-        told = parts.breakdown(TokenCount(1), Counts(dict.fromkeys(named, 1)))
-        assert [tool.name for tool in told.tools] == ["a", "b"][:some]
+        result = parts.breakdown(TokenCount(1), Counts(dict.fromkeys(named, 1)))
+        assert [tool.name for tool in result.tools] == ["a", "b"][:some]
 
 
 async def test_what_authorize_sets_is_seen_by_the_hooks(upstream: Counting) -> None:
@@ -671,15 +675,15 @@ json_texts = st.text() | st.sampled_from(["\u0000", "\ud7ff", "😀", "\\", '"']
 
 
 @given(st.lists(json_texts, min_size=1, max_size=5), st.booleans())
-def test_what_is_left_stays_in_the_callers_own_words(said: list[str], is_ascii: bool) -> None:
-    texts = [json.dumps(each, ensure_ascii=is_ascii) for each in said]
-    messages = [f'{{"role":  "user", "content": {each}, "n": 1.0e2}}' for each in texts]
+def test_what_is_left_stays_in_the_callers_own_words(contents: list[str], is_ascii: bool) -> None:
+    texts = [json.dumps(content, ensure_ascii=is_ascii) for content in contents]
+    messages = [f'{{"role":  "user", "content": {text}, "n": 1.0e2}}' for text in texts]
     raw = f'{{"model": "m", "messages": [ {" , ".join(messages)} ], "x": 1e400}}'.encode()
     parts = Variants(parse_request(raw))
     named = dict(parts.requests())
-    assert len(named) == parts.number == len(said) + 1
+    assert len(named) == parts.number == len(contents) + 1
     last = list(named.values())[-1].body.raw
-    assert b",".join(each.encode() for each in messages) in last
+    assert b",".join(message.encode() for message in messages) in last
     assert last.endswith(b'"x": 1e400}')
 
 
@@ -717,6 +721,6 @@ async def test_bodies_of_odd_shapes_are_the_upstreams_to_judge(upstream: Countin
     body = {"model": "claude-sonnet", "messages": odd, "tools": {"a": 1}}
     breakdown = await broken_down(upstream, body)
     assert breakdown.tools == []
-    assert [(each.role, each.input_tokens) for each in breakdown.messages] == [("", 0)] * 4
+    assert [(message.role, message.input_tokens) for message in breakdown.messages] == [("", 0)] * 4
     body = {"model": "claude-sonnet", "messages": [user(text("a"))], "tools": [{"type": "web"}, 1]}
     assert [tool.name for tool in (await broken_down(upstream, body)).tools] == ["web", ""]

@@ -1,4 +1,4 @@
-"""The same question asked many times costs one call, and nobody gets another's answer."""
+"""Cache and single flight: identical calls are made once, and no caller gets another's answer."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ LIMITS = {
 
 
 class Gated:
-    """An upstream that answers when it is told to, and counts who asked."""
+    """An upstream that blocks until `gate` is set, and counts its requests."""
 
     def __init__(self) -> None:
         self.gate = anyio.Event()
@@ -91,7 +91,7 @@ async def test_37_identical_requests_at_once_are_one_call_and_37_answers() -> No
     sources = [answer.headers["x-count-tokens-source"] for answer in answers]
     assert (sources.count("provider"), sources.count("cache")) == (1, 36)
     limited = [answer for answer in answers if "retry-after" in answer.headers]
-    assert len(limited) == 1, "what concerns the first asker is told to nobody else"
+    assert len(limited) == 1, "rate limits go only to the caller whose request reached the provider"
     assert len({answer.headers["request-id"] for answer in answers}) == 37
     assert [event.source for event in hook.events].count("cache") == 36
 
@@ -138,8 +138,8 @@ async def test_who_asks_is_authenticated_and_authorised_all_the_same(
 
 
 def entry(**params: Any) -> dict[str, Any]:
-    given = {"model": "anthropic/claude-x", "api_key": "sk-a", **params}
-    return {"model_name": HELLO["model"], "litellm_params": given}
+    litellm_params = {"model": "anthropic/claude-x", "api_key": "sk-a", **params}
+    return {"model_name": HELLO["model"], "litellm_params": litellm_params}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ async def test_an_error_goes_to_all_who_waited_and_is_not_remembered() -> None:
     assert gated.asked == 2
 
 
-# Who leaves
+# Cancelled waiters
 
 
 @pytest.mark.parametrize("leaver", [0, 1])
@@ -286,7 +286,7 @@ async def test_a_host_that_ends_tasks_that_it_does_not_know_cancels_no_request()
 
 
 async def test_bedrocks_two_calls_are_both_a_part_of_the_key() -> None:
-    """The runtime is not told of some betas; mantle, which may count instead, is."""
+    """Some betas are sent to mantle, the fallback, and not to the runtime."""
     runtime = UpstreamCall("bedrock", "https://runtime", (), b"body")
     mantles = [
         UpstreamCall("bedrock", "https://mantle", (("anthropic-beta", beta),), b"body")
@@ -321,11 +321,11 @@ def test_the_cache_may_be_measured_in_another_thread() -> None:
     assert len(cache) <= 3000
 
 
-# How long, and how many
+# TTL and size
 
 
 class Clocked:
-    """A counter by a clock that stands still."""
+    """A counting engine whose clock stands still."""
 
     def __init__(self, **cache: Any) -> None:
         self.now = 0.0
@@ -336,7 +336,7 @@ class Clocked:
         self.engine = CountingEngine(config, self.upstream.client(), clock=lambda: self.now)
 
     async def calls_for(self, *texts: str) -> int:
-        """How many calls it takes to count these."""
+        """Return the number of upstream calls that counting these texts takes."""
         before = len(self.upstream.requests)
         for text in texts:
             request = request_from_mapping({**HELLO, "system": text}, ())
@@ -408,9 +408,9 @@ params = {
     "vertex_credentials": {"private_key": "canary", "b": 1, "a": [2]},
 }
 entry = {"model_name": "m", "litellm_params": params}
-(found,) = Config.from_mapping({"model_list": [entry]}, {}).deployments
+(deployment,) = Config.from_mapping({"model_list": [entry]}, {}).deployments
 call = UpstreamCall("vertex_ai", "https://h", (("a", "b"),), b"c")
-print(asyncio.run(fingerprint(call, found.params.account, LoopFairness())).hex())
+print(asyncio.run(fingerprint(call, deployment.params.account, LoopFairness())).hex())
 """
 
 
@@ -442,8 +442,8 @@ async def snapshots(upstream: FakeUpstream) -> AsyncIterator[dict[str, Any]]:
         await client.get(COUNT, headers=headers)
     for event in hook.events:
         facts = event.as_dict()
-        for each in (facts, *facts["attempts"]):
-            del each["started_at"], each["duration"]
+        for timed in (facts, *facts["attempts"]):
+            del timed["started_at"], timed["duration"]
         assert facts.pop("request_id").startswith("req_")
         yield facts
 

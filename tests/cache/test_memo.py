@@ -1,4 +1,4 @@
-"""A body that came a moment ago, byte for byte: what is not done again, and what is."""
+"""The memo of byte-identical bodies: steps that are skipped, and steps that are repeated."""
 
 import hashlib
 import json
@@ -172,7 +172,7 @@ async def test_a_count_that_has_expired_is_asked_for_with_the_same_bytes(
     count_tokens = remembering(upstream)
     engine = count_tokens._pipeline.engine
     engine._clock = lambda: now[0]
-    engine._remember()
+    engine._create_cache()
     for at in (0, 299, 301):
         now[0] = at
         await counted(count_tokens)
@@ -191,10 +191,10 @@ def test_what_is_kept_has_bounds(places: int) -> None:
             memo.put_call(request, ("account", f"model-{place}"), b"fingerprint")
     assert len(memo) == 3
     assert memo.get(b"0", RAW, (), "") is None
-    found = memo.get(b"9", RAW, (), "")
-    assert found is not None
-    assert len(found.known_calls) == min(places, 8)
-    assert found.known_calls[0][1] == f"model-{places - 1}"
+    known = memo.get(b"9", RAW, (), "")
+    assert known is not None
+    assert len(known.known_calls) == min(places, 8)
+    assert known.known_calls[0][1] == f"model-{places - 1}"
 
 
 @pytest.mark.parametrize(
@@ -210,21 +210,21 @@ def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]
     request = parse_request(raw, (("anthropic-beta", "b" * 60_000),))
     memo.put(b"digest", request)
     memo.put_call(request, ("account", "model"), b"fingerprint")
-    found = memo.get(b"digest", raw, request.headers, "")
-    kept = [(*key_and_seen[1][:2], key_and_seen[0]) for key_and_seen in memo._seen.items()]
-    assert all(len(part) <= 256 for parts in kept for part in parts if part is not None)
-    assert (found is None) == ("model" in long)
+    known = memo.get(b"digest", raw, request.headers, "")
+    stored = [(*entry[:2], key) for key, entry in memo._entries.items()]
+    assert all(len(part) <= 256 for parts in stored for part in parts if part is not None)
+    assert (known is None) == ("model" in long)
 
 
 def test_other_headers_or_another_query_are_another_request() -> None:
     memo = RequestMemo(10)
-    asked = [((), ""), ((("anthropic-beta", "a"),), ""), ((), "beta=true"), ((("a", "b"),), "")]
-    for headers, query in asked:
+    sent = [((), ""), ((("anthropic-beta", "a"),), ""), ((), "beta=true"), ((("a", "b"),), "")]
+    for headers, query in sent:
         request = parse_request(RAW, headers, query=query)
         memo.put(b"digest", request)
         memo.put_call(request, ("account", f"{headers}{query}"), b"fingerprint")
-    for headers, query in asked:
-        found = memo.get(b"digest", RAW, headers, query)
-        assert found is not None
-        assert [model for _, model, _ in found.known_calls] == [f"{headers}{query}"]
-    assert len(memo) == len(asked)
+    for headers, query in sent:
+        known = memo.get(b"digest", RAW, headers, query)
+        assert known is not None
+        assert [model for _, model, _ in known.known_calls] == [f"{headers}{query}"]
+    assert len(memo) == len(sent)

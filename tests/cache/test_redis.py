@@ -1,4 +1,4 @@
-"""Processes behind one Redis ask once, and a Redis that fails costs nothing but that."""
+"""Processes that share a Redis make each call once; a failing Redis only costs the sharing."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
 
 @pytest.fixture
 def real(server: RealRedis) -> Iterator[Redis]:
-    """A client of the real one, which is empty."""
+    """Yield a client of the real Redis, emptied."""
     with Redis(port=server.port, protocol=2) as client:
         client.flushall()
         yield client
@@ -57,7 +57,7 @@ async def fake() -> AsyncIterator[FakeRedis]:
 
 
 class Clocked:
-    """A counter of its own, as in another process, by a clock that stands still.
+    """A counting engine of its own, as in another process, whose clock stands still.
 
     The upstream counts the letters of the system prompt.
     """
@@ -149,7 +149,7 @@ asyncio.run(main())
 
 
 class Worker:
-    """A process of its own with a gateway in it."""
+    """A subprocess that runs a gateway."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
@@ -174,14 +174,14 @@ def worker(url: str, upstream: str) -> Iterator[Worker]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         yield Worker(process)
-        _, said = process.communicate()
-    assert process.returncode == 0, said
-    for line in said.splitlines():
-        assert line.startswith("cache.url: the Redis failed with "), said
+        _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    for line in stderr.splitlines():
+        assert line.startswith("cache.url: the Redis failed with "), stderr
 
 
 class Upstream:
-    """Counts the letters of the system prompt over real HTTP, while its gate is open."""
+    """An HTTP server that counts the letters of the system prompt while its gate is open."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -208,9 +208,9 @@ def test_the_second_process_never_asks_what_the_first_one_asked(server: RealRedi
     upstream = Upstream()
     with serving(upstream.app()) as base, ExitStack() as stack:
         first, second = [stack.enter_context(worker(server.url, base)) for _ in range(2)]
-        asked = first.count(TEXTS, closing=True)  # which ends when all is written
-        assert asked == [[len(text), "provider"] for text in TEXTS]
-        for _ in range(2):  # from Redis, then by itself
+        counted = first.count(TEXTS, closing=True)  # waits for the pending writes
+        assert counted == [[len(text), "provider"] for text in TEXTS]
+        for _ in range(2):  # from Redis, then from its own cache
             assert second.count(TEXTS) == [[len(text), "cache"] for text in TEXTS]
         assert second.count(["y" * 30], closing=True) == [[30, "provider"]]
         assert first.count(["y" * 30]) == [[30, "cache"]], "after a close it is opened again"
@@ -227,19 +227,19 @@ def test_a_redis_that_is_killed_in_the_middle_makes_no_answer_wrong(tmp_path: Pa
         assert workers[1].count(TEXTS[:5]) == [[n, "cache"] for n in range(1, 6)]
         upstream.gate.clear()
         upstream.is_asked.clear()
-        for each in workers:
-            each.begin(TEXTS)  # some are in Redis, some are asked for
+        for process in workers:
+            process.begin(TEXTS)  # five are in Redis, the others are misses
         upstream.is_asked.wait()
         own.kill()
         upstream.gate.set()
-        for each in workers:
-            assert [count for count, _ in each.answers()] == [len(text) for text in TEXTS]
+        for process in workers:
+            assert [count for count, _ in process.answers()] == [len(text) for text in TEXTS]
             more = ["z" * length for length in range(30, 50)]
-            assert [count for count, _ in each.count(more)] == [len(text) for text in more]
-            assert each.count(more) == [[len(text), "cache"] for text in more], "its own memory"
+            assert [count for count, _ in process.count(more)] == [len(text) for text in more]
+            assert process.count(more) == [[len(text), "cache"] for text in more], "its own memory"
 
 
-# What is kept
+# Stored values
 
 
 async def test_what_is_kept_is_a_hash_and_the_answer_and_nothing_of_the_prompt(
@@ -274,10 +274,10 @@ async def test_a_count_that_has_no_answer_of_its_own_is_kept_without_one(
     shared.set(KEY, TokenCount(7, headers={"retry-after": "9"}))
     await shared.aclose()
     assert json.loads(value_at(real, NAME)) == {"key": KEY.hex(), "ttl": 60, "input_tokens": 7}
-    found = await shared.get(KEY)
+    entry = await shared.get(KEY)
     await shared.aclose()
-    assert found is not None
-    assert found[0] == TokenCount(7, "cache")
+    assert entry is not None
+    assert entry[0] == TokenCount(7, "cache")
 
 
 @pytest.mark.parametrize(
@@ -285,8 +285,8 @@ async def test_a_count_that_has_no_answer_of_its_own_is_kept_without_one(
     [
         b"\xff",
         b'{"input_tokens":7,"a":%s}' % (b"1" * 65536),
-        b'{"input_tokens":7,"a":"words"}',
-        b'{"input_tokens":7,"a":[{"b":["words"]}]}',
+        b'{"input_tokens":7,"a":"text"}',
+        b'{"input_tokens":7,"a":[{"b":["text"]}]}',
     ],
 )
 async def test_an_answer_with_words_in_it_or_without_an_end_is_not_kept(
@@ -339,11 +339,11 @@ async def test_what_is_not_exactly_a_count_is_as_if_it_were_not_there(
 ) -> None:
     shared = SharedCounts(server.url, 60)
     real.set(NAME, value, px=60_000)
-    found = await shared.get(KEY)
+    entry = await shared.get(KEY)
     real.set(NAME, kept(body='{"input_tokens":7}'), px=60_000)
     right = await shared.get(KEY)
     await shared.aclose()
-    assert found is None
+    assert entry is None
     assert right is not None
     assert right[0] == TokenCount(7, "cache", b'{"input_tokens":7}')
 
@@ -361,7 +361,7 @@ async def test_a_key_of_another_kind_is_a_failure_and_the_count_is_right(
     assert [record.args for record in caplog.records] == [("ResponseError",)]
 
 
-# For how long
+# TTL
 
 
 async def test_a_count_is_remembered_for_no_longer_than_it_has_left_in_redis(
@@ -398,12 +398,12 @@ async def test_a_count_is_never_older_than_our_own_ttl_allows(
     server: RealRedis, real: Redis
 ) -> None:
     shared = SharedCounts(server.url, 10)
-    found = []
-    for left in (3_599_000, 3_595_000, 3_589_000):  # of an hour, by one who keeps it so long
+    entries = []
+    for left in (3_599_000, 3_595_000, 3_589_000):  # left of the hour of another gateway's ttl
         real.set(NAME, kept(ttl=3600), px=left)
-        found.append(await shared.get(KEY))
+        entries.append(await shared.get(KEY))
     await shared.aclose()
-    young, older, too_old = found
+    young, older, too_old = entries
     assert young is not None
     assert 8 < young[1] <= 9
     assert older is not None
@@ -418,7 +418,7 @@ async def test_redis_is_told_the_ttl(
     shared = SharedCounts(server.url, ttl)
     shared.set(KEY, TokenCount(7))
     await shared.aclose()
-    assert not shared._is_left_alone(), "it was taken"
+    assert not shared._is_circuit_open(), "the command succeeded"
     assert least <= real.pttl(NAME) <= max(1, min(ttl * 1000, 10**12))
 
 
@@ -432,9 +432,9 @@ async def test_the_time_that_a_slow_answer_took_is_over(fake: FakeRedis) -> None
 
     fake.values[NAME] = kept()
     shared = SharedCounts(fake.url, 300, clock)
-    found = await shared.get(KEY)
+    entry = await shared.get(KEY)
     await shared.aclose()
-    assert found == (TokenCount(7, "cache"), 53)
+    assert entry == (TokenCount(7, "cache"), 53)
 
 
 # A Redis that fails
@@ -494,7 +494,7 @@ async def test_a_try_that_is_cancelled_is_followed_by_another_after_a_pause(
 
 
 class StallingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock leaps ahead, as if something had held it for so long."""
+    """An event loop whose clock leaps ahead, as after a stall."""
 
     stalled = 0.0
 
@@ -515,9 +515,9 @@ def test_a_loop_that_stalls_is_no_failure_of_redis(held: str) -> None:
             await fake.until(held)
             loop.stalled += 10
             fake.gate.set()
-            found = await getting
+            entry = await getting
             await shared.aclose()
-            return found
+            return entry
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         assert runner.run(main()) == (TokenCount(7, "cache"), 60)
@@ -580,16 +580,16 @@ async def test_a_wrong_password_shows_nowhere(
     assert "canary" not in caplog.text
 
 
-# Who leaves in the middle
+# Cancellation in the middle of a command
 
 
 async def test_the_answer_to_one_who_left_reaches_nobody_else(fake: FakeRedis) -> None:
-    """As it did at ChatGPT in March 2023: https://openai.com/index/march-20-chatgpt-outage/"""
+    """Prevent ChatGPT's leak of March 2023: https://openai.com/index/march-20-chatgpt-outage/"""
     others = f"count_tokens:1:{OTHER.hex()}"
     fake.values = {NAME: kept(), others: kept(key=OTHER.hex(), input_tokens=8)}
     fake.held = "GET"
     shared = SharedCounts(fake.url, 300)
-    for held in ("AUTH", "PTTL", "GET"):  # before, and in the middle of, what it asks
+    for held in ("AUTH", "PTTL", "GET"):  # while connecting, and within the pipeline
         fake.held, before = held, fake.names.count(held)
         fake.gate.clear()
         async with anyio.create_task_group() as tasks:
@@ -598,11 +598,11 @@ async def test_the_answer_to_one_who_left_reaches_nobody_else(fake: FakeRedis) -
             tasks.cancel_scope.cancel()
         fake.gate.set()
         for _ in range(3):
-            found = await shared.get(OTHER)
-            assert found is not None
-            assert found[0] == TokenCount(8, "cache")
+            entry = await shared.get(OTHER)
+            assert entry is not None
+            assert entry[0] == TokenCount(8, "cache")
     await shared.aclose()
-    assert fake.connections == 4, "one that somebody left in the middle is never used again"
+    assert fake.connections == 4, "a connection with a cancelled command is never used again"
 
 
 async def test_an_answer_that_is_another_ones_is_known_by_its_key(fake: FakeRedis) -> None:
@@ -655,7 +655,7 @@ async def test_a_reload_closes_the_one_before_and_counts_under_way_go_on(
         await fake.until_open(0)
         assert await one.sources("fast") == ["provider"]
         gate.set()
-    assert (fake.open, fake.connections) == (0, before), "what was under way opens nothing again"
+    assert (fake.open, fake.connections) == (0, before), "counts in flight reopen no connection"
     await one.engine.aclose()
     assert len(real.keys("*")) == 1
     assert one.engine._former_caches == []
@@ -729,13 +729,13 @@ def test_what_a_closed_loop_took_with_it_is_forgotten() -> None:
         await shared.get(KEY)
 
     anyio.run(main)
-    assert (len(shared._opened), shared.is_open) == (1, False)
-    shared._tried_again_at = None
+    assert (len(shared._clients), shared.is_open) == (1, False)
+    shared._retry_at = None
     anyio.run(main)
-    assert len(shared._opened) == 1
+    assert len(shared._clients) == 1
 
 
-# The ways to a Redis
+# Transports
 
 
 async def test_a_unix_socket_leads_to_it(tmp_path: Path) -> None:
@@ -794,8 +794,8 @@ async def test_tls_leads_to_it_if_its_certificate_is_trusted(
         async with clocked(trusted) as two:
             assert await two.sources("abc") == ["cache"]
         assert caplog.records == []
-        for each in (url, f"{url}?ssl_ca_certs=/nowhere"):
-            async with clocked(each) as three:
+        for untrusted in (url, f"{url}?ssl_ca_certs=/nowhere"):
+            async with clocked(untrusted) as three:
                 assert await three.sources("abc") == ["provider"]
     assert [record.args for record in caplog.records] == [("ConnectionError",)] * 2
 
@@ -824,7 +824,7 @@ def test_the_urls_of_a_redis(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("", "it is not the URL of a Redis"),
         ("canary", "it is not the URL of a Redis"),
@@ -848,18 +848,18 @@ def test_the_urls_of_a_redis(url: str) -> None:
         ("os.environ/UNSET", "the environment variable UNSET is not set"),
     ],
 )
-def test_what_is_no_url_of_a_redis_is_refused_and_not_quoted(url: object, said: str) -> None:
+def test_what_is_no_url_of_a_redis_is_refused_and_not_quoted(url: object, message: str) -> None:
     section = {"count_tokens": {"cache": {"url": url}}}
     with pytest.raises(ConfigError, match=r"count_tokens\.cache\.url: ") as caught:
         Config.from_mapping(section, {})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
 def test_without_redis_py_the_extra_is_named_at_start() -> None:
     code = """
 import sys
-sys.modules["redis"] = None  # as if it were not installed
+sys.modules["redis"] = None  # the import fails, as if it were not installed
 from count_tokens_mw import Config, ConfigError, CountTokens
 CountTokens(Config.from_mapping({}, {}))
 try:

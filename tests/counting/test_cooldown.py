@@ -1,4 +1,4 @@
-"""How long a deployment that failed is tried last."""
+"""Cooldown: the time for which a deployment that failed is tried last."""
 
 from datetime import UTC, datetime
 

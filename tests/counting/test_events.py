@@ -1,4 +1,4 @@
-"""What a hook is told: everything about a request but its content and its secrets."""
+"""Events and hooks: everything about a request except its content and its secrets."""
 
 import asyncio
 import functools
@@ -37,7 +37,7 @@ HEADERS = {
 
 
 def without_times(event: CountEvent) -> dict[str, Any]:
-    """The event as data, its measured and invented parts checked and taken out."""
+    """Return the event as data, without its times and request id, which are checked here."""
     facts = {**event.as_dict(), "caller": event.caller}
     assert facts.pop("duration") >= 0
     assert facts.pop("started_at") > 0
@@ -171,7 +171,7 @@ async def test_hooks_may_be_async_and_one_that_raises_changes_nothing(
 async def test_a_request_that_a_task_group_cancels_still_reaches_every_hook(
     upstream: FakeUpstream,
 ) -> None:
-    """As a host with Starlette's `BaseHTTPMiddleware` or anyio's `fail_after` cancels."""
+    """Starlette's `BaseHTTPMiddleware` and anyio's `fail_after` cancel a request like this."""
     heard: list[str] = []
     transport = StalledTransport()
 

@@ -1,4 +1,4 @@
-"""Several deployments of one model: who is asked, in what order, and what the caller gets."""
+"""Failover: the order in which deployments are tried, and the caller's answer."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +28,7 @@ Fault: TypeAlias = Callable[[], httpx.Response]
 
 
 class Fleet:
-    """Upstreams by host, each with a fault or a count; and us with a deployment at each."""
+    """Upstreams by host, each with a fault or a count, and an engine with a deployment at each."""
 
     def __init__(self, *hosts: str, **config: Any) -> None:
         self.faults: dict[str, Fault] = {}
@@ -91,7 +91,7 @@ class Fleet:
 
 def answer(status: int, **headers: str) -> Fault:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda: httpx.Response(status, json={"message": f"said {status}"}, headers=sent)
+    return lambda: httpx.Response(status, json={"message": f"error {status}"}, headers=sent)
 
 
 def raising(error: type[Exception]) -> Fault:
@@ -118,8 +118,8 @@ def breaking_off() -> httpx.Response:
     return httpx.Response(200, content=body())
 
 
-# The fault of the first deployment; what the caller gets if it is the only one; how often it is
-# asked then; and whether another one takes over.
+# The fault of the first deployment; the caller's status and the number of attempts if it is the
+# only one; and whether failover to another deployment follows.
 FAULTS: list[tuple[str, Fault, int, int, bool]] = [
     *((f"{status}", answer(status), status, 1, False) for status in (400, 402, 404, 409, 413, 422)),
     *(
@@ -241,18 +241,18 @@ async def test_without_retries_a_broken_connection_is_the_answer() -> None:
 
 async def test_no_retry_is_begun_that_the_deadline_would_cut_off() -> None:
     fleet = Fleet("first", count_tokens={"timeout": 0.04})
-    # What is opened for the first count may take longer than that.
+    # The first count opens a client, which may take longer than the deadline.
     await fleet.status()
     fleet.faults["first"] = raising(httpx.ConnectError)
     assert await fleet.status() == 502
     assert fleet.asked == ["first"]
 
 
-# Time
+# Timeouts
 
 
 class Stalled(httpx.AsyncBaseTransport):
-    """Never answers for hosts that stall; counts 7 for others."""
+    """A transport that never answers for stalling hosts, and counts 7 for others."""
 
     def __init__(self, *stalling: str) -> None:
         self.stalling = stalling
@@ -274,7 +274,8 @@ async def durations(
             await fleet.count()
     else:
         assert (await fleet.count()).input_tokens == 7
-    return {each.deployment: (each.status, each.duration) for each in fleet.record.attempts}
+    attempts = fleet.record.attempts
+    return {attempt.deployment: (attempt.status, attempt.duration) for attempt in attempts}
 
 
 async def test_one_that_hangs_leaves_time_for_those_behind_it() -> None:
@@ -436,4 +437,4 @@ async def test_the_answers_come_from_errors_of_the_tree() -> None:
     with pytest.raises(UpstreamUnreachable) as raised:
         await fleet.count()
     assert isinstance(raised.value, UpstreamUnusable)
-    assert all(isinstance(each, Attempt) for each in fleet.record.attempts)
+    assert all(isinstance(attempt, Attempt) for attempt in fleet.record.attempts)

@@ -1,4 +1,4 @@
-"""Another configuration without a restart; and what is open when, and closed when."""
+"""Reload without a restart, and the lifetime of clients."""
 
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ from tests.support.cloud import bedrock_params, cloud, counting
 from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
 
 COUNT = "/v1/messages/count_tokens"
-SECRET = "words that no log may have"
+SECRET = "text that no log may have"
 
 
 def config_of(*models: str, **settings: Any) -> Config:
@@ -43,7 +43,7 @@ async def test_a_reload_changes_models_settings_and_pass_through(upstream: FakeU
 
 
 async def test_a_request_that_has_begun_keeps_its_configuration(upstream: FakeUpstream) -> None:
-    """It is being authenticated while the file is reloaded without its model."""
+    """The caller is being authenticated while a reload removes the model."""
     arrived, go_on = anyio.Event(), anyio.Event()
 
     async def authenticate(request: object) -> Caller:
@@ -66,7 +66,7 @@ async def test_a_request_that_has_begun_keeps_its_configuration(upstream: FakeUp
 
 
 class SlowCloud:
-    """An emulated Bedrock that answers when it is told to."""
+    """An emulated Bedrock that blocks until `go_on` is set."""
 
     def __init__(self) -> None:
         self.asked, self.go_on = threading.Event(), threading.Event()
@@ -80,7 +80,7 @@ class SlowCloud:
 
 
 class Watcher:
-    """How many of AWS's sessions are loaded; they are the ones that cost something."""
+    """Observer of the number of open AWS sessions."""
 
     def __init__(self, count_tokens: CountTokens) -> None:
         self._providers = count_tokens._pipeline.engine._providers
@@ -88,14 +88,14 @@ class Watcher:
 
     @property
     def open_sessions(self) -> int:
-        for each in self._providers._open.values():
-            if isinstance(each.provider, Bedrock):
-                self._seen[id(each.provider)] = each.provider._aws
+        for handle in self._providers._open.values():
+            if isinstance(handle.provider, Bedrock):
+                self._seen[id(handle.provider)] = handle.provider._aws
         return sum(len(session._held) for session in self._seen.values())
 
 
 async def settle() -> None:
-    """Let tasks that have nothing to wait for come to their end."""
+    """Run the tasks that wait for nothing to their end."""
     for _ in range(20):
         await anyio.lowlevel.checkpoint()
 
@@ -130,7 +130,7 @@ async def test_a_client_that_is_no_longer_needed_closes_when_its_last_count_ends
             assert watcher.open_sessions == 1
             count_tokens.reload(config_of("new"))
             await settle()
-            assert watcher.open_sessions == 1, "a count is under way"
+            assert watcher.open_sessions == 1, "a count is in flight"
             assert counts == []
             slow.go_on.set()
         assert len(counts) == 1
@@ -154,7 +154,7 @@ async def test_a_client_that_nobody_uses_closes_at_once_and_one_that_is_needed_s
 
 
 async def test_what_a_late_request_opens_again_is_closed_after_it() -> None:
-    """It began before the reload, and asks after it."""
+    """A request that started before the reload makes its call after it."""
     async with counting_slowly() as (count_tokens, slow, watcher):
         slow.go_on.set()
         engine = count_tokens._pipeline.engine
@@ -189,7 +189,7 @@ def test_a_reload_without_an_event_loop_closes_at_the_next_occasion(
 
 
 async def test_a_reload_forgets_which_deployments_failed(upstream: FakeUpstream) -> None:
-    """An operator who has mended a key wants it used."""
+    """An operator who replaces a key expects it to be used at once."""
     count_tokens = count_tokens_with(upstream)
     upstream.answers(401)
     with pytest.raises(Exception, match="401"):
@@ -225,7 +225,7 @@ async def opened_by(providers: Providers, deployment: Deployment) -> object:
 async def test_equal_parameters_share_a_provider_and_others_do_not() -> None:
     providers = Providers()
     first, same, other = deployments("a", "a", "b")
-    opened = [await opened_by(providers, each) for each in (first, same, other)]
+    opened = [await opened_by(providers, deployment) for deployment in (first, same, other)]
     assert opened[0] is opened[1]
     assert opened[0] is not opened[2]
     await providers.aclose()
@@ -279,8 +279,12 @@ async def test_one_that_leaves_as_it_is_let_go_is_closed_once() -> None:
 )
 async def test_parameters_of_any_shape_have_an_identity(odd: dict[Any, Any]) -> None:
     def params() -> Any:
-        given = {"model": "vertex_ai/claude", "vertex_location": "eu", "vertex_credentials": odd}
-        entry = {"model_name": "m", "litellm_params": given}
+        litellm_params = {
+            "model": "vertex_ai/claude",
+            "vertex_location": "eu",
+            "vertex_credentials": odd,
+        }
+        entry = {"model_name": "m", "litellm_params": litellm_params}
         return Config.from_mapping({"model_list": [entry]}, {}).deployments[0].params
 
     assert params().identity == params().identity

@@ -1,4 +1,4 @@
-"""From a name to its deployments, in the order to try them."""
+"""Routing from a model name to its deployments, in the order to try them."""
 
 import random
 import re
@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from count_tokens_mw import Config, Deployment, NotFound
-from count_tokens_mw.counting.router import Router, _stars
+from count_tokens_mw.counting.router import Router, _match
 
 
 class Known(Router):
-    """A router that keeps what it was made of."""
+    """A router that keeps its list of deployments."""
 
     def __init__(self, deployments: Sequence[Deployment]) -> None:
         super().__init__(deployments)
@@ -27,7 +27,7 @@ class Known(Router):
 
 
 def router(**names: str) -> Known:
-    """A router whose entries `name=upstream_model` are all Anthropic's."""
+    """Return a router with an Anthropic entry for each `name=upstream_model`."""
     entries = [
         {"model_name": name, "litellm_params": {"model": f"anthropic/{model}"}}
         for name, model in names.items()
@@ -80,16 +80,16 @@ def test_entries_of_one_name_are_tried_in_the_files_order() -> None:
         for name, model in [("a", "1"), ("b*", "2-*"), ("a", "3"), ("b*", "4")]
     ]
     config = Config.from_mapping({"model_list": entries}, {"ANTHROPIC_API_KEY": "key"})
-    found = Router(config.deployments).find
-    assert [deployment.upstream_model for deployment in found("a")] == ["1", "3"]
-    assert [deployment.upstream_model for deployment in found("bc")] == ["2-c", "4"]
+    find = Router(config.deployments).find
+    assert [deployment.upstream_model for deployment in find("a")] == ["1", "3"]
+    assert [deployment.upstream_model for deployment in find("bc")] == ["2-c", "4"]
 
 
 def group(*routing: dict[str, Any]) -> Router:
-    """A router with one name, `m`, whose deployments are called by their place."""
+    """Return a router with one name, `m`, whose upstream models are their indexes."""
     entries = [
-        {"model_name": "m", "litellm_params": {"model": f"anthropic/{n}", **each}}
-        for n, each in enumerate(routing)
+        {"model_name": "m", "litellm_params": {"model": f"anthropic/{n}", **params}}
+        for n, params in enumerate(routing)
     ]
     config = Config.from_mapping({"model_list": entries}, {"ANTHROPIC_API_KEY": "key"})
     return Router(config.deployments, chance=random.Random(7))
@@ -123,7 +123,7 @@ def test_equals_are_drawn_by_their_weights_to_the_last_place() -> None:
     assert first["0"] == pytest.approx(12_000, rel=0.05)
     assert first["1"] == pytest.approx(6_000, rel=0.05)
     assert first["2"] == pytest.approx(2_000, rel=0.1)
-    # Of those where the heaviest came first, three in four have the second next.
+    # With the heaviest first, the second of weights 3 and 1 comes next in three of four draws.
     assert draws["012"] == pytest.approx(3 * draws["021"], rel=0.1)
 
 
@@ -217,7 +217,7 @@ ANY = {"model_name": "*", "litellm_params": {"model": "*"}}
 KEYS = {"ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}
 
 
-def found_by_any(model: str) -> Deployment:
+def find_by_any(model: str) -> Deployment:
     config = Config.from_mapping({"model_list": [ANY]}, KEYS)
     (deployment,) = Router(config.deployments).find(model)
     return deployment
@@ -234,10 +234,10 @@ def found_by_any(model: str) -> Deployment:
 def test_where_the_entry_leaves_it_open_the_model_tells_the_provider(
     model: str, provider: str, upstream_model: str
 ) -> None:
-    found = found_by_any(model)
-    assert (found.provider, found.upstream_model) == (provider, upstream_model)
-    assert found.params is not None
-    assert found.problem is None
+    deployment = find_by_any(model)
+    assert (deployment.provider, deployment.upstream_model) == (provider, upstream_model)
+    assert deployment.params is not None
+    assert deployment.problem is None
 
 
 @pytest.mark.parametrize(
@@ -257,10 +257,10 @@ def test_where_the_entry_leaves_it_open_the_model_tells_the_provider(
 def test_a_provider_that_is_not_configured_says_so_when_it_is_asked(
     model: str, problem: str | None
 ) -> None:
-    found = found_by_any(model)
-    assert found.params is None
-    assert (found.problem or "").startswith(problem or "")
-    assert (found.problem is None) == (problem is None)
+    deployment = find_by_any(model)
+    assert deployment.params is None
+    assert (deployment.problem or "").startswith(problem or "")
+    assert (deployment.problem is None) == (problem is None)
 
 
 @pytest.mark.parametrize(
@@ -290,18 +290,18 @@ few_letters = st.text("ab*", max_size=7)
 
 @given(few_letters.filter(lambda pattern: "*" in pattern), st.text("ab", max_size=9))
 def test_stars_stand_for_what_they_do_in_a_regular_expression(pattern: str, name: str) -> None:
-    assert (_stars(pattern.split("*"), name) or None) == by_expression(pattern, name)
+    assert (_match(pattern.split("*"), name) or None) == by_expression(pattern, name)
 
 
 def test_a_name_that_almost_fits_many_stars_takes_no_time() -> None:
-    """A regular expression would try for years."""
+    """A regular expression would backtrack for years."""
     known = router(**{"*a" * 30 + "*b": "x"})
     with pytest.raises(NotFound):
         known.find("a" * 256)
 
 
 def calls_made(do: Callable[[], object]) -> int:
-    """How many functions a call enters, which does not depend on the machine."""
+    """Return the number of functions that a call enters, which is the same on every machine."""
     made = 0
 
     def count(frame: object, event: str, argument: object) -> None:

@@ -1,4 +1,4 @@
-"""The JSON object that remembers its own text, by itself."""
+"""`JsonObject`, the JSON object that keeps its own text."""
 
 import json
 
@@ -21,7 +21,7 @@ json_objects = st.dictionaries(st.text(), json_values)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "Expecting value at line 1, column 1"),
         ("nope", "Expecting value at line 1, column 1"),
@@ -39,10 +39,10 @@ json_objects = st.dictionaries(st.text(), json_values)
         ('{"a": ' + "[" * 100_000, "it is nested too deeply"),
     ],
 )
-def test_text_that_cannot_be_used_is_refused_with_the_reason(text: str, words: str) -> None:
-    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the words are compared below
+def test_text_that_cannot_be_used_is_refused_with_the_reason(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
         JsonObject.parse(text.encode())
-    assert str(raised.value) == words
+    assert str(raised.value) == message
 
 
 def test_a_value_that_python_cannot_read_is_refused_where_it_is_asked_for() -> None:
@@ -68,7 +68,7 @@ def test_members_are_those_that_json_itself_reads(value: dict[str, object]) -> N
 def test_edits_find_their_place_in_text_that_is_no_ascii(
     value: dict[str, object], replace: dict[str, object], drop: set[str]
 ) -> None:
-    """However the members are found: a lone surrogate is taken by `json` alone."""
+    """Both parsers are tested: msgspec rejects a lone surrogate, `json` accepts it."""
     text = json.dumps(value, ensure_ascii=False, separators=(" , ", " : ")).encode()
     lone = text[:-1] + b"," + b'"lone one":"\\ud800"}'
     for raw in (text, lone if value else b'{"lone one":"\\ud800"}'):
