@@ -15,7 +15,7 @@ class LiveEvents:
     """A hook that keeps the last events, and streams them and each new one to all listeners.
 
     A listener is only a position in the shared list. A slow listener loses the oldest events,
-    delays nobody and costs no memory. There is no lock, because everything runs on the event
+    delays no other and costs no memory. There is no lock, because everything runs on the event
     loop of the server, a sync hook included.
     """
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.compare`: the same requests to us and to LiteLLM's proxy, side by side.
+"""`python -m tests.bench.compare`: the same requests to count_tokens_mw and to LiteLLM's proxy.
 
 Both stand in front of one upstream that records its requests. The table goes into the README.
 """
