@@ -1,1 +1,1 @@
-"""A small gateway of its own that takes us in, to try and to copy: `python -m demo_app`."""
+"""A small gateway with token counting built in, to try and to copy: `python -m demo_app`."""

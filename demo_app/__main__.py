@@ -1,4 +1,4 @@
-"""Starts the demo gateway: `make demo`, or `python -m demo_app`; HOST, PORT and DEMO_API_KEY."""
+"""The demo's program: `make demo` or `python -m demo_app`, with HOST, PORT and DEMO_API_KEY."""
 
 import logging
 import os
@@ -11,11 +11,11 @@ from demo_app.upstreams import Upstreams, configured
 
 
 def banner(address: str, upstreams: Upstreams, key: str | None) -> str:
-    """What a newcomer needs: where it is, the key if it is no secret, and a line to paste."""
+    """Return the start message: the address, the key if it is public, and a command to paste."""
     return f"""
   Open          {address}
   API key       {key or "that of DEMO_API_KEY"}
-  Upstreams     {upstreams.words}
+  Upstreams     {upstreams.summary}
 
 Or in another terminal:
 curl "{address}/v1/messages/count_tokens" \\

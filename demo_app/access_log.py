@@ -1,4 +1,4 @@
-"""The access log: a line for each request, and for a count also what its event says."""
+"""The access log: a line for each request, and for a count also the facts of its event."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ _log = logging.getLogger("demo_app.access")
 
 
 class AccessLog:
-    """Pure ASGI, so that streams pass as they come. It also labels answers with who counted."""
+    """A pure ASGI middleware, which buffers no stream; it labels responses with their upstream."""
 
     def __init__(self, app: ASGIApp, upstreams: Upstreams) -> None:
         self.app, self.upstreams = app, upstreams
@@ -25,9 +25,9 @@ class AccessLog:
             return
         state = scope.setdefault("state", {})
         started = time.perf_counter()
-        status = 500  # what an exception comes to, outside of us
+        status = 500  # an exception that passes here becomes a 500 further out
 
-        async def send_labelled(message: Message) -> None:
+        async def send_with_labels(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -36,11 +36,11 @@ class AccessLog:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_labelled)
+            await self.app(scope, receive, send_with_labels)
         finally:
             took = (time.perf_counter() - started) * 1000
-            # Without the query, where a careless client may have put a key.
-            words = [scope["method"], quote(scope["path"]), str(status), f"{took:.0f}ms"]
+            # The query is left out, because a careless client may have put a key there.
+            fields = [scope["method"], quote(scope["path"]), str(status), f"{took:.0f}ms"]
             if event := state.get("count_tokens"):
-                words += [log_fields(event), f"upstream={self.upstreams.kind_of(event)}"]
-            _log.info("%s", " ".join(words))
+                fields += [log_fields(event), f"upstream={self.upstreams.kind_of(event)}"]
+            _log.info("%s", " ".join(fields))

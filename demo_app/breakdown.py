@@ -1,4 +1,4 @@
-"""Where the tokens go, told while it is being found out, as JSON lines."""
+"""The breakdown of a count as JSON lines, with its progress."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from count_tokens_mw import Caller, CountError, CountTokens, Settings
 
 
 async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
-    """The JSON object that a request's body is, within the bounds of a count's."""
+    """Read the JSON object in a request's body, within the limits of a count."""
     raw = bytearray()
     try:
         async with asyncio.timeout(settings.timeout):
@@ -32,27 +32,27 @@ async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
 async def breakdown_lines(
     count_tokens: CountTokens, body: dict[str, Any], request: Request, caller: Caller
 ) -> AsyncGenerator[str, None]:
-    """A line for each count that it takes, and at last what came of it. Closed, it stops."""
-    news: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    """Yield a line for each count done, then the result or the error; closing cancels the work."""
+    lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     def progress(done: int, total: int) -> None:
-        news.put_nowait({"done": done, "total": total})
+        lines.put_nowait({"done": done, "total": total})
 
     async def work() -> None:
         try:
-            found = await count_tokens.breakdown(
+            breakdown = await count_tokens.breakdown(
                 body, headers=request.headers, caller=caller, progress=progress
             )
-            news.put_nowait({"breakdown": found.as_dict()})
+            lines.put_nowait({"breakdown": breakdown.as_dict()})
         except CountError as error:
-            words = {"status": error.status, "type": error.type, "message": error.message}
-            news.put_nowait({"error": words})
+            details = {"status": error.status, "type": error.type, "message": error.message}
+            lines.put_nowait({"error": details})
 
-    working = asyncio.create_task(work())
+    task = asyncio.create_task(work())
     line = {"done": 0}
     try:
         while "done" in line:
-            line = await news.get()
+            line = await lines.get()
             yield json.dumps(line) + "\n"
     finally:
-        working.cancel()
+        task.cancel()

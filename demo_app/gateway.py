@@ -1,4 +1,4 @@
-"""The gateway: its own API keys, access log, metrics and routes, and us beside them."""
+"""The gateway: its own API keys, access log, metrics and routes, and token counting."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -27,23 +27,23 @@ def create_app(
     keys: Sequence[ApiKey] = DEMO_KEYS,
     address: str = "127.0.0.1",
 ) -> FastAPI:
-    """The gateway, to listen on this address. Whose counts are emulated is shown everywhere."""
+    """Create the gateway for a listening address; it marks emulated counts everywhere."""
     registry = CollectorRegistry()
     prometheus, live = PrometheusHook(registry), LiveEvents(upstreams)
     count_tokens = CountTokens(config, authorize=authorize, hooks=[prometheus, live])
     prometheus.watch(count_tokens)
     known_caller = Depends(caller_by(keys))
     key = public_key(keys)
-    # While everybody knows the key, no web page may reach us by a name of its own for loopback.
+    # While the key is public, DNS rebinding must not let a web page reach the gateway.
     hosts = ["localhost", "127.0.0.1", "[::1]", address] if key else ["*"]
 
     app = FastAPI(
         title="Demo gateway",
         version=__version__,
-        description=f"Tokens are counted by: **{upstreams.words}**.",
-        exception_handlers={HTTPException: in_envelope, Exception: in_envelope},
+        description=f"Tokens are counted by: **{upstreams.summary}**.",
+        exception_handlers={HTTPException: answer_error, Exception: answer_error},
     )
-    app.state.live = live  # for its server to close, when it begins to end
+    app.state.live = live  # for the server to close when its shutdown begins
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.add_middleware(AccessLog, upstreams=upstreams)  # the last one is the outermost
     app.include_router(count_tokens_router(count_tokens, identity=known_caller))
@@ -52,7 +52,7 @@ def create_app(
 
     @app.get("/health")
     async def health() -> dict[str, str]:
-        return {"status": "ok", "upstream": upstreams.words}
+        return {"status": "ok", "upstream": upstreams.summary}
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -60,22 +60,22 @@ def create_app(
 
     @app.get("/v1/models")
     async def list_models(caller: Annotated[Caller, known_caller]) -> dict[str, Any]:
-        """Those that the key may use, as https://docs.claude.com/en/api/models-list has them."""
+        """List the models of the key, as https://docs.claude.com/en/api/models-list does."""
         ids = [model["id"] for model in models_of(config) if may_use(caller, model["id"])]
-        model = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # for: nobody knows
-        data = [{**model, "id": each, "display_name": each} for each in ids]
+        model = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # unknown
+        data = [{**model, "id": id_, "display_name": id_} for id_ in ids]
         first, last = (ids[0], ids[-1]) if ids else (None, None)
         return {"data": data, "has_more": False, "first_id": first, "last_id": last}
 
     return app
 
 
-async def in_envelope(request: Request, error: Exception) -> JSONResponse:
-    """The gateway's own errors, as clients know them from Anthropic's API."""
+async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer the gateway's own errors in the envelope of Anthropic's API."""
     if not isinstance(error, HTTPException):
-        error = HTTPException(500, "The gateway failed; its log says where.")
+        error = HTTPException(500, "The gateway failed; its log has the traceback.")
     request_id = f"req_{uuid4().hex}"
-    words = {"type": error_type_of(error.status_code), "message": str(error.detail)}
-    body = {"type": "error", "error": words, "request_id": request_id}
+    details = {"type": error_type_of(error.status_code), "message": str(error.detail)}
+    body = {"type": "error", "error": details, "request_id": request_id}
     headers = {**(error.headers or {}), "request-id": request_id}
     return JSONResponse(body, error.status_code, headers)

@@ -1,4 +1,4 @@
-"""This gateway's API keys: whose each is, and for which models."""
+"""The gateway's API keys: their owners, and the models that they may use."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class ApiKey:
     models: tuple[str, ...] = ("*",)
 
 
-# Everybody knows these. A real gateway has a table of its own.
+# These keys are public. A real gateway has a table of its own.
 DEMO_KEYS: Final = (
     ApiKey("sk-demo", "demo"),
     ApiKey("sk-demo-claude", "claude-team", ("claude-*", "anthropic/*")),
@@ -31,18 +31,18 @@ DEMO_KEYS: Final = (
 
 
 def public_key(keys: Sequence[ApiKey]) -> str | None:
-    """The key that everybody knows, if it is in place; no other one may be shown."""
+    """Return the public demo key if it is accepted; no other key may be shown."""
     known = {key.secret for key in DEMO_KEYS}
     return next((key.secret for key in keys if key.secret in known), None)
 
 
 def caller_by(keys: Sequence[ApiKey]) -> Callable[..., Awaitable[Caller]]:
-    """Return the dependency that knows a caller by `x-api-key` or as bearer, and refuses others."""
+    """Return a dependency that authenticates callers by `x-api-key` or by bearer token."""
     known = api_key({key.secret: Caller(key.owner, frozenset(key.models)) for key in keys})
 
     async def known_caller(request: Request, key: _Header, bearer: _Bearer) -> Caller:
         try:
-            return known(request)  # the other two put the headers into /docs
+            return known(request)  # the other two parameters put the headers into /docs
         except Unauthenticated as error:
             raise HTTPException(error.status, error.message, dict(error.headers)) from None
 
@@ -54,7 +54,7 @@ def may_use(caller: Caller, model: str) -> bool:
 
 
 def authorize(caller: Caller, model: str) -> None:
-    """For `CountTokens`, which asks before each count."""
+    """Refuse a model outside the key's patterns; `CountTokens` calls this before each count."""
     if not may_use(caller, model):
         models = ", ".join(sorted(caller.scopes))
         raise PermissionDenied(f"{caller.id} may not use {model[:256]}, only {models}.")

@@ -11,13 +11,13 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-__all__ = ["Server", "address_of", "is_loopback", "listener_for", "listening", "serving"]
+__all__ = ["Server", "address_of", "is_loopback", "listen", "listener_for", "serving"]
 
 
 class Server(uvicorn.Server):
-    """Of an app, which it tells by `ending` that it begins to end.
+    """A server of one app, which calls `ending` when its shutdown begins.
 
-    The lifespan is told only after the last answer, which an open stream would put off.
+    The lifespan ends only after the last answer, which an open stream would delay.
     """
 
     def __init__(self, app: ASGIApp, ending: Callable[[], None], **options: Any) -> None:
@@ -30,41 +30,41 @@ class Server(uvicorn.Server):
 
 
 def listener_for(environ: Mapping[str, str], *, is_key_public: bool) -> socket.socket:
-    """Listen on HOST and PORT, or end the program with a word about what is wrong with them."""
+    """Listen on HOST and PORT, or exit with a message that names the invalid value."""
     host, port = environ.get("HOST") or "127.0.0.1", environ.get("PORT") or "8000"
     if not port.isdecimal() or int(port) > 65535:
         sys.exit(f"PORT={port}: a number up to 65535 is required")
     try:
-        address = _resolved(host)
+        address = _resolve(host)
         if is_key_public and not is_loopback(address):
             sys.exit(
                 f"HOST={host}: the demo's API key is public, and others could reach it there; "
                 "set DEMO_API_KEY to a key of your own, or use HOST=127.0.0.1"
             )
-        return listening(address, int(port))
+        return listen(address, int(port))
     except OSError as error:
         sys.exit(f"HOST={host} PORT={port}: {error.strerror}; PORT=8001 make demo takes another")
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches a numeric address: 127.0.0.0/8 and ::1."""
+    """Return whether only this machine reaches a numeric address: 127.0.0.0/8 and ::1."""
     return ipaddress.ip_address(address).is_loopback
 
 
-def _resolved(host: str) -> str:
-    """The numeric address that a host's name leads to; the first one, of several."""
+def _resolve(host: str) -> str:
+    """Return the first numeric address of a host name."""
     return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A TCP socket that listens from now on, so that nobody has to wait for its server.
+def listen(host: str, port: int) -> socket.socket:
+    """Return a TCP socket that listens already, so that no client has to wait for its server.
 
     Raises:
-        OSError: the address is no address, or is taken.
+        OSError: the address is invalid or in use.
     """
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    # With the protocol named: asyncio turns Nagle's algorithm off only then, and with it on each
-    # answer on a kept connection waits 40 ms for the client's delayed acknowledgement.
+    # The protocol is named, because asyncio disables Nagle's algorithm only then. With it enabled,
+    # each answer on a kept connection waits 40 ms for the client's delayed acknowledgement.
     listener = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,18 +77,18 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def address_of(host: str, port: int, *_: object) -> str:
-    """The base URL of what `getsockname` tells of a listening socket."""
+    """Return the base URL for the result of a listening socket's `getsockname`."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
 def serving(app: ASGIApp, ending: Callable[[], None] = lambda: None) -> Iterator[str]:
-    """Serve an app over real HTTP on a free loopback port for as long as a `with` lasts.
+    """Serve an app over HTTP on a free loopback port for as long as a `with` lasts.
 
-    Yields its base URL. `ending` ends the streams that are open at the end, if it has any.
+    Yields the base URL. `ending` is called at the end, to close streams that are still open.
     """
-    with listening("127.0.0.1", 0) as listener:
-        # Longer than a client keeps an idle connection, so that none is closed under a request.
+    with listen("127.0.0.1", 0) as listener:
+        # Longer than clients keep an idle connection, so that none is closed under a request.
         server = Server(app, ending, ws="none", timeout_keep_alive=75)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""Which providers the demo asks for real, and which it emulates."""
+"""The demo's providers: live where credentials are present, and emulated otherwise."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -24,7 +24,7 @@ __all__ = ["CONFIG", "Upstreams", "configured", "models_of"]
 
 CONFIG: Final = Path(__file__).with_name("config.yaml")
 
-# One of these in the environment, and the provider is asked for real.
+# Any one of these variables in the environment makes its provider live.
 _CREDENTIALS: Final = {
     "anthropic": ("ANTHROPIC_API_KEY",),
     "bedrock": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN"),
@@ -35,13 +35,13 @@ _CREDENTIALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """The providers that are asked for real; all others are emulated."""
+    """The live providers; all others are emulated."""
 
     live: frozenset[str]
 
     @property
-    def words(self) -> str:
-        """For a person to read."""
+    def summary(self) -> str:
+        """The emulated and the live providers, for people to read."""
         emulated = ", ".join(sorted(_CREDENTIALS.keys() - self.live))
         live = ", ".join(sorted(self.live))
         return "; ".join(
@@ -51,7 +51,7 @@ class Upstreams:
 
     @property
     def each(self) -> dict[str, str]:
-        """Every provider of the demo: "emulated", or "live"."""
+        """The kind of every provider of the demo: "emulated" or "live"."""
         return {name: "live" if name in self.live else "emulated" for name in _CREDENTIALS}
 
     def kind_of(self, event: CountEvent) -> str:
@@ -59,14 +59,14 @@ class Upstreams:
         return self.each.get(event.provider or "", "none")
 
     def labels(self, event: CountEvent | None) -> dict[str, str]:
-        """Headers of an answer: by the provider that gave it."""
+        """Return the headers that label an answer with the provider that gave it."""
         provider = event.provider if event else None
         if provider in self.each:
             return {"x-demo-upstream": self.each[provider], "x-demo-provider": provider}
-        return {"x-demo-upstream": self.words}
+        return {"x-demo-upstream": self.summary}
 
     def facts_of(self, event: CountEvent | None) -> dict[str, object]:
-        """Return what the live list shows of a count."""
+        """Return the facts of a count that the live list shows."""
         if event is None:
             return {}
         return {
@@ -84,20 +84,20 @@ class Upstreams:
 
 
 def models_of(config: Config) -> list[dict[str, Any]]:
-    """The configured names, stars left out, in the file's order; of several entries the first."""
+    """Return the models without wildcards in the file's order; the first entry of a name wins."""
     named: dict[str, Deployment] = {}
-    for each in config.deployments:
-        named.setdefault(each.model_name, each)
+    for deployment in config.deployments:
+        named.setdefault(deployment.model_name, deployment)
     return [
-        {"id": name, "provider": each.provider, "countable": each.params is not None}
-        for name, each in named.items()
+        {"id": name, "provider": first.provider, "countable": first.params is not None}
+        for name, first in named.items()
         if "*" not in name
     ]
 
 
 @contextmanager
 def configured(environ: Mapping[str, str]) -> Iterator[tuple[Config, Upstreams]]:
-    """The demo's configuration, with emulated upstreams for as long as the `with` lasts."""
+    """Yield the demo's configuration, with emulated upstreams for as long as the `with` lasts."""
     live = {
         provider
         for provider, names in _CREDENTIALS.items()
@@ -105,9 +105,9 @@ def configured(environ: Mapping[str, str]) -> Iterator[tuple[Config, Upstreams]]
     }
     data = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     with ExitStack() as stack:
-        for provider, added in _emulated(stack, _CREDENTIALS.keys() - live).items():
+        for provider, overrides in _serve_emulators(stack, _CREDENTIALS.keys() - live).items():
             for params in _params_of(data, provider):
-                params.update(added)
+                params.update(overrides)
         if "vertex_ai" in live:
             for params in _params_of(data, "vertex_ai"):
                 params["vertex_project"] = environ.get("GOOGLE_CLOUD_PROJECT")
@@ -115,15 +115,15 @@ def configured(environ: Mapping[str, str]) -> Iterator[tuple[Config, Upstreams]]
         yield config, Upstreams(frozenset(live))
 
 
-def _emulated(stack: ExitStack, providers: set[str]) -> dict[str, dict[str, Any]]:
-    """What leads a provider's entries to its emulated upstream."""
-    added: dict[str, dict[str, Any]] = {}
+def _serve_emulators(stack: ExitStack, providers: set[str]) -> dict[str, dict[str, Any]]:
+    """Serve the emulators, and return the parameters that point each provider's entries to them."""
+    overrides: dict[str, dict[str, Any]] = {}
     if "anthropic" in providers:
         url = stack.enter_context(serving(emulated_anthropic()))
-        added["anthropic"] = {"api_key": EMULATED_KEY, "api_base": url}
+        overrides["anthropic"] = {"api_key": EMULATED_KEY, "api_base": url}
     if "bedrock" in providers:
         url = stack.enter_context(serving(emulated_bedrock()))
-        added["bedrock"] = {
+        overrides["bedrock"] = {
             "aws_access_key_id": EMULATED_ACCESS_KEY_ID,
             "aws_secret_access_key": EMULATED_SECRET_ACCESS_KEY,
             "aws_bedrock_runtime_endpoint": url,
@@ -137,13 +137,13 @@ def _emulated(stack: ExitStack, providers: set[str]) -> dict[str, dict[str, Any]
             "gemini": {"api_key": EMULATED_GEMINI_KEY, "api_base": url},
             "vertex_ai": {"vertex_credentials": account, "api_base": url},
         }
-        added |= {name: params for name, params in both.items() if name in providers}
-    return added
+        overrides |= {name: params for name, params in both.items() if name in providers}
+    return overrides
 
 
 def _params_of(data: dict[str, Any], provider: str) -> list[dict[str, Any]]:
     params = [entry["litellm_params"] for entry in data["model_list"]]
-    found = [each for each in params if each["model"].startswith(f"{provider}/")]
+    matching = [entry for entry in params if entry["model"].startswith(f"{provider}/")]
     if provider == "anthropic":
-        found.append(data["count_tokens"]["passthrough"]["anthropic"])
-    return found
+        matching.append(data["count_tokens"]["passthrough"]["anthropic"])
+    return matching

@@ -1,7 +1,7 @@
 """Emulated upstreams: the wire contract of each counting API, and invented counts.
 
-Each is as strict as its original about credentials, paths and fields, so that what it accepts is
-worth sending to the original. None of them counts as the models do.
+Each is as strict as its original about credentials, paths and fields, so that a request that it
+accepts is worth sending to the original. None of them counts as the models do.
 """
 
 from demo_app.emulators.anthropic import EMULATED_KEY, emulated_anthropic

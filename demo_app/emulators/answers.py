@@ -1,4 +1,4 @@
-"""What all emulated upstreams need to answer: refusals, Anthropic's envelope, and JSON."""
+"""The responses that emulated upstreams share: refusals, Anthropic's envelope, and JSON."""
 
 import json
 import uuid
@@ -32,7 +32,7 @@ ERROR_TYPES: Final = {
 
 
 class Refused(Exception):
-    """What the original would not accept either.
+    """A request that the original would not accept either.
 
     `kind` is the name of AWS's exception or of OAuth's error, and `details` are Google's.
     """
@@ -51,14 +51,14 @@ class Refused(Exception):
 
 
 def json_answer(value: object, status: int, headers: Mapping[str, str]) -> Response:
-    """A response of JSON in ASCII."""
-    # Not JSONResponse: a model's name may have half of a surrogate pair, which is no UTF-8.
+    """Return a response of JSON in ASCII."""
+    # Not JSONResponse: a model's name may have a lone surrogate, which UTF-8 cannot encode.
     body = json.dumps(value, separators=(",", ":"))
     return Response(body, status, headers, media_type="application/json")
 
 
 def anthropic_error(error: Refused, headers: Mapping[str, str]) -> Response:
-    """Anthropic's error envelope; the headers have a `request-id`, which it repeats."""
+    """Return Anthropic's error envelope, which repeats the `request-id` of the headers."""
     envelope = {
         "type": "error",
         "error": {"type": ERROR_TYPES[error.status], "message": str(error)},
@@ -68,7 +68,7 @@ def anthropic_error(error: Refused, headers: Mapping[str, str]) -> Response:
 
 
 def new_request_id(prefix: str = "req_emulated_") -> str:
-    """An id that no other answer has."""
+    """Return an id that no other answer has."""
     return f"{prefix}{uuid.uuid4().hex}"
 
 
@@ -76,7 +76,7 @@ def object_of(raw: bytes | str) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        Refused: with a 400; it is no JSON, no object, or nested too deeply.
+        Refused: with a 400; the text is not JSON, not an object, or nested too deeply.
     """
     try:
         body = json.loads(raw)

@@ -23,7 +23,7 @@ from demo_app.emulators.answers import (
     json_answer,
     new_request_id,
 )
-from demo_app.emulators.bodies import BETA_FIELDS, FIELDS, checked_body
+from demo_app.emulators.bodies import BETA_FIELDS, FIELDS, check_body
 from demo_app.emulators.counting import count
 
 __all__ = ["EMULATED_KEY", "emulated_anthropic"]
@@ -37,7 +37,7 @@ _EMULATED: Final = {str(status): status for status in ERROR_TYPES}
 
 
 def emulated_anthropic() -> Starlette:
-    """The API as an ASGI app. Its only key is `EMULATED_KEY`.
+    """Return the API as an ASGI app, whose only key is `EMULATED_KEY`.
 
     A request with the header `anthropic-emulate-status: 429` (or the status of another error of the
     API) is answered with that error, so that a client's handling of it can be tried.
@@ -49,7 +49,7 @@ async def _count_tokens(request: Request) -> Response:
     headers = {"request-id": new_request_id(), "anthropic-organization-id": "emulated"}
     try:
         _check_headers(request.headers)
-        body = _checked(await request.body(), request.headers)
+        body = _read_body(await request.body(), request.headers)
     except Refused as error:
         if error.status == 429:
             headers |= {"retry-after": "7", "anthropic-ratelimit-requests-remaining": "0"}
@@ -68,10 +68,10 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     key, bearer = headers.get("x-api-key"), headers.get("authorization")
     if key is not None and bearer is not None:
         raise Refused(400, "Send exactly one of x-api-key and authorization.")
-    given = key if key is not None else (bearer or "").removeprefix("Bearer ")
-    if not given:
+    credential = key if key is not None else (bearer or "").removeprefix("Bearer ")
+    if not credential:
         raise Refused(401, "x-api-key header is required")
-    if not hmac.compare_digest(given.encode(), EMULATED_KEY.encode()):
+    if not hmac.compare_digest(credential.encode(), EMULATED_KEY.encode()):
         raise Refused(401, "invalid x-api-key")
     version = headers.get("anthropic-version")
     if version not in _VERSIONS:
@@ -83,9 +83,9 @@ def _check_headers(headers: Mapping[str, str]) -> None:
         raise Refused(400, f"anthropic-emulate-status: one of {', '.join(_EMULATED)} is required")
 
 
-def _checked(raw: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
+def _read_body(raw: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
     known = FIELDS | (BETA_FIELDS if "anthropic-beta" in headers else set())
-    body = checked_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
+    body = check_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
     if not _MODELS(body["model"]):
         raise Refused(404, f"model: {body['model']}")
     return body

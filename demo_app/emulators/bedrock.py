@@ -28,7 +28,7 @@ from demo_app.emulators.bodies import (
     BETA_FIELDS,
     CLOUD_BETAS,
     FIELDS,
-    checked_body,
+    check_body,
     refuse_remote_content,
     refuse_tool_fields,
 )
@@ -84,48 +84,48 @@ _SEARCHED_TOOL_FIELDS: Final = ("allowed_callers", "defer_loading", "input_examp
 
 
 def emulated_bedrock() -> Starlette:
-    """The runtime and mantle as one ASGI app, for `EMULATED_REGION` and the emulated credentials.
+    """Return the runtime and mantle as one ASGI app, for `EMULATED_REGION` and the emulated keys.
 
     The signature's service is `bedrock` on the runtime and `bedrock-mantle` on mantle. Both take
     `EMULATED_BEDROCK_API_KEY` as a bearer token, and mantle also as `x-api-key`.
     """
     return Starlette(
         routes=[
-            Route("/model/{model_id:path}/count-tokens", _runtime, methods=["POST"]),
-            Route("/anthropic/v1/messages/count_tokens", _mantle, methods=["POST"]),
+            Route("/model/{model_id:path}/count-tokens", _count_at_runtime, methods=["POST"]),
+            Route("/anthropic/v1/messages/count_tokens", _count_at_mantle, methods=["POST"]),
         ]
     )
 
 
-async def _runtime(request: Request) -> Response:
+async def _count_at_runtime(request: Request) -> Response:
     headers = {"x-amzn-RequestId": str(uuid.uuid4())}
     try:
         raw = await request.body()
         _authenticate(request, raw, "bedrock")
         _check_model(request.path_params["model_id"])
-        tokens = count(_invoke_body(raw))
+        tokens = count(_read_invoke_body(raw))
     except Refused as error:
         headers["x-amzn-ErrorType"] = f"{error.kind}:{_ERROR_TYPE}"
         return json_answer({"message": str(error)}, error.status, headers)
     return json_answer({"inputTokens": tokens}, 200, headers)
 
 
-async def _mantle(request: Request) -> Response:
+async def _count_at_mantle(request: Request) -> Response:
     headers = {"request-id": new_request_id()}
     try:
         raw = await request.body()
         _authenticate_at_mantle(request, raw)
-        tokens = count(_mantle_body(raw, request.headers))
+        tokens = count(_read_mantle_body(raw, request.headers))
     except Refused as error:
         return anthropic_error(error, headers)
     return json_answer({"input_tokens": tokens}, 200, headers)
 
 
 def _authenticate(request: Request, raw: bytes, service: str) -> None:
-    given = request.headers.get("authorization")
-    if given is None:
+    authorization = request.headers.get("authorization")
+    if authorization is None:
         raise Refused(403, "Missing Authentication Token", "MissingAuthenticationTokenException")
-    if not given.startswith("Bearer "):
+    if not authorization.startswith("Bearer "):
         check_signature(
             request,
             raw,
@@ -134,9 +134,9 @@ def _authenticate(request: Request, raw: bytes, service: str) -> None:
             region=EMULATED_REGION,
             service=service,
         )
-    elif not _is_key(given.removeprefix("Bearer ")):
-        words = "Authentication failed: Please make sure your API Key is valid."
-        raise Refused(403, words, "AccessDeniedException")
+    elif not _is_key(authorization.removeprefix("Bearer ")):
+        message = "Authentication failed: Please make sure your API Key is valid."
+        raise Refused(403, message, "AccessDeniedException")
 
 
 def _authenticate_at_mantle(request: Request, raw: bytes) -> None:
@@ -151,8 +151,8 @@ def _authenticate_at_mantle(request: Request, raw: bytes) -> None:
         raise Refused(401, "invalid x-api-key")
 
 
-def _is_key(given: str) -> bool:
-    return hmac.compare_digest(given.encode(), EMULATED_BEDROCK_API_KEY.encode())
+def _is_key(key: str) -> bool:
+    return hmac.compare_digest(key.encode(), EMULATED_BEDROCK_API_KEY.encode())
 
 
 def _check_model(model_id: str) -> None:
@@ -162,10 +162,10 @@ def _check_model(model_id: str) -> None:
         raise Refused(400, "The provided model identifier is invalid.")
 
 
-def _invoke_body(raw: bytes) -> dict[str, Any]:
-    """The body inside of `invokeModel`, checked as InvokeModel checks it."""
-    body = checked_body(
-        _blob(raw), _BODY_FIELDS | BETA_FIELDS, required=("messages",), most=_MAX_BLOB
+def _read_invoke_body(raw: bytes) -> dict[str, Any]:
+    """Read the body inside `invokeModel`, and check it as InvokeModel does."""
+    body = check_body(
+        _read_blob(raw), _BODY_FIELDS | BETA_FIELDS, required=("messages",), most=_MAX_BLOB
     )
     betas = body.get("anthropic_beta", [])
     if not isinstance(betas, list) or not all(
@@ -176,8 +176,8 @@ def _invoke_body(raw: bytes) -> dict[str, Any]:
         if field != "context_management" or "context-management-2025-06-27" not in betas:
             raise Refused(400, f"{field}: Extra inputs are not permitted")
     _check_scalars(body)
-    searched = "tool-search-tool-2025-10-19" in betas
-    refuse_tool_fields(body, _NEW_TOOL_FIELDS + (() if searched else _SEARCHED_TOOL_FIELDS))
+    has_tool_search = "tool-search-tool-2025-10-19" in betas
+    refuse_tool_fields(body, _NEW_TOOL_FIELDS + (() if has_tool_search else _SEARCHED_TOOL_FIELDS))
     refuse_remote_content(body)
     return body
 
@@ -193,8 +193,8 @@ def _check_scalars(body: Mapping[str, Any]) -> None:
         raise Refused(400, "max_tokens: Input should be greater than or equal to 1")
 
 
-def _blob(raw: bytes) -> bytes:
-    """The blob of the union's only member, which has to be `invokeModel`."""
+def _read_blob(raw: bytes) -> bytes:
+    """Read the blob of the union's only member, which has to be `invokeModel`."""
     if len(raw) > 2 * _MAX_BLOB:
         raise Refused(400, "The request is too large.")
     body = object_of(raw)
@@ -202,7 +202,7 @@ def _blob(raw: bytes) -> bytes:
     if body.keys() != {"input"} or not isinstance(chosen, dict) or len(chosen) != 1:
         raise Refused(400, "input: exactly one of invokeModel and converse is required.")
     if "converse" in chosen:
-        # It is in AWS's contract, but once counted no tools, so that nobody here may use it.
+        # AWS's contract has it, but its counts once left out tools. The package must not send it.
         raise Refused(400, "input.converse: this emulator counts invokeModel only.")
     invoke = chosen.get("invokeModel")
     if not isinstance(invoke, dict) or invoke.keys() != {"body"}:
@@ -213,15 +213,15 @@ def _blob(raw: bytes) -> bytes:
         raise Refused(400, "input.invokeModel.body: not base64", "SerializationException") from None
 
 
-def _mantle_body(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+def _read_mantle_body(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     version = headers.get("anthropic-version")
     if version not in _VERSIONS:
         raise Refused(400, f"anthropic-version: {json.dumps(version)} is not a valid version.")
     known = FIELDS | (BETA_FIELDS if "anthropic-beta" in headers else set())
-    body = checked_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
+    body = check_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
     if not _ON_MANTLE(body["model"]):
-        words = f"The model '{body['model']}' does not support the '/anthropic/v1/messages' API"
-        raise Refused(400, words)
+        message = f"The model '{body['model']}' does not support the '/anthropic/v1/messages' API"
+        raise Refused(400, message)
     refuse_tool_fields(body, ("strict",))
     refuse_remote_content(body)
     return body

@@ -1,4 +1,4 @@
-"""The checks of an Anthropic body that Anthropic, Bedrock, mantle and Vertex have in common."""
+"""Checks of an Anthropic body that Anthropic, Bedrock, mantle and Vertex have in common."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -10,7 +10,7 @@ __all__ = [
     "BETA_FIELDS",
     "CLOUD_BETAS",
     "FIELDS",
-    "checked_body",
+    "check_body",
     "refuse_remote_content",
     "refuse_tool_fields",
 ]
@@ -31,7 +31,7 @@ FIELDS: Final = frozenset(
 BETA_FIELDS: Final = frozenset(
     {"billing_policy", "compaction", "context_management", "mcp_servers"}
 )
-# What Bedrock's runtime takes, as Envoy AI Gateway found by asking it.
+# The betas that Bedrock's runtime accepts, as Envoy AI Gateway found by trying them.
 CLOUD_BETAS: Final = frozenset(
     {
         "computer-use-2024-10-22",
@@ -54,20 +54,20 @@ CLOUD_BETAS: Final = frozenset(
     }
 )
 _ROLES: Final = ("user", "assistant", "system")
-_ELSEWHERE: Final = {"url", "file"}
+_REMOTE: Final = {"url", "file"}
 _SERVER_TOOL: Final = re.compile(r"(?:web_fetch|code_execution)_\d+").fullmatch
 
 
-def checked_body(
+def check_body(
     raw: bytes | str, fields: Collection[str], *, required: Collection[str], most: int
 ) -> dict[str, Any]:
-    """Parse a body of at most so many bytes and check its fields and messages.
+    """Parse a body of at most `most` bytes, and check its fields and messages.
 
-    Blocks and tools of unknown types pass, as they do at Anthropic. What the value of `model` may
-    be is the caller's affair; that it is a string is not.
+    Blocks and tools of unknown types pass, as they do at Anthropic. `model` has to be a string,
+    whose value the caller checks.
 
     Raises:
-        Refused: in Anthropic's words.
+        Refused: with Anthropic's message.
     """
     if len(raw) > most:
         raise Refused(413, "Request exceeds the maximum size")
@@ -92,12 +92,12 @@ def refuse_remote_content(body: Mapping[str, Any]) -> None:
     for place, block in _blocks(body["messages"]):
         source = block.get("source")
         kind = source.get("type") if isinstance(source, dict) else None
-        if isinstance(kind, str) and kind in _ELSEWHERE:
-            raise Refused(400, f"{place}.{block['type']}.source: {_unexpected(kind)}'base64'")
+        if isinstance(kind, str) and kind in _REMOTE:
+            raise Refused(400, f"{place}.{block['type']}.source: {_explain_tag(kind)}'base64'")
     for index, tool in enumerate(_objects(body.get("tools"))):
         kind = tool.get("type")
         if isinstance(kind, str) and _SERVER_TOOL(kind):
-            raise Refused(400, f"tools.{index}: {_unexpected(kind)}'bash_20250124', 'custom'")
+            raise Refused(400, f"tools.{index}: {_explain_tag(kind)}'bash_20250124', 'custom'")
 
 
 def refuse_tool_fields(body: Mapping[str, Any], unknown: Collection[str]) -> None:
@@ -113,7 +113,7 @@ def refuse_tool_fields(body: Mapping[str, Any], unknown: Collection[str]) -> Non
                 raise Refused(400, f"{place}: Extra inputs are not permitted")
 
 
-def _unexpected(kind: str) -> str:
+def _explain_tag(kind: str) -> str:
     return f"Input tag '{kind}' found using 'type' does not match any of the expected tags: "
 
 
@@ -122,7 +122,7 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _blocks(messages: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every content block, those in tool results too, and its place."""
+    """Yield every content block and its place, blocks in tool results included."""
     for index, message in enumerate(messages):
         for number, block in enumerate(_objects(message["content"])):
             place = f"messages.{index}.content.{number}"

@@ -18,25 +18,25 @@ _MODALITIES: Final = {
 
 
 def count(body: Mapping[str, Any]) -> int:
-    """Count an Anthropic request: 7 for itself, 1 for a message, and what its parts hold."""
-    parts = 7 + _weight(body.get("system", ""))
+    """Count an Anthropic request: 7 for itself, 1 for each message, and the weight of its parts."""
+    parts = 7 + _weigh(body.get("system", ""))
     for message in body["messages"]:
-        parts += 1 + _weight(message["content"])
+        parts += 1 + _weigh(message["content"])
     for name in ("tools", "mcp_servers", "output_config", "thinking", "tool_choice"):
-        parts += _weight(body[name]) if body.get(name) else 0
+        parts += _weigh(body[name]) if body.get(name) else 0
     return parts
 
 
 def count_gemini(body: Mapping[str, Any]) -> int:
-    """Count a Gemini request in camelCase: 1 for a content, and what all of its parts hold."""
+    """Count a Gemini request in camelCase: 1 for each content, and the weight of its parts."""
     return sum(detail["tokenCount"] for detail in gemini_details(body))
 
 
 def gemini_details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The same count by modality, as `promptTokensDetails` has it."""
+    """Return the count by modality, in the format of `promptTokensDetails`."""
     tokens = Counter({"TEXT": len(body.get("contents") or ())})
-    for modality, held in _held(_prompt_of(body)):
-        tokens[modality] += len(_PIECE.findall(held)) if modality == "TEXT" else _size(held)
+    for modality, content in _texts_and_media(_prompt_of(body)):
+        tokens[modality] += len(_PIECE.findall(content)) if modality == "TEXT" else _size(content)
     return [
         {"modality": name, "tokenCount": number}
         for name, number in sorted(tokens.items())
@@ -45,8 +45,8 @@ def gemini_details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def billable_characters(body: Mapping[str, Any]) -> int:
-    """Vertex's second number: the characters of all texts, without white space."""
-    texts = (held for modality, held in _held(_prompt_of(body)) if modality == "TEXT")
+    """Count the characters of all texts without white space: Vertex's second number."""
+    texts = (text for modality, text in _texts_and_media(_prompt_of(body)) if modality == "TEXT")
     return sum(len(_SPACES.sub("", text)) for text in texts)
 
 
@@ -60,9 +60,9 @@ def _size(base64: str) -> int:
     return 85 + len(base64) // 750
 
 
-def _weight(value: object) -> int:
-    """Words for text, size for what is in base64, and keys and values for anything else."""
-    # With a list of what is left to do, since what JSON can nest may be too deep to recurse.
+def _weigh(value: object) -> int:
+    """Weigh text by its pieces, base64 by its size, and all else by its keys and values."""
+    # An explicit stack, because JSON may be nested too deeply for recursion.
     left, total = [value], 0
     while left:
         item = left.pop()
@@ -82,8 +82,8 @@ def _weight(value: object) -> int:
     return total
 
 
-def _held(value: object) -> Iterator[tuple[str, str]]:
-    """The texts in a Gemini value as `TEXT`, and its media by their modality."""
+def _texts_and_media(value: object) -> Iterator[tuple[str, str]]:
+    """Yield the texts in a Gemini value as `TEXT`, and its media by their modality."""
     left = [value]
     while left:
         item = left.pop()

@@ -1,4 +1,4 @@
-"""What Google asks of a Gemini request beyond the names and types of its fields."""
+"""Google's checks of a Gemini request beyond the names and types of its fields."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from demo_app.emulators.answers import Refused, object_of
-from demo_app.emulators.google_fields import GEMINI_API, VERTEX, cleaned, refuse_deep
+from demo_app.emulators.google_fields import GEMINI_API, VERTEX, clean, refuse_deep
 
-__all__ = ["gemini_api_request", "vertex_request"]
+__all__ = ["read_gemini_api_request", "read_vertex_request"]
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}").fullmatch
 _MIME_TYPE: Final = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+").fullmatch
@@ -25,19 +25,19 @@ _DATA: Final = {
 _MODES: Final = {"MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"}
 
 
-def gemini_api_request(raw: bytes, model: str) -> dict[str, Any]:
-    """The checked request of the Gemini API to count, in camelCase.
+def read_gemini_api_request(raw: bytes, model: str) -> dict[str, Any]:
+    """Read and check the request of the Gemini API to count, in camelCase.
 
-    It is `generateContentRequest`, or one with the bare `contents`.
+    The request is `generateContentRequest`, or the body itself with bare `contents`.
 
     Raises:
-        Refused: with a 400, in Google's words where they are known.
+        Refused: with a 400, and Google's message where it is known.
     """
     body = _read(raw, GEMINI_API)
     inner = body.get("generateContentRequest")
     if inner is None and not body.get("contents"):
-        words = "generate_content_request or contents to be set."
-        raise Refused(400, f"* CountTokensRequest: CountTokens requires {words}")
+        reason = "generate_content_request or contents to be set."
+        raise Refused(400, f"* CountTokensRequest: CountTokens requires {reason}")
     if inner is not None and "contents" in body:
         raise Refused(400, "Only one of contents and generate_content_request may be set.")
     if inner is not None:
@@ -47,28 +47,28 @@ def gemini_api_request(raw: bytes, model: str) -> dict[str, Any]:
     return request
 
 
-def vertex_request(raw: bytes) -> dict[str, Any]:
-    """The checked flat request of Vertex to count, in camelCase.
+def read_vertex_request(raw: bytes) -> dict[str, Any]:
+    """Read and check the flat request of Vertex to count, in camelCase.
 
     Raises:
-        Refused: with a 400, in Google's words where they are known.
+        Refused: with a 400, and Google's message where it is known.
     """
     body = _read(raw, VERTEX)
     if not body.get("contents"):
-        words = "at least one contents field is required."
-        raise Refused(400, f"Unable to submit request because {words}")
+        reason = "at least one contents field is required."
+        raise Refused(400, f"Unable to submit request because {reason}")
     _check(body, "", roles={"user", "model"})
     for content in body["contents"]:
         if any(part.get("text") == "" for part in content["parts"]):
-            words = "must have a text parameter. Add a text parameter and try again."
-            raise Refused(400, f"Unable to submit request because it {words}")
+            reason = "must have a text parameter. Add a text parameter and try again."
+            raise Refused(400, f"Unable to submit request because it {reason}")
     return body
 
 
 def _read(raw: bytes, schemas: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     body = object_of(raw)
     refuse_deep(body)
-    request: dict[str, Any] = cleaned(body, "", "", schemas)
+    request: dict[str, Any] = clean(body, "", "", schemas)
     return request
 
 
@@ -82,8 +82,8 @@ def _check_nested(request: Mapping[str, Any], model: str) -> None:
     if missing:
         raise Refused(400, "\n".join(missing))
     if request["model"] != f"models/{model}":
-        words = f"it has to be models/{model}, as in the path"
-        raise Refused(400, f"* {at}.model: unexpected model name: {words}")
+        reason = f"it has to be models/{model}, as in the path"
+        raise Refused(400, f"* {at}.model: unexpected model name: {reason}")
 
 
 def _check(request: Mapping[str, Any], at: str, *, roles: set[str]) -> None:
@@ -108,13 +108,13 @@ def _check_parts(content: Mapping[str, Any], at: str) -> None:
         raise Refused(400, f"{at}.parts: contents.parts must not be empty.")
     for index, part in enumerate(content["parts"]):
         place = f"{at}.parts[{index}]"
-        held = sorted(part.keys() & _DATA)
-        if not held:
-            words = "required oneof field 'data' must have one initialized field"
-            raise Refused(400, f"{place}.data: {words}")
-        if len(held) > 1:
-            words = f"oneof field 'data' is already set. Cannot set '{held[1]}'"
-            raise Refused(400, f"Invalid value at '{place}' (oneof), {words}")
+        kinds = sorted(part.keys() & _DATA)
+        if not kinds:
+            reason = "required oneof field 'data' must have one initialized field"
+            raise Refused(400, f"{place}.data: {reason}")
+        if len(kinds) > 1:
+            reason = f"oneof field 'data' is already set. Cannot set '{kinds[1]}'"
+            raise Refused(400, f"Invalid value at '{place}' (oneof), {reason}")
         _check_media(part, place)
         for kind in ("functionCall", "functionResponse"):
             if kind in part and not part[kind].get("name"):
@@ -134,26 +134,26 @@ def _check_media(part: Mapping[str, Any], at: str) -> None:
 
 
 def _check_function_turns(contents: list[dict[str, Any]]) -> None:
-    """Each turn answers as many functions as the model's turn before it has called."""
-    fairness = [
+    """Check that each turn answers as many functions as the model's turn before it called."""
+    counts = [
         {kind: sum(kind in part for part in content["parts"]) for kind in _DATA}
         for content in contents
     ]
-    for before, turn in pairwise([dict.fromkeys(_DATA, 0), *fairness]):
+    for before, turn in pairwise([dict.fromkeys(_DATA, 0), *counts]):
         if turn["functionResponse"] != before["functionCall"]:
-            words = "function response parts is equal to the number of function call parts"
-            words = f"Please ensure that the number of {words} of the function call turn."
-            raise Refused(400, words)
+            reason = "function response parts is equal to the number of function call parts"
+            reason = f"Please ensure that the number of {reason} of the function call turn."
+            raise Refused(400, reason)
 
 
 def _check_function(declared: Mapping[str, Any], at: str) -> None:
     if not _NAME(declared.get("name", "")):
-        words = "Invalid function name. Must start with a letter or an underscore. Must be "
-        words += "alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes "
-        raise Refused(400, f"{at}.name: [FIELD_INVALID] {words}(-), with a maximum length of 128.")
+        reason = "Invalid function name. Must start with a letter or an underscore. Must be "
+        reason += "alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes "
+        raise Refused(400, f"{at}.name: [FIELD_INVALID] {reason}(-), with a maximum length of 128.")
     if "parameters" in declared and "parametersJsonSchema" in declared:
-        words = "parameters and parameters_json_schema are mutually exclusive"
-        raise Refused(400, f"{at}: {words}")
+        reason = "parameters and parameters_json_schema are mutually exclusive"
+        raise Refused(400, f"{at}: {reason}")
     if not isinstance(declared.get("parametersJsonSchema", {}), dict):
         raise Refused(400, f"{at}.parameters_json_schema: an object is required")
 
@@ -164,5 +164,5 @@ def _check_choice(choice: Mapping[str, Any], at: str) -> None:
         place = f"{at}tool_config.function_calling_config.mode"
         raise Refused(400, f"Invalid value at '{place}' (Mode), \"{mode}\"")
     if choice.get("allowedFunctionNames") and mode not in {"ANY", "VALIDATED"}:
-        words = "allowed_function_names should be set only when mode is ANY or VALIDATED"
-        raise Refused(400, f"{at}tool_config.function_calling_config: {words}")
+        reason = "allowed_function_names should be set only when mode is ANY or VALIDATED"
+        raise Refused(400, f"{at}tool_config.function_calling_config: {reason}")

@@ -19,11 +19,11 @@ from demo_app.emulators.bodies import (
     BETA_FIELDS,
     CLOUD_BETAS,
     FIELDS,
-    checked_body,
+    check_body,
     refuse_remote_content,
 )
 from demo_app.emulators.counting import billable_characters, count, count_gemini, gemini_details
-from demo_app.emulators.gemini import gemini_api_request, vertex_request
+from demo_app.emulators.gemini import read_gemini_api_request, read_vertex_request
 from demo_app.emulators.google_oauth import TokenEndpoint
 
 __all__ = ["EMULATED_GEMINI_KEY", "EmulatedGoogle"]
@@ -42,7 +42,7 @@ _UNCOUNTED: Final = re.compile(r"claude-[a-z0-9-]+@.*").fullmatch
 _GEMINI: Final = re.compile(r"gemini-(?!does-not-exist)[a-z0-9.-]+").fullmatch
 _LOCATION: Final = re.compile(r"us|eu|[a-z]+-[a-z]+[0-9]+").fullmatch
 _VERSIONS: Final = {"vertex-2023-10-16", "2026-10-21"}
-# A gateway's recorded answers: Vertex's counting takes fewer betas than Bedrock's.
+# By a gateway's recorded answers, Vertex's counting accepts fewer betas than Bedrock's.
 _BETAS: Final = (CLOUD_BETAS | {"effort-2025-11-24"}) - {
     "tool-search-tool-2025-10-19",
     "web-search-2025-03-05",
@@ -51,12 +51,12 @@ _VERTEX: Final = "/v1/projects/{project}/locations/{location}/publishers"
 
 
 class EmulatedGoogle:
-    """All of Google as one ASGI app, `app`, with one service account and one Gemini API key.
+    """Google's APIs as one ASGI app, `app`, with one service account and one Gemini API key.
 
-    Vertex takes any project. `issued` says how many access tokens were given out so far.
+    Vertex accepts any project. `issued` is the number of access tokens issued so far.
 
     Args:
-        token_lifetime: how many seconds an access token is good for.
+        token_lifetime: the seconds for which an access token is valid.
     """
 
     def __init__(self, *, token_lifetime: int = 3600) -> None:
@@ -65,27 +65,27 @@ class EmulatedGoogle:
         gemini = f"{_VERTEX}/google/models/{{model}}:countTokens"
         self.app = Starlette(
             routes=[
-                Route("/token", self._token, methods=["POST"]),
-                Route(claude, self._vertex_claude, methods=["POST"]),
-                Route(gemini, self._vertex_gemini, methods=["POST"]),
-                Route("/v1beta/models/{model}:countTokens", _gemini_api, methods=["POST"]),
+                Route("/token", self._issue_token, methods=["POST"]),
+                Route(claude, self._count_vertex_claude, methods=["POST"]),
+                Route(gemini, self._count_vertex_gemini, methods=["POST"]),
+                Route("/v1beta/models/{model}:countTokens", _count_gemini_api, methods=["POST"]),
             ]
         )
 
     @property
     def issued(self) -> int:
-        """How many access tokens were given out so far."""
+        """The number of access tokens issued so far."""
         return self._tokens.issued
 
     def service_account(self, token_uri: str) -> dict[str, str]:
-        """A key file for `vertex_credentials`; the URI is this app's `/token`."""
+        """Return a key file for `vertex_credentials`; the URI is this app's `/token`."""
         return self._tokens.service_account(token_uri)
 
     def revoke_all(self) -> None:
-        """From now on, every access token given out so far is answered with a 401."""
+        """Revoke every access token issued so far; each is answered with a 401 from now on."""
         self._tokens.revoke_all()
 
-    async def _token(self, request: Request) -> Response:
+    async def _issue_token(self, request: Request) -> Response:
         host = request.headers.get("host", "")
         url = f"{request.scope['scheme']}://{host}{request.scope['path']}"
         try:
@@ -94,23 +94,24 @@ class EmulatedGoogle:
             answer = {"error": error.kind, "error_description": str(error)}
             return json_answer(answer, error.status, {})
 
-    async def _vertex_claude(self, request: Request) -> Response:
+    async def _count_vertex_claude(self, request: Request) -> Response:
         try:
             raw = await request.body()
             self._authenticate(request)
             location = request.path_params["location"]
             if not _LOCATION(location):
-                words = f"Publisher Model `count-tokens` was not found in location {location}."
-                raise Refused(404, words)
+                message = f"Publisher Model `count-tokens` was not found in location {location}."
+                raise Refused(404, message)
         except Refused as error:
             return _google_error(error)
         headers = {"request-id": new_request_id("req_vrtx_emulated_")}
         try:
-            return json_answer({"input_tokens": count(_claude_body(raw, request))}, 200, headers)
+            tokens = count(_read_claude_body(raw, request))
+            return json_answer({"input_tokens": tokens}, 200, headers)
         except Refused as error:
             return anthropic_error(error, headers)
 
-    async def _vertex_gemini(self, request: Request) -> Response:
+    async def _count_vertex_gemini(self, request: Request) -> Response:
         try:
             raw = await request.body()
             self._authenticate(request)
@@ -119,9 +120,9 @@ class EmulatedGoogle:
             )
             if not _GEMINI(model):
                 name = f"projects/{project}/locations/{location}/publishers/google/models/{model}"
-                words = "was not found or your project does not have access to it."
-                raise Refused(404, f"Publisher Model `{name}` {words}")
-            body = vertex_request(raw)
+                message = "was not found or your project does not have access to it."
+                raise Refused(404, f"Publisher Model `{name}` {message}")
+            body = read_vertex_request(raw)
         except Refused as error:
             return _google_error(error)
         answer = {
@@ -137,23 +138,24 @@ class EmulatedGoogle:
             "Expected OAuth 2 access token, login cookie or other valid authentication credential."
         )
         if not token:
-            words = "Request is missing required authentication credential."
-            raise Refused(401, f"{words} {expected}", details=[_reason("CREDENTIALS_MISSING")])
-        if scheme.lower() != "bearer" or not self._tokens.is_good(token):
-            words = "Request had invalid authentication credentials."
-            reason = _reason("ACCESS_TOKEN_EXPIRED")
-            raise Refused(401, f"{words} {expected}", details=[reason])
+            message = "Request is missing required authentication credential."
+            info = _error_info("CREDENTIALS_MISSING")
+            raise Refused(401, f"{message} {expected}", details=[info])
+        if scheme.lower() != "bearer" or not self._tokens.is_valid(token):
+            message = "Request had invalid authentication credentials."
+            info = _error_info("ACCESS_TOKEN_EXPIRED")
+            raise Refused(401, f"{message} {expected}", details=[info])
 
 
-async def _gemini_api(request: Request) -> Response:
+async def _count_gemini_api(request: Request) -> Response:
     try:
         raw = await request.body()
         _check_key(request)
         model = request.path_params["model"]
         if not _GEMINI(model):
-            words = f"models/{model} is not found for API version v1beta, or is not supported for "
-            raise Refused(404, f"{words}countTokens. Call ListModels to see what is.")
-        body = gemini_api_request(raw, model)
+            text = f"models/{model} is not found for API version v1beta, or is not supported for "
+            raise Refused(404, f"{text}countTokens. Call ListModels to see what is.")
+        body = read_gemini_api_request(raw, model)
     except Refused as error:
         return _google_error(error)
     answer = {"totalTokens": count_gemini(body), "promptTokensDetails": gemini_details(body)}
@@ -162,24 +164,24 @@ async def _gemini_api(request: Request) -> Response:
 
 def _check_key(request: Request) -> None:
     if "key" in request.query_params:
-        # Google would take it; a key in a URL ends in logs and in the texts of exceptions.
+        # Google accepts it, but a key in a URL ends up in logs and exception messages.
         raise Refused(400, "This emulator takes the key in the x-goog-api-key header only.")
     key = request.headers.get("x-goog-api-key", "")
     if not hmac.compare_digest(key.encode(), EMULATED_GEMINI_KEY.encode()):
-        reason = _reason("API_KEY_INVALID", "generativelanguage.googleapis.com")
-        raise Refused(400, "API key not valid. Please pass a valid API key.", details=[reason])
+        info = _error_info("API_KEY_INVALID", "generativelanguage.googleapis.com")
+        raise Refused(400, "API key not valid. Please pass a valid API key.", details=[info])
 
 
-def _claude_body(raw: bytes, request: Request) -> dict[str, Any]:
-    given = request.headers.getlist("anthropic-beta")
-    betas = [beta.strip() for beta in ",".join(given).split(",") if beta.strip()]
+def _read_claude_body(raw: bytes, request: Request) -> dict[str, Any]:
+    headers = request.headers.getlist("anthropic-beta")
+    betas = [beta.strip() for beta in ",".join(headers).split(",") if beta.strip()]
     unexpected = ", ".join(f"`{beta}`" for beta in betas if beta not in _BETAS)
     if unexpected:
-        words = "Please consult our documentation at platform.claude.com/docs or try again without "
-        words = f"for the `anthropic-beta` header. {words}the header."
-        raise Refused(400, f"Unexpected value(s) {unexpected} {words}")
+        text = "Please consult our documentation at platform.claude.com/docs or try again without "
+        text = f"for the `anthropic-beta` header. {text}the header."
+        raise Refused(400, f"Unexpected value(s) {unexpected} {text}")
     known = FIELDS | (BETA_FIELDS if betas else set()) | {"anthropic_version"}
-    body = checked_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
+    body = check_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
     model = body["model"]
     if not _CLAUDE(model):
         if _UNCOUNTED(model):
@@ -192,7 +194,7 @@ def _claude_body(raw: bytes, request: Request) -> dict[str, Any]:
     return body
 
 
-def _reason(reason: str, service: str = "aiplatform.googleapis.com") -> dict[str, Any]:
+def _error_info(reason: str, service: str = "aiplatform.googleapis.com") -> dict[str, Any]:
     return {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,

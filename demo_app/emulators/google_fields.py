@@ -1,4 +1,4 @@
-"""The fields of Google's requests, and a reading of JSON as strict as Google's own.
+"""The fields of Google's requests, and a reader of JSON as strict as Google's own.
 
 Vertex: https://docs.cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints/countTokens
 Gemini API: https://ai.google.dev/api/tokens#method:-models.counttokens
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from demo_app.emulators.answers import Refused
 
-__all__ = ["GEMINI_API", "VERTEX", "Schemas", "cleaned", "refuse_deep"]
+__all__ = ["GEMINI_API", "VERTEX", "Schemas", "clean", "refuse_deep"]
 
 # A message's fields and their kinds: a scalar, "any", "struct" (any object), the name of another
 # message, a [list] or a {map} of one of these.
@@ -116,7 +116,7 @@ GEMINI_API: Final[Schemas] = {
 
 
 def refuse_deep(value: object) -> None:
-    """Refuse JSON that is nested deeper than Google reads, so that nobody recurses too far."""
+    """Refuse JSON that is nested deeper than Google reads, so that no recursion goes too far."""
     level = [value]
     for _ in range(_MOST_LEVELS):
         inner: list[object] = []
@@ -130,54 +130,54 @@ def refuse_deep(value: object) -> None:
         raise Refused(400, "Invalid JSON payload received. Message too deep.")
 
 
-def cleaned(value: object, kind: str, at: str, schemas: Schemas) -> Any:
-    """A value of a kind, its known fields in camelCase and without null.
+def clean(value: object, kind: str, at: str, schemas: Schemas) -> Any:
+    """Return a value of a kind, with its known fields in camelCase and without null.
 
-    Google reads snake_case as well, and takes null for a field that is not there.
+    Google reads snake_case as well, and takes null for an absent field.
 
     Raises:
-        Refused: with a 400 that names an unknown field, or a value of another type, and its place.
+        Refused: with a 400 and the place of an unknown field or of a value of another type.
     """
     if kind == "any":
         return value
     if kind.startswith("["):
-        return _list(value, kind[1:-1], at, schemas)
+        return _clean_list(value, kind[1:-1], at, schemas)
     if kind.startswith("{"):
         if not isinstance(value, dict):
-            raise _invalid(at, "Map", value)
+            raise _invalid_value(at, "Map", value)
         return {
-            name: cleaned(item, kind[1:-1], f"{at}.{_quotable(name)}", schemas)
+            name: clean(item, kind[1:-1], f"{at}.{_shorten(name)}", schemas)
             for name, item in value.items()
         }
     if kind in schemas:
-        return _message(value, kind, at, schemas)
+        return _clean_message(value, kind, at, schemas)
     if not isinstance(value, _SCALARS[kind]):
-        raise _invalid(at, f"TYPE_{kind.upper()}", value)
+        raise _invalid_value(at, f"TYPE_{kind.upper()}", value)
     if kind == "bytes":
         _check_base64(str(value), at)
     return value
 
 
-def _list(value: object, kind: str, at: str, schemas: Schemas) -> list[Any]:
+def _clean_list(value: object, kind: str, at: str, schemas: Schemas) -> list[Any]:
     # A single value may stand for a list of one, as everywhere in Google's JSON.
     items = value if isinstance(value, list) else [value]
-    return [cleaned(item, kind, f"{at}[{index}]", schemas) for index, item in enumerate(items)]
+    return [clean(item, kind, f"{at}[{index}]", schemas) for index, item in enumerate(items)]
 
 
-def _message(value: object, kind: str, at: str, schemas: Schemas) -> dict[str, Any]:
+def _clean_message(value: object, kind: str, at: str, schemas: Schemas) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _invalid(at, kind, value)
+        raise _invalid_value(at, kind, value)
     known: dict[str, Any] = {}
     for name, item in value.items():
         camel = _LOWER.sub(lambda match: match[1].upper(), name)
         if camel not in schemas[kind]:
             place = f" at '{at}'" if at else ""
-            words = f'Unknown name "{_quotable(name)}"{place}: Cannot find field.'
-            raise _bad(at, f"Invalid JSON payload received. {words}")
+            reason = f'Unknown name "{_shorten(name)}"{place}: Cannot find field.'
+            raise _bad_request(at, f"Invalid JSON payload received. {reason}")
         snake = _UPPER.sub(lambda match: f"_{match[1].lower()}", camel)
         if item is not None:
             inner = f"{at}.{snake}" if at else snake
-            known[camel] = cleaned(item, schemas[kind][camel], inner, schemas)
+            known[camel] = clean(item, schemas[kind][camel], inner, schemas)
     return known
 
 
@@ -186,20 +186,20 @@ def _check_base64(text: str, at: str) -> None:
     try:
         base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except ValueError:
-        words = f"Invalid value at '{at}' (TYPE_BYTES), Base64 decoding failed"
-        raise _bad(at, words) from None
+        reason = f"Invalid value at '{at}' (TYPE_BYTES), Base64 decoding failed"
+        raise _bad_request(at, reason) from None
 
 
-def _quotable(name: str) -> str:
+def _shorten(name: str) -> str:
     return name[:100]
 
 
-def _invalid(at: str, kind: str, value: object) -> Refused:
-    said = f'"{_quotable(value)}"' if isinstance(value, str) else f"a JSON {type(value).__name__}"
-    return _bad(at, f"Invalid value at '{at}' ({kind}), {said}")
+def _invalid_value(at: str, kind: str, value: object) -> Refused:
+    shown = f'"{_shorten(value)}"' if isinstance(value, str) else f"a JSON {type(value).__name__}"
+    return _bad_request(at, f"Invalid value at '{at}' ({kind}), {shown}")
 
 
-def _bad(at: str, message: str) -> Refused:
+def _bad_request(at: str, message: str) -> Refused:
     violation = {"field": at, "description": message} if at else {"description": message}
     kind = "type.googleapis.com/google.rpc.BadRequest"
     return Refused(400, message, details=({"@type": kind, "fieldViolations": [violation]},))

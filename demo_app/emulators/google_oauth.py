@@ -1,4 +1,4 @@
-"""A token endpoint for the key of one service account, which it makes up.
+"""A token endpoint for one service account, whose key it generates.
 
 https://developers.google.com/identity/protocols/oauth2/service-account#httprest
 """
@@ -31,10 +31,10 @@ _TIMES: Final = "Token must be a short-lived token (60 minutes) and in a reasona
 
 
 class TokenEndpoint:
-    """Issues access tokens for assertions that the service account has signed.
+    """An issuer of access tokens for assertions that the service account has signed.
 
     Args:
-        lifetime: how many seconds a token is good for.
+        lifetime: the seconds for which a token is valid.
     """
 
     def __init__(self, lifetime: int) -> None:
@@ -45,7 +45,7 @@ class TokenEndpoint:
         self._ends: dict[str, float] = {}
 
     def service_account(self, token_uri: str) -> dict[str, str]:
-        """The key file, as Google Cloud's console gives it out."""
+        """Return the key file, as Google Cloud's console issues it."""
         key = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return {
             "type": "service_account",
@@ -60,18 +60,18 @@ class TokenEndpoint:
         }
 
     def revoke_all(self) -> None:
-        """From now on, no token issued so far is good."""
+        """Revoke every token issued so far."""
         self._ends.clear()
 
-    def is_good(self, token: str) -> bool:
-        """Whether a token was issued here, and is neither expired nor revoked."""
+    def is_valid(self, token: str) -> bool:
+        """Return whether a token was issued here, and is neither expired nor revoked."""
         return time.monotonic() < self._ends.get(token, 0)
 
     def issue(self, form: bytes, url: str) -> dict[str, Any]:
-        """Answer a form posted to this endpoint, whose own URL or Google's is the audience.
+        """Answer a form posted to this endpoint; the audience is the endpoint's URL or Google's.
 
         Raises:
-            Refused: with a 400, and OAuth's error as its kind.
+            Refused: with a 400, whose kind is OAuth's error.
         """
         fields = parse_qs(form.decode(errors="replace"))
         (grant,), (assertion,) = (
@@ -81,49 +81,49 @@ class TokenEndpoint:
             raise Refused(400, f"Invalid grant_type: {grant}", "unsupported_grant_type")
         if not assertion:
             raise Refused(400, "Missing required parameter: assertion", "invalid_request")
-        self._check_claims(self._claims(assertion), url)
+        self._check_claims(self._read_claims(assertion), url)
         token = f"ya29.emulated-{secrets.token_urlsafe(24)}"
         self._ends[token] = time.monotonic() + self._lifetime
         self.issued += 1
         return {"access_token": token, "expires_in": self._lifetime, "token_type": "Bearer"}
 
-    def _claims(self, assertion: str) -> Mapping[str, Any]:
+    def _read_claims(self, assertion: str) -> Mapping[str, Any]:
         signed, _, signature = assertion.rpartition(".")
         header, _, payload = signed.partition(".")
         try:
-            read, claims = object_of(_decoded(header)), object_of(_decoded(payload))
-            if read.get("alg") != "RS256" or read.get("kid", self._key_id) != self._key_id:
+            head, claims = object_of(_decode(header)), object_of(_decode(payload))
+            if head.get("alg") != "RS256" or head.get("kid", self._key_id) != self._key_id:
                 raise InvalidSignature
             key = self._key.public_key()
-            key.verify(_decoded(signature), signed.encode(), padding.PKCS1v15(), SHA256())
+            key.verify(_decode(signature), signed.encode(), padding.PKCS1v15(), SHA256())
         except (InvalidSignature, Refused, ValueError):
-            raise _invalid("Invalid JWT Signature.") from None
+            raise _invalid_grant("Invalid JWT Signature.") from None
         return claims
 
     def _check_claims(self, claims: Mapping[str, Any], url: str) -> None:
         if claims.get("iss") != _EMAIL:
-            raise _invalid("Invalid grant: account not found")
+            raise _invalid_grant("Invalid grant: account not found")
         if claims.get("aud") not in (url, _AUDIENCE):
-            raise _invalid(f"Invalid JWT: Failed audience check. The right audience is {url}")
+            raise _invalid_grant(f"Invalid JWT: Failed audience check. The right audience is {url}")
         now, begins, ends = time.time(), claims.get("iat"), claims.get("exp")
         if not isinstance(begins, int | float) or not isinstance(ends, int | float):
-            raise _invalid(f"Invalid JWT: {_TIMES}")
+            raise _invalid_grant(f"Invalid JWT: {_TIMES}")
         if not (begins <= now + _SKEW and now < ends <= begins + _HOUR):
-            raise _invalid(f"Invalid JWT: {_TIMES} Check your iat and exp values.")
+            raise _invalid_grant(f"Invalid JWT: {_TIMES} Check your iat and exp values.")
         scope = claims.get("scope")
         if not isinstance(scope, str) or _SCOPE not in scope.split():
             raise Refused(400, f"{_SCOPE} is not among the scopes.", "invalid_scope")
 
 
-def _decoded(piece: str) -> bytes:
+def _decode(piece: str) -> bytes:
     return base64.urlsafe_b64decode(piece + "=" * (-len(piece) % 4))
 
 
-def _invalid(words: str) -> Refused:
-    return Refused(400, words, "invalid_grant")
+def _invalid_grant(message: str) -> Refused:
+    return Refused(400, message, "invalid_grant")
 
 
 @cache
 def _private_key() -> rsa.RSAPrivateKey:
-    """Takes long to make, and one is enough for all emulated accounts of a process."""
+    """Generate a key once: it takes long, and one is enough for all accounts of a process."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, checked as AWS does: by computing the signature again.
+"""A check of AWS Signature Version 4, which computes the signature again as AWS does.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -43,24 +43,24 @@ def check_signature(
     Raises:
         Refused: with a 403 and the name of AWS's exception.
     """
-    given = _AUTHORIZATION(request.headers.get("authorization", ""))
-    if given is None:
+    parts = _AUTHORIZATION(request.headers.get("authorization", ""))
+    if parts is None:
         _refuse("Authorization header requires a credential scope.", "IncompleteSignatureException")
     token = request.headers.get("x-amz-security-token", EMULATED_SESSION_TOKEN)
-    if given["key"] != key or token != EMULATED_SESSION_TOKEN:
+    if parts["key"] != key or token != EMULATED_SESSION_TOKEN:
         _refuse(
             "The security token included in the request is invalid.", "UnrecognizedClientException"
         )
-    if given["region"] != region:
-        _refuse(f"Credential should be scoped to a valid region, not '{given['region']}'.")
-    if given["service"] != service:
+    if parts["region"] != region:
+        _refuse(f"Credential should be scoped to a valid region, not '{parts['region']}'.")
+    if parts["service"] != service:
         _refuse(f"Credential should be scoped to correct service: '{service}'.")
-    stamp = _checked_stamp(request.headers.get("x-amz-date", ""), given["day"])
-    signed = _checked_headers(request, body, given["headers"].split(";"))
-    expected = _signature(
+    stamp = _check_stamp(request.headers.get("x-amz-date", ""), parts["day"])
+    signed = _check_headers(request, body, parts["headers"].split(";"))
+    expected = _compute_signature(
         request, body, signed, stamp, SigV4Auth(Credentials(key, secret), service, region)
     )
-    if not hmac.compare_digest(expected, given["signature"]):
+    if not hmac.compare_digest(expected, parts["signature"]):
         _refuse(_MISMATCH)
 
 
@@ -68,7 +68,7 @@ def _refuse(message: str, kind: str = "InvalidSignatureException") -> NoReturn:
     raise Refused(403, message, kind)
 
 
-def _checked_stamp(stamp: str, day: str) -> str:
+def _check_stamp(stamp: str, day: str) -> str:
     try:
         if not _STAMP(stamp):
             raise ValueError(stamp)
@@ -85,8 +85,8 @@ def _checked_stamp(stamp: str, day: str) -> str:
     return stamp
 
 
-def _checked_headers(request: Request, body: bytes, signed: list[str]) -> list[str]:
-    """The signed headers: `host` and all of AWS's own are among them, and none is missing."""
+def _check_headers(request: Request, body: bytes, signed: list[str]) -> list[str]:
+    """Check that `host` and all of AWS's headers are signed and present; return the signed ones."""
     necessary = {"host", *(name for name in request.headers if name.startswith("x-amz-"))}
     if necessary - set(signed) or set(signed) - set(request.headers):
         _refuse(_MISMATCH)
@@ -96,16 +96,16 @@ def _checked_headers(request: Request, body: bytes, signed: list[str]) -> list[s
     return signed
 
 
-def _signature(
+def _compute_signature(
     request: Request, body: bytes, signed: list[str], stamp: str, auth: SigV4Auth
 ) -> str:
-    # The path as it was sent: what is signed has `%3A` where Starlette's path has a colon.
+    # The raw path, because a signed path has `%3A` where Starlette's has a colon.
     path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"]
     url = f"http://emulated{path}?{query.decode('latin-1')}"
-    again = AWSRequest(method=request.method, url=url, data=body)
+    unsigned = AWSRequest(method=request.method, url=url, data=body)
     for name in signed:
         for value in request.headers.getlist(name):
-            again.headers.add_header(name, value)
-    again.context["timestamp"] = stamp
-    text = auth.string_to_sign(again, auth.canonical_request(again))
-    return str(auth.signature(text, again))
+            unsigned.headers.add_header(name, value)
+    unsigned.context["timestamp"] = stamp
+    text = auth.string_to_sign(unsigned, auth.canonical_request(unsigned))
+    return str(auth.signature(text, unsigned))

@@ -1,1 +1,1 @@
-"""How fast we are, beside what others are and what is possible here: `make bench`."""
+"""The benchmark of count_tokens_mw against bare servers and LiteLLM's proxy: `make bench`."""

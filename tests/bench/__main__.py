@@ -18,7 +18,7 @@ from tests.bench.litellm import EXECUTABLE, litellm_proxy, litellm_version
 from tests.bench.load import Requests, check, generate
 from tests.bench.processes import Process, under_uvicorn
 from tests.bench.report import RESULTS, as_json, tables, write_readme
-from tests.bench.scenes import Result, measured, scenes
+from tests.bench.scenes import Result, measure, scenes
 from tests.bench.targets import figures
 from tests.bench.upstream import stub_upstream
 
@@ -33,7 +33,7 @@ _VERSIONS = ("uvicorn", "uvloop", "starlette", "aiohttp", "aiobotocore")
 
 
 def main() -> None:
-    """Everything, in some ten minutes; `--quick` shows in two whether it works."""
+    """Measure everything in some ten minutes; `--quick` checks in two that it works."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of one contender in one round")
@@ -41,16 +41,18 @@ def main() -> None:
     options = parser.parse_args()
     rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
     with stub_upstream() as upstream:
-        results, facts = _served(upstream, rounds, seconds)
-        facts |= _once(upstream, quick=options.quick)
-    said = as_json(_about(), figures(results, facts), results, facts)
-    print(tables(said))
+        results, facts = _measure_servers(upstream, rounds, seconds)
+        facts |= _measure_once(upstream, quick=options.quick)
+    report = as_json(_about(), figures(results, facts), results, facts)
+    print(tables(report))
     if not options.quick:
-        RESULTS.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-        write_readme(said)
+        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_readme(report)
 
 
-def _served(upstream: str, rounds: int, seconds: int) -> tuple[list[Result], dict[str, float]]:
+def _measure_servers(
+    upstream: str, rounds: int, seconds: int
+) -> tuple[list[Result], dict[str, float]]:
     results: list[Result] = []
     with ExitStack() as stack:
         servers = {
@@ -58,23 +60,23 @@ def _served(upstream: str, rounds: int, seconds: int) -> tuple[list[Result], dic
         }
         if EXECUTABLE.exists():
             servers["litellm"] = stack.enter_context(litellm_proxy(upstream))
-        facts = {f"{name}_start": each.seconds for name, each in servers.items()}
+        facts = {f"{name}_start": server.seconds for name, server in servers.items()}
         numbers = itertools.count(1)
         for server in servers.values():
             check(server.url, small())
         for name in servers.keys() & {"proxy", "ours", "litellm"}:
-            facts[f"{name}_mb"] = _megabytes(servers[name], 10_000 if rounds > 1 else 500)
+            facts[f"{name}_mb"] = _measure_memory(servers[name], 10_000 if rounds > 1 else 500)
         for scene in scenes(with_litellm="litellm" in servers):
-            _progress(f"{scene.words} {scene.model}")
-            results += measured(scene, servers, numbers, rounds, seconds)
+            _print_progress(f"{scene.title} {scene.model}")
+            results += measure(scene, servers, numbers, rounds, seconds)
     if "litellm_mb" in facts:
         facts["memory_ratio"] = facts["ours_mb"] / facts["litellm_mb"]
     return results, facts
 
 
-def _megabytes(server: Process, counts: int) -> float:
-    """What a server holds after so many distinct small counts."""
-    _progress(f"{counts} counts, then the memory")
+def _measure_memory(server: Process, counts: int) -> float:
+    """Return a server's resident memory in MB after `counts` distinct small counts."""
+    _print_progress(f"{counts} counts, then the memory")
     asked = 0
     while asked < counts:
         load = generate(server.url, Requests(small(), True, asked), 16, 2)
@@ -82,8 +84,8 @@ def _megabytes(server: Process, counts: int) -> float:
     return server.resident_mb()
 
 
-def _once(upstream: str, *, quick: bool) -> dict[str, float]:
-    _progress("import, Bedrock, health, memory")
+def _measure_once(upstream: str, *, quick: bool) -> dict[str, float]:
+    _print_progress("import, Bedrock, health, memory")
     baseline, import_seconds = once.import_seconds(
         "starlette.applications, pydantic", "count_tokens_mw"
     )
@@ -121,8 +123,8 @@ def _processor() -> str:
     return f"{len(models)} x {models[0]}" if models else platform.machine()
 
 
-def _progress(words: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)
+def _print_progress(step: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {step}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

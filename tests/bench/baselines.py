@@ -1,4 +1,4 @@
-"""What we are measured by, each as a factory for uvicorn.
+"""The baselines of the benchmark, each as a factory for uvicorn.
 
 BENCH_UPSTREAM is the base URL of the stub upstream.
 """
@@ -20,12 +20,12 @@ _HEADERS: Final = [(b"content-type", b"application/json"), (b"content-length", b
 
 
 def bare() -> ASGIApp:
-    """Reads the body, hashes it, answers a constant."""
+    """Return an app that reads the body, hashes it, and answers a constant."""
     spare_the_collector()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            raise RuntimeError("no lifespan here")
+            raise RuntimeError("a bare app has no lifespan")
         digest = hashlib.sha256()
         more = True
         while more:
@@ -40,7 +40,7 @@ def bare() -> ASGIApp:
 
 
 def route() -> ASGIApp:
-    """A Starlette route that parses the JSON and answers a constant."""
+    """Return a Starlette route that parses the JSON and answers a constant."""
     spare_the_collector()
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -55,7 +55,7 @@ def route() -> ASGIApp:
 
 
 def proxy() -> ASGIApp:
-    """Starlette and aiohttp: the body to the upstream, the answer back, and nothing else."""
+    """Return a proxy of Starlette and aiohttp that only passes on the body and the answer."""
     spare_the_collector()
     import aiohttp
     from starlette.applications import Starlette

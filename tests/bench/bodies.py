@@ -1,4 +1,4 @@
-"""The two requests that are measured: one as small as they come, one of a long day's work."""
+"""The two requests of the benchmark: the smallest one, and one from a long session."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from typing import Any, Final
 __all__ = ["MARK", "large", "small"]
 
 MARK: Final = b"@number@"
-"""Where a body differs from the next one, in a run where none may be like another."""
+"""The place of a number that makes each body of a run distinct."""
 
 _LARGE: Final = 880_000
 _WORDS: Final = (
@@ -19,12 +19,12 @@ _WORDS: Final = (
 
 
 def small(model: str = "anthropic") -> bytes:
-    """Some ninety bytes."""
+    """Return a body of some ninety bytes."""
     return _text({"model": model, "messages": [{"role": "user", "content": f"Hello {_mark()}"}]})
 
 
 def large(model: str = "anthropic", length: int = _LARGE) -> bytes:
-    """880 KB as Claude Code sends them: a system prompt, two dozen tools, and what they found."""
+    """Return 880 KB as Claude Code sends: a system prompt, two dozen tools, and their results."""
     rng = random.Random(7)
     messages: list[Any] = [{"role": "user", "content": f"{_mark()} {_lines(rng, 2000)}"}]
     body = {
@@ -62,7 +62,7 @@ def _lines(rng: random.Random, size: int) -> str:
 
 def _tool(rng: random.Random, number: int) -> dict[str, Any]:
     fields = {
-        f"field_{each}": {"type": "string", "description": _lines(rng, 60)} for each in range(6)
+        f"field_{index}": {"type": "string", "description": _lines(rng, 60)} for index in range(6)
     }
     return {
         "name": f"tool_{number}",
@@ -79,11 +79,11 @@ def _turn(rng: random.Random, number: int) -> list[dict[str, Any]]:
         "name": f"tool_{number % 24}",
         "input": {"field_0": f"/src/file_{number}.py", "limit": number},
     }
-    found = [{"type": "text", "text": _lines(rng, rng.randint(500, 7000))}]
+    results = [{"type": "text", "text": _lines(rng, rng.randint(500, 7000))}]
     return [
         {"role": "assistant", "content": [{"type": "text", "text": _lines(rng, 300)}, used]},
         {
             "role": "user",
-            "content": [{"type": "tool_result", "tool_use_id": use_id, "content": found}],
+            "content": [{"type": "tool_result", "tool_use_id": use_id, "content": results}],
         },
     ]

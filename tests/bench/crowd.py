@@ -1,4 +1,4 @@
-"""Many large counts at once against an upstream that takes its time: `python -m` asks them."""
+"""Many large counts at once against an upstream that takes its time: `python -m` sends them."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _SECONDS: Final = 3
 
 
 def slow_upstream() -> Starlette:
-    """Reads a body and answers a constant after some seconds."""
+    """Return an app that reads a body and answers a constant after some seconds."""
 
     async def answer(request: Request) -> JSONResponse:
         size = 0
@@ -35,8 +35,8 @@ async def _ask(url: str, counts: int, size: int) -> bool:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def count(number: int) -> int:
-            words = f"{number} " + "some words of a long conversation\n" * (size // 36)
-            message = {"role": "user", "content": words}
+            text = f"{number} " + "some words of a long conversation\n" * (size // 36)
+            message = {"role": "user", "content": text}
             raw = json.dumps({"model": "anthropic", "messages": [message]}).encode()
             async with session.post(url + PATH, data=raw, headers={"x-api-key": KEY}) as answer:
                 return answer.status

@@ -1,4 +1,4 @@
-"""The gateway with us in it: its auth, its authorisation, a hook that gets every event.
+"""A gateway with CountTokens: authentication, authorisation, and a hook for every event.
 
 BENCH_UPSTREAM is the base URL of the stub upstream.
 """
@@ -25,7 +25,7 @@ MODELS: Final = ("anthropic", "bedrock", "gemini", "vertex-claude", "vertex-gemi
 
 
 def spare_the_collector() -> None:
-    """Look for cycles after fifty thousand new objects, not seven hundred, as busy gateways do.
+    """Collect cycles after fifty thousand new objects, not seven hundred, as busy gateways do.
 
     https://docs.python.org/3/library/gc.html#gc.set_threshold
     """
@@ -33,7 +33,7 @@ def spare_the_collector() -> None:
 
 
 def mounted() -> Starlette:
-    """Mounted into a Starlette application."""
+    """Return CountTokens mounted into a Starlette application."""
     spare_the_collector()
     ours = _count_tokens()
     routes = [Route("/health", _health), Mount("/", ours)]
@@ -41,13 +41,13 @@ def mounted() -> Starlette:
 
 
 def in_front() -> ASGIApp:
-    """In front of a Starlette application."""
+    """Return CountTokens in front of a Starlette application."""
     spare_the_collector()
     return CountTokensMiddleware(Starlette(routes=[Route("/health", _health)]), _count_tokens())
 
 
 def config(upstream: str) -> Config:
-    """Every provider, all at the stub upstream."""
+    """Return a configuration with every provider, all at the stub upstream."""
     from tests.bench.google_account import service_account
 
     vertex = {

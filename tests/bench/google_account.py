@@ -1,4 +1,4 @@
-"""A service account that no Google knows, for a stub that answers any assertion with a token."""
+"""A service account unknown to Google, for a stub that answers any assertion with a token."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ __all__ = ["service_account"]
 
 @cache
 def service_account(token_uri: str) -> dict[str, str]:
-    """A key file's content."""
+    """Return the content of a key file."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM,

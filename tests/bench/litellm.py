@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.gateway import KEY
-from tests.bench.processes import Process, free_port, running
+from tests.bench.processes import Process, free_port, run_server
 
 __all__ = ["EXECUTABLE", "litellm_proxy", "litellm_version"]
 
@@ -17,7 +17,7 @@ EXECUTABLE: Final = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "litel
 
 
 def litellm_version() -> str:
-    """Of the one that is measured."""
+    """Return the version that is measured."""
     ask = "import importlib.metadata; print(importlib.metadata.version('litellm'))"
     command = [str(EXECUTABLE.with_name("python")), "-c", ask]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -25,7 +25,7 @@ def litellm_version() -> str:
 
 @contextmanager
 def litellm_proxy(upstream: str) -> Iterator[Process]:
-    """One worker, with a key and one model of Anthropic's.
+    """Run one worker with a key and one model of Anthropic's.
 
     https://docs.litellm.ai/docs/proxy/configs
     """
@@ -40,10 +40,10 @@ def litellm_proxy(upstream: str) -> Iterator[Process]:
         "general_settings": {"master_key": KEY},
     }
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        json.dump(config, file)  # which is YAML too
+        json.dump(config, file)  # JSON is YAML too
         file.flush()
         place = ["--host", "127.0.0.1", "--port", str(port)]
         command = [str(EXECUTABLE), "--config", file.name, *place, "--num_workers=1"]
         environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
-        with running(command, port, environ, quiet=True) as process:
+        with run_server(command, port, environ, quiet=True) as process:
             yield process

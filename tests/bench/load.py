@@ -1,4 +1,4 @@
-"""Requests as fast as they are answered: by wrk, or by asyncio where it is missing."""
+"""A load generator: wrk, or asyncio where wrk is missing."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What to ask: a body with a mark in it, and whether no request may be like another.
+    """Requests to send: a body with a mark in it, and whether each one has to be distinct.
 
     `first` is the first number to put in place of the mark.
     """
@@ -54,15 +54,15 @@ class Requests:
         return {"content-type": "application/json", "x-api-key": KEY}
 
     def bodies(self) -> Iterator[bytes]:
-        """One after another."""
+        """Yield the bodies one after another."""
         for number in count(self.first):
             yield self.body.replace(MARK, b"%d" % (number if self.distinct else self.first))
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was measured: requests in a second, latencies in milliseconds, and how many answers
-    were none or not 200."""
+    """Measurements: requests in a second, latencies in milliseconds, and the number of answers
+    that were missing or not a 200."""
 
     per_second: float
     p50: float
@@ -72,21 +72,21 @@ class Load:
 
 
 def check(url: str, body: bytes) -> None:
-    """Ask once, and see that the stub's count comes back.
+    """Send one request, and check that the stub's count comes back.
 
     Raises:
-        RuntimeError: something else does, as an estimate of one's own.
+        RuntimeError: another count comes back, such as an estimate.
     """
     headers = dict(Requests(body, False, 0).headers)
-    raw = body.replace(MARK, b"0")
-    with urlopen(Request(url + PATH, raw, headers, method="POST"), timeout=60) as answer:
-        said = answer.read()
-    if json.loads(said)["input_tokens"] != 14:
-        raise RuntimeError(f"{url} answers {said[:100]!r}")
+    content = body.replace(MARK, b"0")
+    with urlopen(Request(url + PATH, content, headers, method="POST"), timeout=60) as answer:
+        raw = answer.read()
+    if json.loads(raw)["input_tokens"] != 14:
+        raise RuntimeError(f"{url} answers {raw[:100]!r}")
 
 
 def generate(url: str, requests: Requests, connections: int, seconds: float) -> Load:
-    """Ask over as many connections for so long."""
+    """Send requests over `connections` connections for `seconds` seconds."""
     wrk = shutil.which("wrk")
     if wrk is None:
         return asyncio.run(generate_by_asyncio(url, requests, connections, seconds))
@@ -97,61 +97,61 @@ def generate(url: str, requests: Requests, connections: int, seconds: float) -> 
         printed = subprocess.run(
             [*command, "-s", script.name, url], check=True, capture_output=True, text=True
         ).stdout
-    said = json.loads(printed[printed.rindex("{") :])
-    per_second = said["requests"] / said["seconds"]
-    return Load(per_second, said["p50"], said["p99"], said["requests"], said["errors"])
+    summary = json.loads(printed[printed.rindex("{") :])
+    per_second = summary["requests"] / summary["seconds"]
+    return Load(per_second, summary["p50"], summary["p99"], summary["requests"], summary["errors"])
 
 
 def script_for_wrk(requests: Requests) -> str:
-    """In Lua: https://github.com/wg/wrk/blob/master/SCRIPTING"""
+    """Return wrk's script in Lua: https://github.com/wg/wrk/blob/master/SCRIPTING"""
     head, tail = requests.body.split(MARK)
     headers = ", ".join(
-        f"[ {_lua(name)} ] = {_lua(value)}" for name, value in requests.headers.items()
+        f"[ {_quote(name)} ] = {_quote(value)}" for name, value in requests.headers.items()
     )
     return _WRK.format(
-        head=_lua(head.decode()),
-        tail=_lua(tail.decode()),
+        head=_quote(head.decode()),
+        tail=_quote(tail.decode()),
         distinct=str(requests.distinct).lower(),
         first=requests.first,
-        path=_lua(PATH),
+        path=_quote(PATH),
         headers=headers,
     )
 
 
-def _lua(text: str) -> str:
-    """A text between Lua's long brackets, in which nothing has a meaning."""
+def _quote(text: str) -> str:
+    """Quote a text by Lua's long brackets, within which nothing is escaped."""
     return f"[==[{text}]==]"
 
 
 async def generate_by_asyncio(
     url: str, requests: Requests, connections: int, seconds: float
 ) -> Load:
-    """The same without wrk; a process of Python's asks a few thousand a second."""
+    """Send requests without wrk; a Python process sends a few thousand a second."""
     host, port = url.removeprefix("http://").split(":")
     latencies: list[float] = []
     errors = 0
     bodies = requests.bodies()
     end = time.perf_counter() + seconds
 
-    async def ask() -> None:
+    async def send() -> None:
         nonlocal errors
         reader, writer = await asyncio.open_connection(host, int(port))
         while time.perf_counter() < end:
             started = time.perf_counter()
-            is_right = await _answered(reader, writer, requests.headers, next(bodies))
+            is_right = await _post(reader, writer, requests.headers, next(bodies))
             errors += not is_right
             latencies.append((time.perf_counter() - started) * 1e3)
         writer.close()
 
     started = time.perf_counter()
-    await asyncio.gather(*(ask() for _ in range(connections)))
+    await asyncio.gather(*(send() for _ in range(connections)))
     taken = time.perf_counter() - started
     latencies.sort()
     middle, late = (latencies[int(len(latencies) * share)] for share in (0.5, 0.99))
     return Load(len(latencies) / taken, middle, late, len(latencies), errors)
 
 
-async def _answered(
+async def _post(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     headers: Mapping[str, str],

@@ -1,4 +1,4 @@
-"""What is measured once: imports, Bedrock in one process, memory, and a neighbour's latency."""
+"""Single measurements: imports, Bedrock in one process, memory, and a neighbour's latency."""
 
 import asyncio
 import http.client
@@ -29,17 +29,20 @@ _IMPORTED: Final = "import time; t = time.perf_counter(); import {}; print(time.
 
 
 def import_seconds(*imports: str, times: int = 11) -> list[float]:
-    """How long each takes in a new process: the medians, measured by turns."""
-    commands = [[sys.executable, "-c", _IMPORTED.format(each)] for each in imports]
+    """Measure by turns how long each import takes in a new process; return the medians."""
+    commands = [[sys.executable, "-c", _IMPORTED.format(module)] for module in imports]
     rounds = [
-        [float(subprocess.run(each, check=True, capture_output=True).stdout) for each in commands]
+        [
+            float(subprocess.run(command, check=True, capture_output=True).stdout)
+            for command in commands
+        ]
         for _ in range(times)
     ]
-    return [median(each) for each in zip(*rounds, strict=True)]
+    return [median(seconds) for seconds in zip(*rounds, strict=True)]
 
 
 def bedrock_ratio(upstream: str, seconds: float = 2, rounds: int = 5) -> float:
-    """Our counts a second against those of a bare aiobotocore client in the same process."""
+    """Return our counts a second against a bare aiobotocore client's in the same process."""
     return asyncio.run(_bedrock_ratio(upstream, seconds, rounds))
 
 
@@ -83,7 +86,7 @@ async def _bedrock_ratio(upstream: str, seconds: float, rounds: int) -> float:
 
 
 def longest_holds_ms(upstream: str, size: int = 5_000_000, counts: int = 7) -> dict[str, float]:
-    """For how long one large count holds the event loop at worst, by model: the median of some."""
+    """Measure for how long a large count holds the event loop at worst, by model, as a median."""
     return asyncio.run(_longest_holds_ms(upstream, size, counts))
 
 
@@ -91,7 +94,7 @@ async def _longest_holds_ms(upstream: str, size: int, counts: int) -> dict[str, 
     from count_tokens_mw import CountTokens, anyone
 
     count_tokens = CountTokens(config(upstream), authenticate=anyone)
-    found = {}
+    medians = {}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(count_tokens), base_url="http://bench", timeout=60
     ) as client:
@@ -103,9 +106,9 @@ async def _longest_holds_ms(upstream: str, size: int, counts: int) -> dict[str, 
                 count = asyncio.create_task(client.post(PATH, content=raw))
                 holds.append(await _longest_round_ms(count))
                 count.result().raise_for_status()
-            found[model] = median(holds[1:])  # the first one is to warm up
+            medians[model] = median(holds[1:])  # the first one is to warm up
     await count_tokens.aclose()
-    return found
+    return medians
 
 
 async def _longest_round_ms(task: asyncio.Task[Any]) -> float:
@@ -123,18 +126,18 @@ async def _per_second(
     end = time.perf_counter() + seconds
     asked = 0
 
-    async def go_on() -> None:
+    async def ask_until_end() -> None:
         nonlocal asked
         while time.perf_counter() < end:
             await ask()
             asked += 1
 
-    await asyncio.gather(*(go_on() for _ in range(at_once)))
+    await asyncio.gather(*(ask_until_end() for _ in range(at_once)))
     return asked / seconds
 
 
 def memory_growth_mb(upstream: str, first: int = 20_000, last: int = 200_000) -> float:
-    """By how much a gateway is larger after so many distinct counts than it was after the first."""
+    """Measure a gateway's growth in memory from `first` to `last` distinct counts."""
     with under_uvicorn("gateway:in_front", upstream) as gateway:
         asked = _ask(gateway, 0, first)
         before = gateway.resident_mb()
@@ -150,7 +153,7 @@ def _ask(gateway: Process, asked: int, until: int) -> int:
 
 
 def worst_health_ms(counts: int = 100, size: int = 5_000_000) -> float:
-    """How long a neighbouring route takes at worst while large counts are under way."""
+    """Measure how long a neighbouring route takes at worst while large counts are in flight."""
     with (
         under_uvicorn("crowd:slow_upstream", "") as slow,
         under_uvicorn("gateway:in_front", slow.url) as gateway,

@@ -1,4 +1,4 @@
-"""Servers as processes of their own, and what can be read off them."""
+"""Servers as processes of their own, and their memory."""
 
 import os
 import socket
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Process", "free_port", "running", "under_uvicorn"]
+__all__ = ["Process", "free_port", "run_server", "under_uvicorn"]
 
 _START_SECONDS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A server that listens on a port of loopback; `seconds` is how long it took to."""
+    """A server that listens on a port of loopback; `seconds` is the time until it did."""
 
     pid: int
     port: int
@@ -29,23 +29,23 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     def resident_mb(self) -> float:
-        """Its resident memory and that of its children, in 10^6 bytes."""
+        """Return its resident memory and its children's, in 10^6 bytes."""
         return sum(map(_resident, _with_children(self.pid))) / 1e6
 
 
 def _resident(pid: int) -> int:
-    """https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html"""
+    """Read https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html"""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _with_children(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in _with_children(int(child)))]
+    return [pid, *(inner for child in children for inner in _with_children(int(child)))]
 
 
 def free_port() -> int:
-    """A port on loopback that nothing listens on."""
+    """Return a port on loopback that nothing listens on."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
@@ -53,7 +53,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(
+def run_server(
     command: Sequence[str],
     port: int,
     environ: Mapping[str, str] | None = None,
@@ -63,7 +63,7 @@ def running(
     """Start a server, wait until it listens, and end it after the `with`.
 
     Raises:
-        RuntimeError: it ended by itself, or does not listen.
+        RuntimeError: the server ended by itself, or does not listen.
     """
     started = time.perf_counter()
     output = subprocess.DEVNULL if quiet else None
@@ -87,12 +87,12 @@ def running(
 
 @contextmanager
 def under_uvicorn(factory: str, upstream: str, **environ: str) -> Iterator[Process]:
-    """An app, named as `module:factory`, with one worker."""
+    """Serve an app, named as `module:factory`, with one worker."""
     port = free_port()
     options = ["--factory", "--no-access-log", "--log-level", "warning", "--backlog", "4096"]
     command = [sys.executable, "-m", "uvicorn", f"tests.bench.{factory}", *options]
     variables = {"BENCH_UPSTREAM": upstream, **environ}
-    with running([*command, "--port", str(port)], port, variables) as process:
+    with run_server([*command, "--port", str(port)], port, variables) as process:
         yield process
 
 

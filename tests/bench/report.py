@@ -32,38 +32,38 @@ def as_json(
     results: Iterable[Result],
     once: Mapping[str, float],
 ) -> dict[str, Any]:
-    """All that was measured, rounds included."""
+    """Return all measurements as JSON, rounds included."""
     rows = [
         {
-            "scene": each.scene.words,
-            "model": each.scene.model,
-            "contender": each.contender,
-            "per_second": each.per_second,
-            "p50_ms": each.p50,
-            "p99_ms": each.p99,
-            "errors": each.errors,
-            "rounds": [asdict(load) for load in each.rounds],
+            "scene": result.scene.title,
+            "model": result.scene.model,
+            "contender": result.contender,
+            "per_second": result.per_second,
+            "p50_ms": result.p50,
+            "p99_ms": result.p99,
+            "errors": result.errors,
+            "rounds": [asdict(load) for load in result.rounds],
         }
-        for each in results
+        for result in results
     ]
-    measured = [asdict(each) for each in figures]
+    measured = [asdict(figure) for figure in figures]
     return {"about": dict(about), "figures": measured, "results": rows, "once": dict(once)}
 
 
-def tables(said: Mapping[str, Any]) -> str:
-    """Of what `as_json` made: where and when, the figures, and folded all else."""
-    about, once = said["about"], said["once"]
+def tables(report: Mapping[str, Any]) -> str:
+    """Return the README's tables of a report: its setting, its figures, and the rest folded."""
+    about, once = report["about"], report["once"]
     where = (
         f"Measured on {about['date']}: {about['machine']}, {about['load']}; {about['versions']}."
     )
     figures = [
-        f"| {each['words']} | {each['target']} {each['unit']} | {_value(each)} |"
-        for each in said["figures"]
+        f"| {figure['words']} | {figure['target']} {figure['unit']} | {_value(figure)} |"
+        for figure in report["figures"]
     ]
     rows = [
-        f"| {row['scene']} | {_who(row)} | {_digits(row['per_second'])} | {row['p50_ms']:.2f} "
+        f"| {row['scene']} | {_name(row)} | {_digits(row['per_second'])} | {row['p50_ms']:.2f} "
         f"| {row['p99_ms']:.1f} | {row['errors']} |"
-        for row in said["results"]
+        for row in report["results"]
     ]
     processes = [
         f"| {name} | {once[f'{name}_mb']:.0f} | {once[f'{name}_start']:.2f} |"
@@ -85,26 +85,26 @@ def _line(columns: int) -> str:
     return "|" + "---|" * columns
 
 
-def write_readme(said: Mapping[str, Any]) -> None:
-    """Put the tables where the last ones are."""
-    write_between(_BEGIN, _END, tables(said))
+def write_readme(report: Mapping[str, Any]) -> None:
+    """Replace the README's tables by those of a report."""
+    write_between(_BEGIN, _END, tables(report))
 
 
-def write_between(begin: str, end: str, words: str) -> None:
-    """Put words between two marks in the README, in place of those that are there."""
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(begin)
+def write_between(begin: str, end: str, text: str) -> None:
+    """Replace the text between two marks in the README."""
+    readme = README.read_text(encoding="utf-8")
+    before, _, rest = readme.partition(begin)
     _, _, after = rest.partition(end)
-    README.write_text(f"{before}{begin}{words}{end}{after}", encoding="utf-8")
+    README.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
 def read_results() -> dict[str, Any]:
-    """Those of the last run that was kept."""
-    said: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return said
+    """Read the report of the last run that was kept."""
+    report: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return report
 
 
-def _who(row: Mapping[str, Any]) -> str:
+def _name(row: Mapping[str, Any]) -> str:
     return (
         row["contender"] if row["model"] == "anthropic" else f"{row['contender']}, {row['model']}"
     )

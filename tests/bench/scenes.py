@@ -1,4 +1,4 @@
-"""Which requests are asked of whom, and what came of it."""
+"""The requests that each contender gets, and the results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from tests.bench.gateway import MODELS
 from tests.bench.load import Load, Requests, generate
 from tests.bench.processes import Process
 
-__all__ = ["Result", "Scene", "measured", "ratio", "scenes"]
+__all__ = ["Result", "Scene", "measure", "ratio", "scenes"]
 
 _BODIES: Final = {"small": small, "large": large}
-_BATCH: Final = 1_000_000  # more than are asked in one round
+_BATCH: Final = 1_000_000  # more than one round sends
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One kind of request over so many connections, asked of each of the contenders in turn."""
+    """A kind of request over some connections, sent to each of the contenders in turn."""
 
     body: str
     cached: bool
@@ -27,7 +27,7 @@ class Scene:
     model: str = "anthropic"
 
     @property
-    def words(self) -> str:
+    def title(self) -> str:
         return f"{'cached' if self.cached else 'uncached'}, {self.body}, {self.connections}"
 
 
@@ -41,23 +41,23 @@ class Result:
 
     @property
     def per_second(self) -> float:
-        return median(each.per_second for each in self.rounds)
+        return median(load.per_second for load in self.rounds)
 
     @property
     def p50(self) -> float:
-        return median(each.p50 for each in self.rounds)
+        return median(load.p50 for load in self.rounds)
 
     @property
     def p99(self) -> float:
-        return median(each.p99 for each in self.rounds)
+        return median(load.p99 for load in self.rounds)
 
     @property
     def errors(self) -> int:
-        return sum(each.errors for each in self.rounds)
+        return sum(load.errors for load in self.rounds)
 
 
 def scenes(*, with_litellm: bool) -> Iterator[Scene]:
-    """All of them. LiteLLM's proxy is asked where it is a target; it has no cache of counts."""
+    """Yield all scenes; LiteLLM's proxy, which caches no counts, is in those with a target."""
     for body, connections in (("small", (1, 16, 64)), ("large", (1, 4, 16, 64))):
         for number in connections:
             more = ("mounted",) if number in {4, 16} else ()
@@ -71,10 +71,10 @@ def scenes(*, with_litellm: bool) -> Iterator[Scene]:
         yield Scene("large", False, 4, ("ours",), model)
 
 
-def measured(
+def measure(
     scene: Scene, servers: Mapping[str, Process], numbers: Iterator[int], rounds: int, seconds: int
 ) -> list[Result]:
-    """The contenders by turns, so that what else the machine does concerns all alike."""
+    """Measure the contenders by turns, so that other load on the machine affects all alike."""
     body = _BODIES[scene.body](scene.model)
     loads: dict[str, list[Load]] = {name: [] for name in scene.contenders}
     for turn in range(rounds + 1):
@@ -84,20 +84,20 @@ def measured(
             load = generate(servers[name].url, requests, scene.connections, seconds if turn else 1)
             if turn:  # the first one is to warm up
                 loads[name].append(load)
-    return [Result(scene, name, each) for name, each in loads.items()]
+    return [Result(scene, name, loads[name]) for name in scene.contenders]
 
 
 def ratio(results: Iterable[Result], scene: str, ours: str, other: str) -> float | None:
-    """How many times as many requests a second; None where one of them was not measured.
+    """Return the ratio of requests a second, or None where a contender was not measured.
 
-    Round by round, and of these ratios the median.
+    The ratio is the median of the ratios of the rounds.
     """
-    found = {
-        each.contender: each.rounds
-        for each in results
-        if each.scene.words == scene and each.scene.model == "anthropic"
+    rounds = {
+        result.contender: result.rounds
+        for result in results
+        if result.scene.title == scene and result.scene.model == "anthropic"
     }
-    if ours not in found or other not in found:
+    if ours not in rounds or other not in rounds:
         return None
-    pairs = zip(found[ours], found[other], strict=True)
+    pairs = zip(rounds[ours], rounds[other], strict=True)
     return median(mine.per_second / theirs.per_second for mine, theirs in pairs)

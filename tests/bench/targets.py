@@ -1,4 +1,4 @@
-"""What has to be reached, and what was."""
+"""The figures of the benchmark beside their targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ["Figure", "figures"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure beside its target; `value` is None where it was not measured."""
+    """A figure beside its target; `value` is None where it was not measured."""
 
     words: str
     target: str
@@ -36,8 +36,8 @@ _NAMES: Final = {
 
 
 def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure]:
-    """Those of the issue's table, in its order, and the two that hold a limit."""
-    found = [
+    """Return the figures of the issue's table, in its order, and the two that hold a limit."""
+    ratios = [
         _at_least(
             f"{scene} connections, against {_NAMES[other]}",
             least,
@@ -49,9 +49,9 @@ def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure
     for kind, least in (("uncached", 20), ("cached", 100)):
         mine = _per_second(results, "ours", kind)
         words = f"{kind}, small, 16 connections, against {_NAMES['litellm']}, uncached"
-        found.append(_at_least(words, least, mine / slow if mine and slow else None))
+        ratios.append(_at_least(words, least, mine / slow if mine and slow else None))
     return [
-        *found,
+        *ratios,
         _at_most(
             "resident memory after 10,000 counts, against LiteLLM's proxy",
             0.25,
@@ -87,13 +87,13 @@ def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure
 
 
 def _per_second(results: Sequence[Result], contender: str, kind: str = "uncached") -> float | None:
-    wanted = f"{kind}, small, 16"
+    title = f"{kind}, small, 16"
     return next(
         (
-            each.per_second
-            for each in results
-            if (each.contender, each.scene.words, each.scene.model)
-            == (contender, wanted, "anthropic")
+            result.per_second
+            for result in results
+            if (result.contender, result.scene.title, result.scene.model)
+            == (contender, title, "anthropic")
         ),
         None,
     )

@@ -1,4 +1,4 @@
-"""The benchmark's own parts, and that the README tells what was measured."""
+"""The benchmark's own parts, and the README's tables of its results."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.bench.baselines import bare, proxy, route
 from tests.bench.bodies import MARK, large, small
 from tests.bench.gateway import KEY, MODELS, PATH, in_front, mounted
 from tests.bench.load import Load, Requests
-from tests.bench.processes import free_port, running
+from tests.bench.processes import free_port, run_server
 from tests.bench.report import README, as_json, read_results, tables
 from tests.bench.scenes import Result, Scene, ratio, scenes
 from tests.bench.targets import figures
@@ -28,9 +28,9 @@ from tests.bench.upstream import stub_command, stub_upstream
 
 
 def test_the_readme_has_the_tables_of_the_results_that_are_kept() -> None:
-    said = read_results()
-    assert tables(said) in README.read_text(encoding="utf-8")
-    assert [row["errors"] for row in said["results"]] == [0] * len(said["results"])
+    results = read_results()
+    assert tables(results) in README.read_text(encoding="utf-8")
+    assert [row["errors"] for row in results["results"]] == [0] * len(results["results"])
 
 
 def test_the_bodies_are_as_large_as_they_are_said_to_be() -> None:
@@ -51,7 +51,7 @@ def test_bodies_are_all_alike_or_all_different(distinct: bool) -> None:
 
 
 class Upstream:
-    """Remembers what it is asked."""
+    """An upstream that records its requests."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -76,11 +76,11 @@ def test_the_bundled_generator_asks_and_tells_what_was_wrong(status: int, all_wr
     upstream.status = status
     with upstream.serving() as url:
         requests = Requests(small(), distinct=True, first=0)
-        found = asyncio.run(load.generate_by_asyncio(url, requests, connections=3, seconds=0.3))
-    assert found.requests == len(upstream.bodies) == len(set(upstream.bodies)) > 0
-    assert found.errors == (found.requests if all_wrong else 0)
+        measured = asyncio.run(load.generate_by_asyncio(url, requests, connections=3, seconds=0.3))
+    assert measured.requests == len(upstream.bodies) == len(set(upstream.bodies)) > 0
+    assert measured.errors == (measured.requests if all_wrong else 0)
     assert upstream.keys == {KEY}
-    assert found.p50 <= found.p99
+    assert measured.p50 <= measured.p99
 
 
 def test_wrk_is_told_in_lua_what_the_other_one_asks() -> None:
@@ -96,7 +96,7 @@ def test_the_stub_answers_every_provider_over_a_connection_that_is_kept(by_nginx
     with stub_command(port, by_nginx=by_nginx) as command:
         if command is None:
             pytest.skip("nginx is not installed")
-        with running(command, port) as stub, httpx.Client(base_url=stub.url) as client:
+        with run_server(command, port) as stub, httpx.Client(base_url=stub.url) as client:
             answers = {
                 path: client.post(path, content=b"x" * size).json()
                 for size in (1, 3_000_000)
@@ -147,7 +147,7 @@ def test_a_contender_that_makes_counts_up_is_not_measured() -> None:
 
 
 def loads(*per_second: float) -> list[Load]:
-    return [Load(each, 1.0, 2.0, 10, 0) for each in per_second]
+    return [Load(rate, 1.0, 2.0, 10, 0) for rate in per_second]
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
@@ -163,11 +163,13 @@ def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
 def test_a_figure_says_whether_it_reaches_its_target_or_was_not_measured() -> None:
     scene = Scene("small", True, 16, ("bare", "ours"))
     results = [Result(scene, "bare", loads(100)), Result(scene, "ours", loads(50))]
-    found = figures(results, {"import_ratio": 1.5})
-    by_words = {figure.words: figure.reached for figure in found}
-    assert list(by_words.values()).count(None) == len(found) - 2
-    said = as_json({"date": "d", "machine": "m", "versions": "v", "load": "l"}, found, results, {})
-    text = tables(json.loads(json.dumps(said)))
+    measured = figures(results, {"import_ratio": 1.5})
+    by_title = {figure.words: figure.reached for figure in measured}
+    assert list(by_title.values()).count(None) == len(measured) - 2
+    report = as_json(
+        {"date": "d", "machine": "m", "versions": "v", "load": "l"}, measured, results, {}
+    )
+    text = tables(json.loads(json.dumps(report)))
     assert "| ≥ 0.35 x | 0.5 x |" in text
     assert "| ≤ 1.3 x | **1.5 x**, short of it |" in text
     assert re.search(r"\| cached, small, 16 \| ours \| 50 \| 1.00 \| 2.0 \| 0 \|", text)
@@ -177,11 +179,11 @@ def test_every_provider_is_measured_and_litellm_only_where_it_is() -> None:
     every = list(scenes(with_litellm=False))
     assert {scene.model for scene in every} == set(MODELS)
     assert not any("litellm" in scene.contenders for scene in every)
-    asked = [scene.words for scene in scenes(with_litellm=True) if "litellm" in scene.contenders]
+    asked = [scene.title for scene in scenes(with_litellm=True) if "litellm" in scene.contenders]
     assert asked == ["uncached, small, 16", "uncached, large, 4"]
 
 
 def test_the_readme_compares_what_we_answer_now() -> None:
-    said = json.loads(compare.ANSWERS.read_text(encoding="utf-8"))
-    assert compare.table(said) in README.read_text(encoding="utf-8")
-    assert compare.answers(compare.ours) == said["ours"]
+    comparison = json.loads(compare.ANSWERS.read_text(encoding="utf-8"))
+    assert compare.table(comparison) in README.read_text(encoding="utf-8")
+    assert compare.ask_all(compare.ours) == comparison["ours"]

@@ -11,11 +11,11 @@ from typing import Final, cast
 
 import httptools
 
-from tests.bench.processes import free_port, running
+from tests.bench.processes import free_port, run_server
 
 __all__ = ["stub_command", "stub_upstream"]
 
-# By how the path ends: Google's tokens, Gemini, Bedrock, and Anthropic's format.
+# By the path's ending: Google's tokens, Gemini, Bedrock, and Anthropic's format.
 _ANSWERS: Final = {
     "/token": b'{"access_token": "ya29.bench", "expires_in": 3600, "token_type": "Bearer"}',
     ":countTokens": b'{"totalTokens": 14}',
@@ -57,19 +57,19 @@ http {{
 
 @contextmanager
 def stub_upstream() -> Iterator[str]:
-    """Its base URL, for as long as a `with` lasts: by nginx, or by uvloop where it is missing."""
+    """Serve the stub by nginx, or by uvloop where nginx is missing; yield its base URL."""
     port = free_port()
     with (
         stub_command(port, by_nginx=True) as nginx,
         stub_command(port, by_nginx=False) as uvloop,
-        running(nginx or uvloop or [], port) as process,
+        run_server(nginx or uvloop or [], port) as process,
     ):
         yield process.url
 
 
 @contextmanager
 def stub_command(port: int, *, by_nginx: bool) -> Iterator[list[str] | None]:
-    """What starts it; None for nginx where it is not installed."""
+    """Yield the command that starts it, or None for nginx where that is not installed."""
     nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
     if not by_nginx:
         yield [sys.executable, "-m", "tests.bench.upstream", str(port)]
@@ -98,7 +98,8 @@ class _Stub(asyncio.Protocol):
         self._url = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        # A cast, because uvloop's transports do not inherit from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

@@ -1,4 +1,4 @@
-"""A real Chromium: Debian's, driven by Playwright, or none with a word about it."""
+"""A real Chromium, Debian's, driven by Playwright; tests without one are skipped."""
 
 import os
 import shutil
@@ -9,11 +9,11 @@ from typing import Any, Final, Literal, TypeAlias
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-__all__ = ["Kind", "Tabs", "running_chromium"]
+__all__ = ["Kind", "Tabs", "launch_chromium"]
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 
-# So that it asks nobody but the page's server, and a request for anywhere else finds no address.
+# Chromium must send nothing but the page's requests, and resolve no other host's name.
 _FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -25,7 +25,7 @@ _FLAGS: Final = (
     "--process-per-site",
 )
 Kind: TypeAlias = Literal["desk", "phone", "alone"]
-"""Of a tab: on a desk, on a phone, or on a desk and in a context that no other tab shares."""
+"""The kind of a tab: on a desk, on a phone, or on a desk in a context of its own."""
 
 _DESK: Final[dict[str, Any]] = {"viewport": {"width": 1280, "height": 900}}
 _PHONE: Final[dict[str, Any]] = {
@@ -36,8 +36,8 @@ _PHONE: Final[dict[str, Any]] = {
 
 
 @asynccontextmanager
-async def running_chromium() -> AsyncIterator[Browser]:
-    """Without one the test is skipped, but not in CI, where that is a failure."""
+async def launch_chromium() -> AsyncIterator[Browser]:
+    """Launch Chromium; where it is missing, skip the test, or fail it in CI."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         missing = "chromium is not installed (on Debian: apt-get install chromium)"
@@ -53,10 +53,10 @@ async def running_chromium() -> AsyncIterator[Browser]:
 
 
 class Tabs:
-    """Tabs of a browser, in which nothing moves.
+    """Tabs of a browser with reduced motion.
 
-    Those of a kind share a context, and so a process, which one of them keeps up: a new process
-    would cost a second for each test. What a page keeps in its session is still its tab's own.
+    Tabs of a kind share a context, and so a process, which one tab keeps alive: a new process
+    would cost a second for each test. A page's session storage is still its tab's own.
     """
 
     def __init__(self, browser: Browser, url: str) -> None:
@@ -65,7 +65,7 @@ class Tabs:
         self._contexts: dict[Kind, BrowserContext] = {}
 
     async def open(self, kind: Kind) -> Page:
-        """A new one, with nothing in it."""
+        """Open a new tab without a page."""
         if kind == "alone":
             return await (await self._context(kind)).new_page()
         if kind not in self._contexts:

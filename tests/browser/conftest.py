@@ -1,4 +1,4 @@
-"""A browser for each worker, and for each test a page of its own in which nothing may go wrong."""
+"""A browser for each worker, and for each test a page of its own, watched for errors."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -8,22 +8,22 @@ from typing import Protocol
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.chromium import Kind, Tabs, running_chromium
+from tests.browser.chromium import Kind, Tabs, launch_chromium
 from tests.browser.demo_page import DemoPage
-from tests.browser.upstream import ToldUpstream, gateway_to
+from tests.browser.upstream import StubUpstream, serve_gateway
 from tests.browser.watch import Watch
 
-expect.set_options(timeout=20_000)  # what does not come until then is a failure
+expect.set_options(timeout=20_000)  # milliseconds; a longer wait is a failure
 
 
 class Open(Protocol):
-    """Opens the page of a gateway in a tab of its own."""
+    """A function that opens the page of a gateway in a tab of its own."""
 
     async def __call__(self, url: str, kind: Kind = "desk") -> DemoPage: ...
 
 
-# Playwright's async API, since its sync one leaves a running loop in the thread; and in the scope
-# of the package, so that its loop and the browser last as long as these tests do, and no longer.
+# Playwright's async API, because its sync one leaves a running loop in the thread. Its scope is
+# the package, so that the loop and the browser last exactly as long as these tests.
 @pytest.fixture(scope="package")
 def anyio_backend() -> str:
     return "asyncio"
@@ -31,7 +31,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="package")
 async def tabs(demo: str) -> AsyncIterator[Tabs]:
-    async with running_chromium() as browser:
+    async with launch_chromium() as browser:
         yield Tabs(browser, f"{demo}/health")
 
 
@@ -39,7 +39,7 @@ async def tabs(demo: str) -> AsyncIterator[Tabs]:
 async def open_page(tabs: Tabs) -> AsyncIterator[Open]:
     pages: list[DemoPage] = []
 
-    async def opened(url: str, kind: Kind = "desk") -> DemoPage:
+    async def open_in_tab(url: str, kind: Kind = "desk") -> DemoPage:
         tab = await tabs.open(kind)
         tab.set_default_timeout(20_000)
         page = DemoPage(tab, Watch(tab, url))
@@ -48,7 +48,7 @@ async def open_page(tabs: Tabs) -> AsyncIterator[Open]:
         await expect(page.counts.get_by_role("checkbox").first).to_be_visible()
         return page
 
-    yield opened
+    yield open_in_tab
     for page in pages:
         await page.page.close()
     for page in pages:
@@ -57,7 +57,7 @@ async def open_page(tabs: Tabs) -> AsyncIterator[Open]:
 
 @pytest.fixture
 async def page(open_page: Open, demo: str) -> DemoPage:
-    """The demo's page, with its first counts done."""
+    """Open the demo's page, and wait for its first counts."""
     page = await open_page(demo)
     await expect(page.state).to_have_text(re.compile(r"Counted|failed"))
     return page
@@ -65,7 +65,7 @@ async def page(open_page: Open, demo: str) -> DemoPage:
 
 @pytest.fixture
 async def stopped_page(open_page: Open, demo: str) -> DemoPage:
-    """The demo's page, with its first counts done, and with a clock that has stopped since."""
+    """Open the demo's page, wait for its first counts, and stop its clock."""
     page = await open_page(demo, "alone")
     await expect(page.state).to_have_text("Counted 5 models")
     await page.page.clock.install()
@@ -74,24 +74,24 @@ async def stopped_page(open_page: Open, demo: str) -> DemoPage:
 
 
 @pytest.fixture
-def told() -> ToldUpstream:
-    """An upstream that does as it is told."""
-    return ToldUpstream()
+def stub() -> StubUpstream:
+    """Return an upstream under the test's control."""
+    return StubUpstream()
 
 
 @pytest.fixture
-def gateway(told: ToldUpstream) -> Iterator[str]:
-    """The base URL of a demo gateway in front of it."""
-    with gateway_to(told) as url:
+def gateway(stub: StubUpstream) -> Iterator[str]:
+    """Serve a demo gateway in front of the upstream, and yield its base URL."""
+    with serve_gateway(stub) as url:
         yield url
 
 
-# The gateway first, so that it ends last: it waits for the streams that it serves.
+# The gateway comes first and so ends last, because it waits for its open streams.
 @pytest.fixture
-async def told_page(gateway: str, open_page: Open, told: ToldUpstream) -> DemoPage:
-    """The page of that gateway, with nothing chosen and nothing under way."""
+async def stub_page(gateway: str, open_page: Open, stub: StubUpstream) -> DemoPage:
+    """Open the page of that gateway, with no model chosen and no count in flight."""
     page = await open_page(gateway)
     await expect(page.state).to_have_text("Counted 2 models")
     await page.choose()
-    told.bodies.clear()
+    stub.bodies.clear()
     return page

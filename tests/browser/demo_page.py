@@ -1,4 +1,4 @@
-"""The demo's page as its users find it: by roles and names."""
+"""The demo's page as its users perceive it: by roles and names."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ FIVE: Final = (
 
 
 class DemoPage:
-    """One page, open in a browser. `sent` are the counts that it asked for, newest last."""
+    """A page open in a browser; `sent` has its requests for counts, newest last."""
 
     def __init__(self, page: Page, watch: Watch) -> None:
         self.page = page
@@ -51,19 +51,19 @@ class DemoPage:
             self.sent.append(request)
 
     def button(self, name: str) -> Locator:
-        """A button, wherever it is."""
+        """Return a button of the page."""
         return self.page.get_by_role("button", name=name, exact=True)
 
     def tab(self, name: str) -> Locator:
-        """A tab, wherever it is."""
+        """Return a tab of the page."""
         return self.page.get_by_role("tab", name=name, exact=True)
 
     def text_of(self, message: int) -> Locator:
-        """The text of a message; the first is 1."""
+        """Return the text field of a message; the first is 1."""
         return self.request.get_by_label(f"Text of message {message}", exact=True)
 
     def message(self, number: int) -> Locator:
-        """A message with all that belongs to it; the first is 1."""
+        """Return the group of a message; the first is 1."""
         return self.request.get_by_role("group", name=f"Message {number}", exact=True)
 
     async def take_example(self, name: str) -> None:
@@ -71,7 +71,7 @@ class DemoPage:
         await self.request.get_by_label("Example").select_option(name)
 
     async def choose(self, *models: str) -> None:
-        """Have these models counted, and no others."""
+        """Choose these models, and no others."""
         group = self.counts.get_by_role("group", name="Models")
         for box in await group.get_by_role("checkbox").all():
             name = await box.evaluate("box => box.labels[0].innerText")
@@ -80,7 +80,7 @@ class DemoPage:
                 await expect(box).to_be_checked(checked=name in models)
 
     async def add_model(self, name: str) -> None:
-        """Have a model counted that is not in the list."""
+        """Add a model that is not in the list."""
         await self.counts.get_by_label("Other model").fill(name)
         await self.button("Add model").click()
 
@@ -90,27 +90,27 @@ class DemoPage:
         await self.body.fill(body if isinstance(body, str) else json.dumps(body))
 
     async def read_body(self) -> Any:
-        """The request as the page shows it as JSON."""
+        """Read the request from the page's JSON."""
         await self.tab("Raw JSON").click()
         text = await self.body.input_value()
         await self.tab("Form").click()
         return json.loads(text)
 
-    async def counted(self, *models: str, key: str = "sk-demo") -> list[int]:
-        """What the API counts for the request that the page shows."""
+    async def count(self, *models: str, key: str = "sk-demo") -> list[int]:
+        """Count the page's request by the API."""
         body = await self.read_body()
         headers = {"x-api-key": key}
-        # Without certificates, which take longer to load than a count.
+        # No certificates, because loading them takes longer than a count.
         async with httpx.AsyncClient(
             base_url=self.page.url, headers=headers, timeout=30, verify=False
         ) as client:
-            asked = [client.post(COUNT, json={**body, "model": model}) for model in models]
-            answers = await asyncio.gather(*asked)
+            posts = [client.post(COUNT, json={**body, "model": model}) for model in models]
+            answers = await asyncio.gather(*posts)
         return [answer.raise_for_status().json()["input_tokens"] for answer in answers]
 
-    async def agrees(self, *models: str, key: str = "sk-demo") -> list[int]:
-        """Wait until the page shows what the API counts for the same request; those counts."""
-        counts = await self.counted(*models, key=key)
+    async def expect_counts(self, *models: str, key: str = "sk-demo") -> list[int]:
+        """Wait until the page shows the API's counts of its request, and return them."""
+        counts = await self.count(*models, key=key)
         for model, tokens in zip(models, counts, strict=True):
             await expect(await self.cell(model, "Tokens")).to_have_text(f"{tokens:,}")
         return counts
@@ -120,8 +120,8 @@ class DemoPage:
         await self.page.evaluate("navigator.clipboard.writeText('')")
 
     async def clipboard(self) -> str:
-        """What is in the clipboard, as soon as something is."""
-        # Not by `wait_for_function`, whose `eval` the page's policy refuses.
+        """Read the clipboard as soon as it has a text."""
+        # Not `wait_for_function`, because the page's policy refuses its `eval`.
         text: str = await self.page.evaluate(
             """async () => {
                 const end = performance.now() + 20_000
@@ -135,26 +135,26 @@ class DemoPage:
         return text
 
     def row(self, model: str) -> Locator:
-        """A model's row in the table of counts."""
+        """Return a model's row in the table of counts."""
         name = self.page.get_by_text(model, exact=True)
         return self.counts.get_by_role("table", name="Counts").get_by_role("row").filter(has=name)
 
     async def cell(self, model: str, column: str) -> Locator:
-        """A cell of that row."""
+        """Return a cell of a model's row."""
         headers = self.counts.get_by_role("table", name="Counts").get_by_role("columnheader")
         index = (await headers.all_inner_texts()).index(column)
         return self.row(model).locator("th, td").nth(index)
 
-    async def length_of_bar(self, model: str) -> float:
-        """How long the bar of a model's count is, in pixels."""
+    async def bar_width(self, model: str) -> float:
+        """Return the width of a model's bar in pixels."""
         box = await self.row(model).locator(".fill").bounding_box()
         assert box is not None
         return box["width"]
 
 
 async def rows(table: Locator) -> list[dict[str, str]]:
-    """What a table says, by the names of its columns."""
-    found: list[dict[str, str]] = await table.evaluate(
+    """Read a table's rows by the names of its columns."""
+    texts: list[dict[str, str]] = await table.evaluate(
         """table => {
             const text = cell => cell.innerText.trim()
             const names = [...table.tHead.rows[0].cells].map(text)
@@ -163,9 +163,9 @@ async def rows(table: Locator) -> list[dict[str, str]]:
                 [...row.cells].map((cell, index) => [names[index], text(cell)])))
         }"""
     )
-    return found
+    return texts
 
 
 def number(text: str) -> int:
-    """What is written as 1,234 or -3."""
+    """Parse a number that is written as 1,234 or -3."""
     return int(re.sub(r"[^\d-]", "", text.replace("\N{MINUS SIGN}", "-")))

@@ -1,4 +1,4 @@
-"""Files, and how they come into a page from elsewhere."""
+"""Files, and functions that bring them into a page."""
 
 import base64
 from typing import Final
@@ -12,32 +12,32 @@ PNG: Final = base64.b64decode(
 )
 PDF: Final = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
 
-_CARRY: Final = """files => {
-    const carried = new DataTransfer()
+_TRANSFER: Final = """files => {
+    const transfer = new DataTransfer()
     for (const [name, type, data] of files) {
         const bytes = Uint8Array.from(atob(data), byte => byte.charCodeAt(0))
-        carried.items.add(new File([bytes], name, { type }))
+        transfer.items.add(new File([bytes], name, { type }))
     }
-    return carried
+    return transfer
 }"""
 
 
 async def drop(target: Locator, *files: tuple[str, str, bytes]) -> None:
-    """Drop files on it, each by its name, its type and its bytes."""
-    carried = await target.page.evaluate_handle(_CARRY, _encoded(files))
+    """Drop files on an element, each by its name, its type and its bytes."""
+    transfer = await target.page.evaluate_handle(_TRANSFER, _encode(files))
     for event in ("dragenter", "dragover", "drop"):
-        await target.dispatch_event(event, {"dataTransfer": carried})
+        await target.dispatch_event(event, {"dataTransfer": transfer})
 
 
 async def paste(target: Locator, *files: tuple[str, str, bytes]) -> None:
-    """Paste them there."""
-    carried = await target.page.evaluate_handle(_CARRY, _encoded(files))
+    """Paste files into an element."""
+    transfer = await target.page.evaluate_handle(_TRANSFER, _encode(files))
     await target.evaluate(
         """(it, clipboardData) => it.dispatchEvent(
             new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))""",
-        carried,
+        transfer,
     )
 
 
-def _encoded(files: tuple[tuple[str, str, bytes], ...]) -> list[list[str]]:
+def _encode(files: tuple[tuple[str, str, bytes], ...]) -> list[list[str]]:
     return [[name, kind, base64.b64encode(data).decode()] for name, kind, data in files]

@@ -1,4 +1,4 @@
-"""What axe-core finds, and what people ask of a page by their settings."""
+"""The findings of axe-core, and people's settings that a page has to respect."""
 
 from importlib.resources import files
 from typing import Any, Final
@@ -13,18 +13,18 @@ from tests.browser.states import STATES
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
-async def violations(page: DemoPage) -> list[str]:
-    """What axe-core calls serious or critical: the rule, and the elements that break it."""
-    # Evaluated by the debugger, which the page's policy does not bind.
+async def find_violations(page: DemoPage) -> list[str]:
+    """Find axe-core's serious and critical violations: the rule, and the elements that break it."""
+    # The debugger evaluates it, because the page's policy does not bind the debugger.
     await page.page.evaluate(AXE)
-    found: list[dict[str, Any]] = await page.page.evaluate(
+    violations: list[dict[str, Any]] = await page.page.evaluate(
         "axe.run({ resultTypes: ['violations'] }).then(results => results.violations)"
     )
     return [
-        f"{each['id']}: {node['target']} {node['failureSummary']}"
-        for each in found
-        if each["impact"] in {"serious", "critical"}
-        for node in each["nodes"]
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in violations
+        if violation["impact"] in {"serious", "critical"}
+        for node in violation["nodes"]
     ]
 
 
@@ -34,14 +34,14 @@ async def test_axe_finds_no_serious_violation(open_page: Open, demo: str, state:
     await STATES[state](page)
     for scheme in ("light", "dark"):
         await page.page.emulate_media(color_scheme=scheme)
-        assert await violations(page) == [], scheme
+        assert await find_violations(page) == [], scheme
 
 
 async def test_axe_would_find_one(page: DemoPage) -> None:
     await page.page.evaluate(
         "document.querySelector('h1').append(document.createElement('button'))"
     )
-    assert [found.partition(":")[0] for found in await violations(page)] == ["button-name"]
+    assert [line.partition(":")[0] for line in await find_violations(page)] == ["button-name"]
 
 
 async def test_the_page_has_a_name_a_language_and_a_status_that_is_read_out(page: DemoPage) -> None:

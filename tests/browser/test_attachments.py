@@ -13,10 +13,10 @@ from tests.browser.files import PDF, PNG, drop, paste
 
 
 def blocks(body: Any, message: int) -> list[dict[str, Any]]:
-    """The images and PDFs of a message."""
+    """Return the images and PDFs of a message."""
     content = body["messages"][message]["content"]
     kinds = {"image", "document"}
-    return [] if isinstance(content, str) else [each for each in content if each["type"] in kinds]
+    return [] if isinstance(content, str) else [part for part in content if part["type"] in kinds]
 
 
 @pytest.mark.parametrize("bring", [drop, paste])

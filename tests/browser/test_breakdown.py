@@ -1,4 +1,4 @@
-"""Where the tokens go: the API's own breakdown, as it comes."""
+"""The breakdown on the page: the API's own, with its progress."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.demo_page import COUNT, DemoPage, number, rows
-from tests.browser.upstream import AT_ONCE, QUICK, ToldUpstream
+from tests.browser.upstream import AT_ONCE, QUICK, StubUpstream
 
 KEY = {"x-api-key": "sk-demo"}
 TEN = {"messages": [{"role": "user", "content": f"Question {i}"} for i in range(10)]}
 
 
-async def asked(page: DemoPage, model: str) -> Any:
-    """The API's breakdown of the page's request."""
+async def fetch_breakdown(page: DemoPage, model: str) -> Any:
+    """Fetch the API's breakdown of the page's request."""
     body = {**await page.read_body(), "model": model}
     async with httpx.AsyncClient(base_url=page.page.url, headers=KEY, timeout=60) as client:
         return (await client.post(f"{COUNT}/breakdown", json=body)).json()
@@ -25,8 +25,8 @@ async def break_down(page: DemoPage, model: str) -> None:
     await page.button("Break down").click()
 
 
-def flat(answer: Any) -> list[tuple[str, int]]:
-    """Kinds and numbers in the order of the request: each image after its message."""
+def flatten(answer: Any) -> list[tuple[str, int]]:
+    """Return kinds and numbers in the order of the request, each image after its message."""
     parts = [("system", answer["system"])] if answer["system"] else []
     parts += [("tool", tool["input_tokens"]) for tool in answer["tools"]]
     for message in answer["messages"]:
@@ -49,9 +49,9 @@ async def test_its_numbers_are_the_apis_and_sum_to_the_whole(
     await page.take_example(example)
     await break_down(page, model)
     await expect(page.parts).to_be_visible()
-    answer = await asked(page, model)
+    answer = await fetch_breakdown(page, model)
     shown = await rows(page.parts)
-    expected = flat(answer)
+    expected = flatten(answer)
     assert [number(row["Tokens"]) for row in shown] == [tokens for _, tokens in expected]
     counted = [
         number(row["Tokens"])
@@ -61,8 +61,8 @@ async def test_its_numbers_are_the_apis_and_sum_to_the_whole(
     assert sum(counted) == answer["input_tokens"]
     names = " ".join(row["Part"] for row in shown)
     assert all(tool["name"] in names for tool in answer["tools"])
-    words = await page.breakdown.get_by_role("img").get_attribute("aria-label")
-    assert str(answer["input_tokens"]) in (words or "").replace(",", "")
+    label = await page.breakdown.get_by_role("img").get_attribute("aria-label")
+    assert str(answer["input_tokens"]) in (label or "").replace(",", "")
 
 
 async def test_a_share_is_the_parts_of_the_whole(page: DemoPage) -> None:
@@ -76,33 +76,33 @@ async def test_a_share_is_the_parts_of_the_whole(page: DemoPage) -> None:
         assert share == pytest.approx(100 * number(row["Tokens"]) / whole, abs=0.06)
 
 
-async def test_its_progress_is_shown(told_page: DemoPage, told: ToldUpstream) -> None:
-    await told_page.write_body(TEN)
-    told.hold(lambda text: len(told.bodies) > 4)
-    await break_down(told_page, QUICK)
-    bar = told_page.breakdown.get_by_role("progressbar")
+async def test_its_progress_is_shown(stub_page: DemoPage, stub: StubUpstream) -> None:
+    await stub_page.write_body(TEN)
+    stub.hold(lambda text: len(stub.bodies) > 4)
+    await break_down(stub_page, QUICK)
+    bar = stub_page.breakdown.get_by_role("progressbar")
     await expect(bar).to_have_attribute("aria-valuenow", "4")
     assert int(await bar.get_attribute("aria-valuemax") or 0) > len(TEN["messages"])
-    told.release()
-    await expect(told_page.parts).to_be_visible()
+    stub.release()
+    await expect(stub_page.parts).to_be_visible()
     await expect(bar).to_be_hidden()
-    await expect(told_page.button("Stop")).to_be_hidden()
+    await expect(stub_page.button("Stop")).to_be_hidden()
 
 
-async def test_stop_ends_the_upstreams_work(told_page: DemoPage, told: ToldUpstream) -> None:
-    await told_page.write_body(TEN)
-    told.hold(lambda text: len(told.bodies) > 4)
-    await break_down(told_page, QUICK)
-    await told.until(lambda told: len(told.bodies) == 4 + AT_ONCE)
-    await told_page.button("Stop").click()
-    await expect(told_page.breakdown.get_by_role("progressbar")).to_be_hidden()
-    await told.until(lambda told: told.left == AT_ONCE)
-    told.release()
-    await told_page.write_body({"messages": [{"role": "user", "content": "Afterwards"}]})
-    await told_page.choose(QUICK)
-    await told_page.agrees(QUICK)
-    assert len(told.bodies) - len(told.bodies_with("Afterwards")) == 4 + AT_ONCE
-    await expect(told_page.parts).to_be_hidden()
+async def test_stop_ends_the_upstreams_work(stub_page: DemoPage, stub: StubUpstream) -> None:
+    await stub_page.write_body(TEN)
+    stub.hold(lambda text: len(stub.bodies) > 4)
+    await break_down(stub_page, QUICK)
+    await stub.until(lambda stub: len(stub.bodies) == 4 + AT_ONCE)
+    await stub_page.button("Stop").click()
+    await expect(stub_page.breakdown.get_by_role("progressbar")).to_be_hidden()
+    await stub.until(lambda stub: stub.left == AT_ONCE)
+    stub.release()
+    await stub_page.write_body({"messages": [{"role": "user", "content": "Afterwards"}]})
+    await stub_page.choose(QUICK)
+    await stub_page.expect_counts(QUICK)
+    assert len(stub.bodies) - len(stub.bodies_with("Afterwards")) == 4 + AT_ONCE
+    await expect(stub_page.parts).to_be_hidden()
 
 
 async def test_each_column_sorts_both_ways_and_says_so(page: DemoPage) -> None:
@@ -149,17 +149,17 @@ async def test_an_image_is_indented_under_its_message_however_the_parts_are_sort
 
 
 async def test_a_part_that_the_provider_does_not_count_without_says_why(
-    told_page: DemoPage, told: ToldUpstream
+    stub_page: DemoPage, stub: StubUpstream
 ) -> None:
-    told.refuse(lambda text: "Be brief" not in text, 400, "a system prompt is required")
-    await told_page.write_body({**TEN, "messages": TEN["messages"][:1], "system": "Be brief."})
-    await break_down(told_page, QUICK)
-    await expect(told_page.parts).to_contain_text("not countable")
-    await expect(told_page.breakdown).to_contain_text("a system prompt is required")
+    stub.refuse(lambda text: "Be brief" not in text, 400, "a system prompt is required")
+    await stub_page.write_body({**TEN, "messages": TEN["messages"][:1], "system": "Be brief."})
+    await break_down(stub_page, QUICK)
+    await expect(stub_page.parts).to_contain_text("not countable")
+    await expect(stub_page.breakdown).to_contain_text("a system prompt is required")
 
 
 async def test_a_request_that_cannot_be_counted_at_all_says_why(page: DemoPage) -> None:
     await break_down(page, "gpt-4o")
-    words = page.breakdown.get_by_role("alert").filter(visible=True)
-    await expect(words).to_contain_text("501")
+    alert = page.breakdown.get_by_role("alert").filter(visible=True)
+    await expect(alert).to_contain_text("501")
     await expect(page.parts).to_be_hidden()

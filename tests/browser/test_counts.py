@@ -1,4 +1,4 @@
-"""The counts: the API's own, as one types, each model for itself."""
+"""The counts: the API's own, updated while typing, each model by itself."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Open
 from tests.browser.demo_page import COUNT, FIVE, DemoPage, rows
-from tests.browser.upstream import QUICK, SLOW, ToldUpstream, gateway_to
+from tests.browser.upstream import QUICK, SLOW, StubUpstream, serve_gateway
 
 EXAMPLES: Final = (
     "Hello",
@@ -30,7 +30,7 @@ async def test_the_counts_of_every_example_are_the_apis_for_all_five_providers(
     seen = set()
     for example in reversed(EXAMPLES):
         await page.take_example(example)
-        seen.add(tuple(await page.agrees(*FIVE)))
+        seen.add(tuple(await page.expect_counts(*FIVE)))
         await expect(page.state).to_have_text("Counted 5 models")
     assert len(seen) == len(EXAMPLES)
 
@@ -47,7 +47,7 @@ async def test_what_is_typed_is_counted_after_a_pause_without_a_button(
     assert len(page.sent) == before
     async with page.page.expect_request(lambda request: text in (request.post_data or "")):
         await clock.run_for(1)
-    await page.agrees("claude-3-5-sonnet")
+    await page.expect_counts("claude-3-5-sonnet")
 
 
 async def test_the_same_request_again_comes_from_the_cache_and_says_so(page: DemoPage) -> None:
@@ -84,8 +84,8 @@ async def test_what_is_emulated_says_so_at_the_top_and_in_each_row(page: DemoPag
 
 
 @pytest.fixture
-def live_gateway(told: ToldUpstream) -> Iterator[str]:
-    with gateway_to(told, live=True) as url:
+def live_gateway(stub: StubUpstream) -> Iterator[str]:
+    with serve_gateway(stub, live=True) as url:
         yield url
 
 
@@ -102,74 +102,74 @@ async def test_what_is_counted_by_the_provider_itself_is_called_live(
 
 async def test_a_bar_is_as_long_as_its_count_is_large(page: DemoPage) -> None:
     await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
-    claude, gemini = await page.agrees("claude-3-5-sonnet", "gemini-2.5-flash")
-    longest = await page.length_of_bar("claude-3-5-sonnet")
-    other = await page.length_of_bar("gemini-2.5-flash")
+    claude, gemini = await page.expect_counts("claude-3-5-sonnet", "gemini-2.5-flash")
+    longest = await page.bar_width("claude-3-5-sonnet")
+    other = await page.bar_width("gemini-2.5-flash")
     assert claude > gemini
     assert other / longest == pytest.approx(gemini / claude, abs=0.02)
 
 
 async def test_the_newest_text_wins_over_an_answer_that_comes_late(
-    told_page: DemoPage, told: ToldUpstream
+    stub_page: DemoPage, stub: StubUpstream
 ) -> None:
-    told.hold(lambda text: "the first text" in text)
-    await told_page.choose(QUICK)
-    tab = told_page.page
+    stub.hold(lambda text: "the first text" in text)
+    await stub_page.choose(QUICK)
+    tab = stub_page.page
     async with tab.expect_request(
-        lambda asked: "the first text" in (asked.post_data or "")
+        lambda request: "the first text" in (request.post_data or "")
     ) as sent:
-        await told_page.text_of(1).fill("the first text, which is the longer one by some words")
+        await stub_page.text_of(1).fill("the first text, which is the longer one by some words")
     late = await sent.value
-    await told.until(lambda told: bool(told.bodies_with("the first text")))
-    async with tab.expect_event("requestfailed", lambda asked: asked == late):
-        await told_page.text_of(1).fill("the second")
+    await stub.until(lambda stub: bool(stub.bodies_with("the first text")))
+    async with tab.expect_event("requestfailed", lambda request: request == late):
+        await stub_page.text_of(1).fill("the second")
     assert late.failure == "net::ERR_ABORTED"
-    await told_page.agrees(QUICK)
-    told.release()
-    await told_page.text_of(1).fill("the third")
-    await told_page.agrees(QUICK)
+    await stub_page.expect_counts(QUICK)
+    stub.release()
+    await stub_page.text_of(1).fill("the third")
+    await stub_page.expect_counts(QUICK)
 
 
 async def test_a_slow_model_holds_neither_the_others_nor_the_typing(
-    told_page: DemoPage, told: ToldUpstream
+    stub_page: DemoPage, stub: StubUpstream
 ) -> None:
-    told.hold(lambda text: SLOW in text)
-    await told_page.choose(QUICK, SLOW)
+    stub.hold(lambda text: SLOW in text)
+    await stub_page.choose(QUICK, SLOW)
     for text in ("A first text", "A second text"):
-        await told_page.text_of(1).fill(text)
-        await told_page.agrees(QUICK)
-        await expect(told_page.state).to_contain_text("Counting")
-    told.release()
-    await told_page.agrees(SLOW)
-    await expect(told_page.state).to_have_text("Counted 2 models")
+        await stub_page.text_of(1).fill(text)
+        await stub_page.expect_counts(QUICK)
+        await expect(stub_page.state).to_contain_text("Counting")
+    stub.release()
+    await stub_page.expect_counts(SLOW)
+    await expect(stub_page.state).to_have_text("Counted 2 models")
 
 
 async def test_an_error_of_the_upstream_is_shown_in_words_beside_the_other_counts(
-    told_page: DemoPage, told: ToldUpstream
+    stub_page: DemoPage, stub: StubUpstream
 ) -> None:
-    told.refuse(lambda text: SLOW in text, 400, "prompt is too long: 200001 tokens")
-    told_page.watch.allow_status(400)
-    await told_page.text_of(1).fill("Not counted before")
-    await told_page.choose(QUICK, SLOW)
-    await expect(told_page.row(SLOW)).to_contain_text("400")
-    await expect(told_page.row(SLOW)).to_contain_text("prompt is too long: 200001 tokens")
-    await told_page.agrees(QUICK)
-    await expect(told_page.state).to_have_text("1 of 2 failed")
+    stub.refuse(lambda text: SLOW in text, 400, "prompt is too long: 200001 tokens")
+    stub_page.watch.allow_status(400)
+    await stub_page.text_of(1).fill("Not counted before")
+    await stub_page.choose(QUICK, SLOW)
+    await expect(stub_page.row(SLOW)).to_contain_text("400")
+    await expect(stub_page.row(SLOW)).to_contain_text("prompt is too long: 200001 tokens")
+    await stub_page.expect_counts(QUICK)
+    await expect(stub_page.state).to_have_text("1 of 2 failed")
 
 
 async def test_models_that_cannot_be_counted_say_why(page: DemoPage) -> None:
     page.watch.allow_status(404, 501)
     await page.choose("claude-3-5-sonnet")
-    for model, status, words in (
+    for model, status, reason in (
         ("nobody", "404", "nobody"),
         ("anthropic/claude-does-not-exist", "404", "claude-does-not-exist"),
         ("gpt-4o", "501", "openai"),
     ):
         await page.add_model(model)
         await expect(page.row(model)).to_contain_text(status)
-        await expect(page.row(model)).to_contain_text(words)
+        await expect(page.row(model)).to_contain_text(reason)
     await expect(page.state).to_have_text("3 of 4 failed")
-    await page.agrees("claude-3-5-sonnet")
+    await page.expect_counts("claude-3-5-sonnet")
 
 
 async def test_a_gateway_that_cannot_be_reached_is_said_and_asked_again(page: DemoPage) -> None:
@@ -181,13 +181,13 @@ async def test_a_gateway_that_cannot_be_reached_is_said_and_asked_again(page: De
     await expect(page.row("claude-3-5-sonnet")).to_contain_text("could not be reached")
     await page.page.unroute(f"**{COUNT}")
     await page.text_of(1).fill("And back")
-    await page.agrees("claude-3-5-sonnet")
+    await page.expect_counts("claude-3-5-sonnet")
 
 
 async def test_another_model_is_added_by_its_name_and_counted(page: DemoPage) -> None:
     await page.choose()
     await page.add_model("anthropic/claude-opus-4-8")
-    await page.agrees("anthropic/claude-opus-4-8")
+    await page.expect_counts("anthropic/claude-opus-4-8")
     box = page.counts.get_by_role("checkbox", name="anthropic/claude-opus-4-8", exact=True)
     await expect(box).to_be_checked()
 
@@ -200,4 +200,4 @@ async def test_a_key_that_may_not_have_a_model_is_told_so_for_that_model_only(
     await page.key.fill("sk-demo-claude")
     await page.text_of(1).fill("For the Claude team")
     await expect(page.row("gemini-2.5-flash")).to_contain_text("403")
-    await page.agrees("claude-3-5-sonnet", key="sk-demo-claude")
+    await page.expect_counts("claude-3-5-sonnet", key="sk-demo-claude")

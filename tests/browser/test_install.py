@@ -1,4 +1,4 @@
-"""`install.sh`, which `make test` starts with: it says what it did in one line, and never fails."""
+"""`install.sh`, the first step of `make test`: it reports in one line, and never fails."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ PROGRAMS: Final = ("chromium", "redis-server", "curl")
 
 @pytest.fixture
 def bin_folder(tmp_path: Path) -> Path:
-    """A PATH with next to nothing in it."""
+    """Return a folder for PATH with `bash` and `env` only."""
     for name in ("bash", "env"):
         (tmp_path / name).symlink_to(shutil.which(name) or name)
     return tmp_path
@@ -24,8 +24,8 @@ def put(folder: Path, name: str, does: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def said(folder: Path) -> str:
-    """What the script says; one that fails is a failure."""
+def run_script(folder: Path) -> str:
+    """Run the script, which has to succeed, and return its output."""
     done = subprocess.run(
         [folder / "bash", SCRIPT],
         env={"PATH": str(folder)},
@@ -42,7 +42,7 @@ def said(folder: Path) -> str:
 def test_where_all_is_there_it_says_nothing(bin_folder: Path) -> None:
     for name in PROGRAMS:
         put(bin_folder, name, "")
-    assert said(bin_folder) == ""
+    assert run_script(bin_folder) == ""
 
 
 def test_what_is_missing_is_installed_as_root(bin_folder: Path) -> None:
@@ -50,7 +50,7 @@ def test_what_is_missing_is_installed_as_root(bin_folder: Path) -> None:
     put(bin_folder, "id", "echo 0")
     put(bin_folder, "true", "")
     put(bin_folder, "apt-get", f'echo "$DEBIAN_FRONTEND $*" >> {bin_folder}/asked; echo noise')
-    assert said(bin_folder) == "Installed for the tests: chromium fonts-dejavu-core curl"
+    assert run_script(bin_folder) == "Installed for the tests: chromium fonts-dejavu-core curl"
     update, install = (bin_folder / "asked").read_text().splitlines()
     assert update.endswith(" update")
     assert install.startswith("noninteractive ")
@@ -62,8 +62,8 @@ def test_others_install_by_sudo_without_a_password(bin_folder: Path) -> None:
     put(bin_folder, "true", "")
     put(bin_folder, "sudo", f'[ "$1" = -n ] && shift && echo sudo >> {bin_folder}/asked && "$@"')
     put(bin_folder, "apt-get", f"echo apt-get >> {bin_folder}/asked")
-    assert said(bin_folder).startswith("Installed for the tests: chromium ")
-    # For `true`, which tells whether it can, and for the update and the installation.
+    assert run_script(bin_folder).startswith("Installed for the tests: chromium ")
+    # One `sudo` for `true`, which checks that it works, then one for each apt-get.
     by_sudo = ["sudo", "sudo", "apt-get", "sudo", "apt-get"]
     assert (bin_folder / "asked").read_text().split() == by_sudo
 
@@ -92,4 +92,4 @@ def test_where_it_cannot_install_it_says_why(
     put(bin_folder, "true", "")
     for name, does in commands.items():
         put(bin_folder, name, does)
-    assert said(bin_folder) == f"Tests run without chromium redis-server curl: {why}"
+    assert run_script(bin_folder) == f"Tests run without chromium redis-server curl: {why}"

@@ -1,4 +1,4 @@
-"""The API key: the demo's own to begin with, another one for as long as the tab lives."""
+"""The API key: the demo's own at first, and another one for as long as the tab lives."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from demo_app.keys import ApiKey
 from tests.browser.conftest import Open
 from tests.browser.demo_page import COUNT, DemoPage
-from tests.browser.upstream import QUICK, ToldUpstream, gateway_to
+from tests.browser.upstream import QUICK, StubUpstream, serve_gateway
 
 
 async def test_the_key_is_the_demos_and_another_is_kept_until_the_tab_closes(
@@ -17,9 +17,9 @@ async def test_the_key_is_the_demos_and_another_is_kept_until_the_tab_closes(
     page = await open_page(demo)
     await expect(page.key).to_have_value("sk-demo")
     await page.key.fill("sk-demo-claude")
-    async with page.page.expect_request(f"**{COUNT}") as asked:
+    async with page.page.expect_request(f"**{COUNT}") as sent:
         await page.text_of(1).fill("With another key")
-    headers = (await asked.value).headers
+    headers = (await sent.value).headers
     assert "sk-demo-claude" in (headers.get("x-api-key") or headers["authorization"])
     page.watch.allow_status(403)
     await page.page.reload()
@@ -33,23 +33,23 @@ async def test_the_key_is_the_demos_and_another_is_kept_until_the_tab_closes(
 async def test_a_key_that_nobody_has_is_said_beside_it(page: DemoPage) -> None:
     page.watch.allow_status(401)
     await page.key.fill("sk-nobody")
-    words = page.page.get_by_role("alert").filter(visible=True)
-    await expect(words.first).to_contain_text("key")
+    alerts = page.page.get_by_role("alert").filter(visible=True)
+    await expect(alerts.first).to_contain_text("key")
     described = await page.key.get_attribute("aria-describedby") or ""
-    assert await words.first.get_attribute("id") in described.split()
+    assert await alerts.first.get_attribute("id") in described.split()
     await page.key.fill("sk-demo")
-    await page.agrees("claude-3-5-sonnet")
-    await expect(words).to_have_count(0)
+    await page.expect_counts("claude-3-5-sonnet")
+    await expect(alerts).to_have_count(0)
 
 
 @pytest.fixture
-def own_gateway(told: ToldUpstream) -> Iterator[str]:
-    with gateway_to(told, keys=[ApiKey("sk-own", "own-team")]) as url:
+def own_gateway(stub: StubUpstream) -> Iterator[str]:
+    with serve_gateway(stub, keys=[ApiKey("sk-own", "own-team")]) as url:
         yield url
 
 
 async def test_a_gateway_with_a_key_of_its_own_tells_nobody(
-    own_gateway: str, open_page: Open, told: ToldUpstream
+    own_gateway: str, open_page: Open, stub: StubUpstream
 ) -> None:
     page = await open_page(own_gateway)
     await expect(page.key).to_have_value("")
@@ -58,7 +58,7 @@ async def test_a_gateway_with_a_key_of_its_own_tells_nobody(
     await expect(page.snippets.locator("pre")).to_contain_text("GATEWAY_KEY")
     await page.choose(QUICK)
     await page.key.fill("sk-own")
-    await page.agrees(QUICK, key="sk-own")
+    await page.expect_counts(QUICK, key="sk-own")
     assert {request.headers["x-api-key"] for request in page.sent} == {"sk-own"}
     await expect(page.snippets).not_to_contain_text("sk-own")
     await expect(page.last).to_contain_text("own-team")

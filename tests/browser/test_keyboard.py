@@ -1,13 +1,13 @@
-"""Everything by keyboard: reached in order, seen where one is, and done."""
+"""The page by keyboard alone: order of the focus, its visibility, and every action."""
 
 from typing import Any
 
 from playwright.async_api import Locator, expect
 
 from tests.browser.demo_page import DemoPage
-from tests.browser.upstream import QUICK, ToldUpstream
+from tests.browser.upstream import QUICK, StubUpstream
 
-_STOPS = 150  # more than the page has
+_MOST_STOPS = 150  # more than the page has
 
 
 async def has_focus(target: Locator) -> bool:
@@ -17,21 +17,21 @@ async def has_focus(target: Locator) -> bool:
 
 async def reach(target: Locator) -> None:
     """Press Tab until the focus is there."""
-    for _ in range(_STOPS):
+    for _ in range(_MOST_STOPS):
         await target.page.keyboard.press("Tab")
         if await target.count() and await has_focus(target):
             return
     raise AssertionError(f"Tab does not lead to {target}")
 
 
-async def stops(page: DemoPage) -> list[dict[str, Any]]:
-    """Where Tab leads from the beginning of the page until it leaves it.
+async def tab_through(page: DemoPage) -> list[dict[str, Any]]:
+    """Press Tab through the whole page, and return every stop.
 
-    Each by its name, the region that it is in, and whether the focus can be seen there.
+    A stop has its name, its region, and whether the focus is visible there.
     """
     await page.page.evaluate("document.activeElement.blur()")
-    found: list[dict[str, Any]] = []
-    while len(found) < _STOPS:
+    stops: list[dict[str, Any]] = []
+    while len(stops) < _MOST_STOPS:
         await page.page.keyboard.press("Tab")
         stop = await page.page.evaluate(
             """() => {
@@ -47,17 +47,17 @@ async def stops(page: DemoPage) -> list[dict[str, Any]]:
         )
         if stop is None:
             break
-        found.append(stop)
-    return found
+        stops.append(stop)
+    return stops
 
 
 async def test_tab_leads_through_all_regions_in_order_and_the_focus_is_seen(
     page: DemoPage,
 ) -> None:
-    found = await stops(page)
-    assert 20 < len(found) < _STOPS
-    assert [stop for stop in found if not stop["seen"]] == []
-    assert list(dict.fromkeys(stop["region"] for stop in found if stop["region"])) == [
+    stops = await tab_through(page)
+    assert 20 < len(stops) < _MOST_STOPS
+    assert [stop for stop in stops if not stop["seen"]] == []
+    assert list(dict.fromkeys(stop["region"] for stop in stops if stop["region"])) == [
         "Request",
         "Counts",
         "Where the tokens go",
@@ -67,9 +67,9 @@ async def test_tab_leads_through_all_regions_in_order_and_the_focus_is_seen(
 
 
 async def test_a_request_is_made_and_counted_by_keyboard_alone(
-    told_page: DemoPage, told: ToldUpstream
+    stub_page: DemoPage, stub: StubUpstream
 ) -> None:
-    page, keyboard = told_page, told_page.page.keyboard
+    page, keyboard = stub_page, stub_page.page.keyboard
     await page.page.reload()
     await expect(page.key).not_to_have_value("")
     await reach(page.button("Add message"))
@@ -81,23 +81,23 @@ async def test_a_request_is_made_and_counted_by_keyboard_alone(
     for is_checked in (False, True):
         await keyboard.press("Space")
         await expect(box).to_be_checked(checked=is_checked)
-    await told.until(lambda told: bool(told.bodies_with("Typed by hand")))
-    await page.agrees(QUICK)
+    await stub.until(lambda stub: bool(stub.bodies_with("Typed by hand")))
+    await page.expect_counts(QUICK)
 
 
 async def test_a_breakdown_is_started_and_stopped_by_keyboard_alone(
-    told_page: DemoPage, told: ToldUpstream
+    stub_page: DemoPage, stub: StubUpstream
 ) -> None:
-    told.hold(lambda text: True)
-    await reach(told_page.button("Break down"))
-    await told_page.page.keyboard.press("Enter")
-    bar = told_page.breakdown.get_by_role("progressbar")
+    stub.hold(lambda text: True)
+    await reach(stub_page.button("Break down"))
+    await stub_page.page.keyboard.press("Enter")
+    bar = stub_page.breakdown.get_by_role("progressbar")
     await expect(bar).to_be_visible()
-    await told.until(lambda told: bool(told.bodies))
-    await told_page.page.keyboard.press("Escape")
+    await stub.until(lambda stub: bool(stub.bodies))
+    await stub_page.page.keyboard.press("Escape")
     await expect(bar).to_be_hidden()
-    await told.until(lambda told: told.left == len(told.bodies))
-    await expect(told_page.button("Break down")).to_be_focused()
+    await stub.until(lambda stub: stub.left == len(stub.bodies))
+    await expect(stub_page.button("Break down")).to_be_focused()
 
 
 async def test_tabs_go_by_arrow_keys(page: DemoPage) -> None:

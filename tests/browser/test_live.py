@@ -1,4 +1,4 @@
-"""The live list: everybody's counts as they happen, and again after the stream broke."""
+"""The live list: all callers' counts as they happen, and again after the stream broke."""
 
 import asyncio
 from uuid import uuid4
@@ -12,18 +12,18 @@ from tests.browser.wire import Wire
 
 
 async def count_elsewhere(url: str, model: str, key: str = "sk-demo") -> httpx.Response:
-    """A count that somebody else asks for."""
+    """Request a count as another caller."""
     body = {"model": model, "messages": [{"role": "user", "content": uuid4().hex}]}
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         return await client.post(COUNT, json=body, headers={"x-api-key": key})
 
 
-def rows_of(page: DemoPage, words: str) -> Locator:
-    return page.last.get_by_role("row").filter(has_text=words)
+def rows_of(page: DemoPage, text: str) -> Locator:
+    return page.last.get_by_role("row").filter(has_text=text)
 
 
 def new_model() -> str:
-    """One that no other test has counted."""
+    """Return the name of a model that no other test counts."""
     return f"anthropic/claude-{uuid4().hex[:12]}"
 
 
@@ -31,7 +31,7 @@ async def test_the_pages_own_counts_are_in_it(page: DemoPage) -> None:
     model = new_model()
     await page.choose()
     await page.add_model(model)
-    [tokens] = await page.agrees(model)
+    [tokens] = await page.expect_counts(model)
     await expect(rows_of(page, model).first).to_contain_text(str(tokens))
 
 
@@ -71,7 +71,7 @@ async def test_it_holds_fifty_and_lets_the_oldest_go(page: DemoPage) -> None:
 
 
 async def test_it_goes_on_after_the_stream_broke(open_page: Open, demo: str) -> None:
-    async with Wire(demo).laid() as wire:
+    async with Wire(demo).listen() as wire:
         page = await open_page(wire.url)
         page.watch.allow("Failed to load resource: net::ERR_")
         before, during, after = new_model(), new_model(), new_model()

@@ -1,4 +1,4 @@
-"""What the page looks like, on a desk and on a phone, by day and by night; kept in build/."""
+"""Screenshots of the page on a desk and on a phone, light and dark; kept in build/."""
 
 import math
 import os
@@ -26,7 +26,7 @@ BRIGHTNESS: Final = """() => {
 
 
 async def width_beyond(page: DemoPage) -> int:
-    """By how much the page is wider than its window."""
+    """Return by how many pixels the page is wider than its window."""
     beyond: int = await page.page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
@@ -53,7 +53,7 @@ async def test_it_fits_its_window_by_day_and_by_night(
 
 
 async def test_the_readmes_picture_is_small_enough_to_be_kept(page: DemoPage) -> None:
-    """`make picture` puts it into the file of the variable PICTURE, which is committed."""
+    """`make picture` writes it to the file in the variable PICTURE, which is committed."""
     await page.choose(*FIVE)
     await page.take_example("Tools")
     await expect(page.state).to_have_text("Counted 5 models")

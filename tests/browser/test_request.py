@@ -1,4 +1,4 @@
-"""The request: its form, its JSON, and what is attached to it."""
+"""The request: its form and its JSON."""
 
 import json
 from typing import Any, Final
@@ -27,7 +27,7 @@ RICH: Final[dict[str, Any]] = {
         },
     ],
 }
-"""With much that the form cannot show."""
+"""A request with fields that the form cannot show."""
 
 
 async def test_the_form_and_the_json_show_the_same_request(page: DemoPage) -> None:
@@ -82,18 +82,18 @@ async def test_what_the_form_cannot_show_survives_an_edit_of_the_form(page: Demo
 async def test_a_body_that_is_no_request_is_said_and_not_sent(stopped_page: DemoPage) -> None:
     page, clock = stopped_page, stopped_page.page.clock
     await page.tab("Raw JSON").click()
-    said = page.request.get_by_role("alert").filter(visible=True)
+    alert = page.request.get_by_role("alert").filter(visible=True)
     before = len(page.sent)
     for wrong in ('{"messages": [', "[]", '{"messages": undefined}', ""):
         await page.body.fill(wrong)
-        await expect(said).to_contain_text("JSON")
+        await expect(alert).to_contain_text("JSON")
         await clock.run_for(10_000)
         assert len(page.sent) == before
     async with page.page.expect_request(f"**{COUNT}"):
         await page.body.fill('{"messages": [{"role": "user", "content": "right again"}]}')
         await clock.run_for(1000)
-    await expect(said).to_have_count(0)
-    await page.agrees("claude-3-5-sonnet")
+    await expect(alert).to_have_count(0)
+    await page.expect_counts("claude-3-5-sonnet")
 
 
 async def test_tools_that_are_no_list_are_said_and_the_last_good_ones_kept(page: DemoPage) -> None:

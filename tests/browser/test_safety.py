@@ -1,4 +1,4 @@
-"""Whatever is in a prompt, a name or an answer is text, and nobody else is ever asked."""
+"""HTML in a prompt, a name or an answer stays text, and the page calls only its gateway."""
 
 import json
 from typing import Final
@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from tests.browser.demo_page import COUNT, DemoPage
 from tests.browser.files import PNG, drop
-from tests.browser.upstream import QUICK, ToldUpstream
+from tests.browser.upstream import QUICK, StubUpstream
 
 HTML: Final = (
     "</textarea></pre></title><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -18,7 +18,7 @@ HTML: Final = (
 
 
 async def check_that_it_is_text(page: DemoPage) -> None:
-    """A script that ran would have raised a dialog, or the policy's refusal: see `Watch`."""
+    """Check that no HTML was inserted; `Watch` fails on a dialog and on the policy's refusal."""
     inserted = page.page.locator(
         "#injected, [onerror], [onload], img[src=x], a[href^=javascript], script:not([src])"
     )
@@ -31,7 +31,7 @@ async def test_a_prompt_with_html_runs_nothing(page: DemoPage) -> None:
     await page.text_of(1).fill(HTML)
     await page.tools.fill(json.dumps([{"name": HTML, "input_schema": {"type": "object"}}]))
     await drop(page.request, (f"{HTML.replace('/', '')}.png", "image/png", PNG))
-    await page.agrees("claude-3-5-sonnet")
+    await page.expect_counts("claude-3-5-sonnet")
     await expect(page.snippets.locator("pre")).to_contain_text("onerror")
     await page.button("Break down").click()
     await expect(page.parts).to_contain_text("<script>")
@@ -48,16 +48,16 @@ async def test_a_model_with_html_in_its_name_runs_nothing(page: DemoPage) -> Non
 
 
 async def test_an_upstreams_error_with_html_runs_nothing(
-    told_page: DemoPage, told: ToldUpstream
+    stub_page: DemoPage, stub: StubUpstream
 ) -> None:
-    told_page.watch.allow_status(400)
-    told.refuse(lambda text: True, 400, HTML)
-    await told_page.text_of(1).fill("Not counted before")
-    await told_page.choose(QUICK)
-    await expect(told_page.row(QUICK)).to_contain_text("<script>alert(1)</script>")
-    await told_page.button("Break down").click()
-    await expect(told_page.breakdown.get_by_role("alert")).to_contain_text("<script>")
-    await check_that_it_is_text(told_page)
+    stub_page.watch.allow_status(400)
+    stub.refuse(lambda text: True, 400, HTML)
+    await stub_page.text_of(1).fill("Not counted before")
+    await stub_page.choose(QUICK)
+    await expect(stub_page.row(QUICK)).to_contain_text("<script>alert(1)</script>")
+    await stub_page.button("Break down").click()
+    await expect(stub_page.breakdown.get_by_role("alert")).to_contain_text("<script>")
+    await check_that_it_is_text(stub_page)
 
 
 async def test_a_terminals_request_with_html_in_it_runs_nothing(page: DemoPage) -> None:
@@ -69,8 +69,8 @@ async def test_a_terminals_request_with_html_in_it_runs_nothing(page: DemoPage) 
 
 
 async def test_a_script_that_did_get_in_would_be_refused_and_noted(page: DemoPage) -> None:
-    """So that the silence of the others means something."""
-    async with page.page.expect_console_message(lambda said: "Content Security" in said.text):
+    """This test shows that the other tests would fail if a script got in."""
+    async with page.page.expect_console_message(lambda message: "Content Security" in message.text):
         await page.page.evaluate(
             "document.body.insertAdjacentHTML('beforeend', '<b onclick=alert(1)>x</b>')"
         )
@@ -105,11 +105,11 @@ async def test_the_policy_lets_the_page_load_and_call_its_gateway_only(
 
 
 async def test_it_works_where_nobody_else_can_be_reached(page: DemoPage) -> None:
-    """The browser finds no other host, and `Watch` would have seen that it was looked for."""
+    """The browser resolves no other host, and `Watch` records any request to one."""
     hosts = await page.page.evaluate(
         "performance.getEntriesByType('resource').map(entry => new URL(entry.name).host)"
     )
     assert len(hosts) > 5
     assert {f"http://{host}/" for host in hosts} == {page.page.url}
     await page.choose("claude-3-5-sonnet")
-    await page.agrees("claude-3-5-sonnet")
+    await page.expect_counts("claude-3-5-sonnet")

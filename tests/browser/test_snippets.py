@@ -1,4 +1,4 @@
-"""The calls to paste: each is run as it is copied, and prints the number that the page shows."""
+"""The calls to paste: each runs as it is copied, and prints the number that the page shows."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ EOF
 TRUTHS: Final = {"type": "object", "default": [True, False, None, 1.5, -2, 1e300]}
 
 
-async def copied(page: DemoPage, name: str) -> str:
-    """What the page gives to the clipboard."""
+async def copy(page: DemoPage, name: str) -> str:
+    """Copy a call to the clipboard, and return it."""
     await page.tab(name).click()
     await page.clear_clipboard()
     await page.snippets.get_by_role("button", name="Copy").click()
@@ -34,7 +34,7 @@ async def copied(page: DemoPage, name: str) -> str:
 
 
 def run_python(code: str, folder: Path) -> str:
-    """What a script of it prints, in a folder with nothing of ours."""
+    """Run a script in a folder without our modules, and return its output."""
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=60, cwd=folder
@@ -44,19 +44,19 @@ def run_python(code: str, folder: Path) -> str:
 
 
 async def run_each(page: DemoPage, folder: Path) -> dict[str, list[str]]:
-    """The numbers that each of the calls prints."""
-    curl, *python = [await copied(page, name) for name in CALLS]
-    said = await asyncio.gather(
+    """Run every call, and return the numbers that each one prints."""
+    curl, *python = [await copy(page, name) for name in CALLS]
+    outputs = await asyncio.gather(
         asyncio.to_thread(run_in_shell, f"cd '{folder}'\n{curl}"),
         *(asyncio.to_thread(run_python, code, folder) for code in python),
     )
-    return {name: re.findall(r"\d+", each) for name, each in zip(CALLS, said, strict=True)}
+    return {name: re.findall(r"\d+", output) for name, output in zip(CALLS, outputs, strict=True)}
 
 
 async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
     page: DemoPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a key that is not public, which is left to a variable."""
+    """A key that is not public is left to a variable."""
     await page.choose("claude-3-5-sonnet")
     await page.key.fill("sk-demo-claude")
     await page.system.fill(f"Answer {AWKWARD}")
@@ -65,7 +65,7 @@ async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
     await page.text_of(2).fill(AWKWARD[::-1])
     tool = {"name": "f", "description": AWKWARD, "input_schema": TRUTHS}
     await page.tools.fill(json.dumps([tool]))
-    [tokens] = await page.agrees("claude-3-5-sonnet", key="sk-demo-claude")
+    [tokens] = await page.expect_counts("claude-3-5-sonnet", key="sk-demo-claude")
     monkeypatch.setenv("GATEWAY_KEY", "sk-demo-claude")
     assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
     for name in CALLS:
@@ -77,10 +77,10 @@ async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
 async def test_each_call_of_a_large_request_reads_it_from_the_file_that_the_page_gives(
     page: DemoPage, tmp_path: Path
 ) -> None:
-    """With the demo's public key, which is in the call."""
+    """The demo's public key is in the call."""
     await page.choose("claude-3-5-sonnet")
     await page.take_example("Claude Code session")
-    [tokens] = await page.agrees("claude-3-5-sonnet")
+    [tokens] = await page.expect_counts("claude-3-5-sonnet")
     async with page.page.expect_download() as download:
         await page.button("Download request.json").click()
     await (await download.value).save_as(tmp_path / "request.json")

@@ -18,23 +18,23 @@ from demo_app.keys import DEMO_KEYS, ApiKey
 from demo_app.loopback import serving
 from demo_app.upstreams import Upstreams
 
-__all__ = ["AT_ONCE", "QUICK", "SLOW", "ToldUpstream", "gateway_to"]
+__all__ = ["AT_ONCE", "QUICK", "SLOW", "StubUpstream", "serve_gateway"]
 
 QUICK: Final = "claude-quick"
 SLOW: Final = "claude-slow"
 AT_ONCE: Final = 4
-"""So many counts does a breakdown there take at a time."""
+"""The concurrency of a breakdown at such a gateway."""
 
-Which: TypeAlias = Callable[[str], bool]
-"""Told by the text of a request's body."""
+Predicate: TypeAlias = Callable[[str], bool]
+"""A predicate on the text of a request's body."""
 
-_TOO_LONG: Final = 30  # what does not come until then is a failure
+_TOO_LONG: Final = 30  # seconds; a longer wait is a failure
 
 
-class ToldUpstream:
-    """Anthropic's counting API as an ASGI app, which holds and refuses what it is told to.
+class StubUpstream:
+    """Anthropic's counting API as an ASGI app, which holds and refuses requests on demand.
 
-    `bodies` are the requests that came, and `left` is how many callers went without an answer.
+    `bodies` has the requests, and `left` is the number of callers that left without an answer.
     Its counts are the emulator's.
     """
 
@@ -42,37 +42,37 @@ class ToldUpstream:
         self.bodies: list[dict[str, Any]] = []
         self.left = 0
         self._changed = threading.Condition()
-        self._held: Which = lambda text: False
+        self._held: Predicate = lambda text: False
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-        self._refused: list[tuple[Which, int, str]] = []
+        self._refused: list[tuple[Predicate, int, str]] = []
 
-    def hold(self, which: Which) -> None:
-        """Let some wait from now on."""
+    def hold(self, which: Predicate) -> None:
+        """Hold matching requests from now on."""
         self._held = which
 
     def release(self) -> None:
-        """Hold nobody any more."""
+        """Answer all held requests, and hold no more."""
         with self._changed:
             self._held = lambda text: False
             waiting, self._waiting = self._waiting, set()
         for loop, event in waiting:
             loop.call_soon_threadsafe(event.set)
 
-    def refuse(self, which: Which, status: int, message: str) -> None:
-        """Answer some with an error."""
+    def refuse(self, which: Predicate, status: int, message: str) -> None:
+        """Answer matching requests with an error."""
         self._refused.append((which, status, message))
 
-    def bodies_with(self, word: str) -> list[dict[str, Any]]:
-        """The requests that came and have the word."""
-        return [body for body in self.bodies if word in json.dumps(body, ensure_ascii=False)]
+    def bodies_with(self, text: str) -> list[dict[str, Any]]:
+        """Return the requests that contain a text."""
+        return [body for body in self.bodies if text in json.dumps(body, ensure_ascii=False)]
 
-    async def until(self, true: Callable[["ToldUpstream"], bool]) -> None:
-        """Wait until something is true of it."""
-        assert await asyncio.to_thread(self._wait_for, true), (len(self.bodies), self.left)
+    async def until(self, condition: Callable[["StubUpstream"], bool]) -> None:
+        """Wait until a condition is true of this upstream."""
+        assert await asyncio.to_thread(self._wait_for, condition), (len(self.bodies), self.left)
 
-    def _wait_for(self, true: Callable[["ToldUpstream"], bool]) -> bool:
+    def _wait_for(self, condition: Callable[["StubUpstream"], bool]) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: true(self), _TOO_LONG)
+            return self._changed.wait_for(lambda: condition(self), _TOO_LONG)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -83,7 +83,7 @@ class ToldUpstream:
     async def _answer(self, request: Request) -> Response | None:
         body = json.loads(await request.body())
         text = json.dumps(body, ensure_ascii=False)
-        if not await self._may_go_on(body, text, request.receive):
+        if not await self._wait_while_held(body, text, request.receive):
             return None
         for which, status, message in self._refused:
             if which(text):
@@ -91,8 +91,8 @@ class ToldUpstream:
                 return JSONResponse({"type": "error", "error": error}, status)
         return JSONResponse({"input_tokens": count(body)})
 
-    async def _may_go_on(self, body: dict[str, Any], text: str, receive: Receive) -> bool:
-        """Wait where it is held; false where the caller left before the end of that."""
+    async def _wait_while_held(self, body: dict[str, Any], text: str, receive: Receive) -> bool:
+        """Wait while the request is held; return false where the caller left meanwhile."""
         released = asyncio.Event()
         waiting = (asyncio.get_running_loop(), released)
         with self._changed:
@@ -115,12 +115,12 @@ class ToldUpstream:
 
 
 @contextmanager
-def gateway_to(
-    upstream: ToldUpstream, *, keys: Sequence[ApiKey] = DEMO_KEYS, live: bool = False
+def serve_gateway(
+    upstream: StubUpstream, *, keys: Sequence[ApiKey] = DEMO_KEYS, live: bool = False
 ) -> Iterator[str]:
-    """The base URL of a demo gateway with two models, both of which the upstream counts.
+    """Serve a demo gateway whose two models lead to the upstream, and yield its base URL.
 
-    Where it is said to be `live`, the gateway takes it for the provider itself.
+    With `live`, the gateway takes the upstream for the provider itself.
     """
     with serving(upstream) as url:
         params = {"api_key": "sk-upstream", "api_base": url}

@@ -1,4 +1,4 @@
-"""What must not happen on a page, whatever else a test is about."""
+"""Events that must not happen on any page."""
 
 import re
 from typing import Final
@@ -8,12 +8,12 @@ from playwright.async_api import ConsoleMessage, Dialog, Error, Page, Request
 
 __all__ = ["Watch"]
 
-_OF_THE_PAGE: Final = {"blob", "data"}  # what the page makes itself and asks nobody for
+_OF_THE_PAGE: Final = {"blob", "data"}  # the page's own data, without a request
 
 
 class Watch:
-    """Notes a page's console errors and warnings, uncaught errors, dialogs, windows that it opens,
-    and requests to others than the host of its address.
+    """A record of a page's console errors and warnings, uncaught errors, dialogs, windows that it
+    opens, and requests to any host but its own.
     """
 
     def __init__(self, page: Page, url: str) -> None:
@@ -27,15 +27,15 @@ class Watch:
         page.on("request", self._request)
 
     def allow(self, pattern: str) -> None:
-        """Let through what the test provokes."""
+        """Ignore events that the test provokes."""
         self._allowed.append(re.compile(pattern))
 
     def allow_status(self, *statuses: int) -> None:
-        """Let Chromium's word about failing answers through."""
+        """Ignore Chromium's messages about failing answers."""
         self.allow(f"the server responded with a status of ({'|'.join(map(str, statuses))}) ")
 
     def check(self) -> None:
-        """Fail where something happened."""
+        """Fail where an event was recorded."""
         assert not self.seen, "\n".join(self.seen)
 
     def _note(self, what: str) -> None:

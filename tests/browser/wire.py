@@ -1,4 +1,4 @@
-"""A wire to a server that a test can cut."""
+"""A proxy to a server that a test can disconnect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ __all__ = ["Wire"]
 
 
 class Wire:
-    """Passes on what comes, byte by byte, until it is cut; what comes after that is passed again.
+    """A TCP proxy, whose open connections `cut` aborts; later connections work again.
 
     `url` leads through it.
     """
@@ -21,8 +21,8 @@ class Wire:
         self.url = ""
 
     @asynccontextmanager
-    async def laid(self) -> AsyncIterator["Wire"]:
-        """Have it for as long as an `async with` lasts."""
+    async def listen(self) -> AsyncIterator["Wire"]:
+        """Listen for as long as an `async with` lasts."""
         listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         try:
@@ -33,18 +33,18 @@ class Wire:
             await listener.wait_closed()
 
     def cut(self) -> None:
-        """Break every connection that there is."""
+        """Abort every open connection."""
         for writer in self._writers:
             writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, on = await asyncio.open_connection(self._host, self._port)
-        self._writers |= {writer, on}
+        remote_reader, remote_writer = await asyncio.open_connection(self._host, self._port)
+        self._writers |= {writer, remote_writer}
         with suppress(OSError):
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pass(reader, on))
-                both.create_task(self._pass(there, writer))
-        self._writers -= {writer, on}
+                both.create_task(self._pass(reader, remote_writer))
+                both.create_task(self._pass(remote_reader, writer))
+        self._writers -= {writer, remote_writer}
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Where the tokens go, as the page is told of it: line by line, and no longer than it listens."""
+"""The breakdown as the page reads it: line by line, and cancelled when the client leaves."""
 
 import asyncio
 import json
@@ -32,23 +32,23 @@ BODY: dict[str, Any] = {
 
 
 class Gated:
-    """An upstream that counts the whole request, and the rest only once it is let."""
+    """An upstream that counts the whole request at once, and its parts after `release`."""
 
     def __init__(self) -> None:
-        self.asked = 0
-        self._is_let = asyncio.Event()
+        self.calls = 0
+        self._released = asyncio.Event()
 
-    def let(self) -> None:
-        self._is_let.set()
+    def release(self) -> None:
+        self._released.set()
 
     async def answer(self, request: Request) -> JSONResponse:
-        self.asked += 1
-        if self.asked > 1:
-            await self._is_let.wait()
-        return JSONResponse({"input_tokens": self.asked})
+        self.calls += 1
+        if self.calls > 1:
+            await self._released.wait()
+        return JSONResponse({"input_tokens": self.calls})
 
 
-def gateway_before(url: str, **settings: object) -> Any:
+def create_gateway(url: str, **settings: object) -> Any:
     params = {"model": "anthropic/claude-3-5-sonnet-20241022", "api_base": url, "api_key": "key"}
     entry = {"model_name": "claude-3-5-sonnet", "litellm_params": params}
     config = Config.from_mapping({"model_list": [entry], "count_tokens": settings}, {})
@@ -57,11 +57,11 @@ def gateway_before(url: str, **settings: object) -> Any:
 
 @pytest.fixture
 def gated() -> Iterator[tuple[str, Gated]]:
-    """A gateway before an upstream that waits, and that upstream."""
+    """Serve a gateway and an upstream that waits; yield the gateway's URL and the upstream."""
     upstream = Gated()
     route = Route("/v1/messages/count_tokens", upstream.answer, methods=["POST"])
-    with serving(Starlette(routes=[route]), ending=upstream.let) as url:
-        app = gateway_before(url)
+    with serving(Starlette(routes=[route]), ending=upstream.release) as url:
+        app = create_gateway(url)
         with serving(app, ending=app.state.live.close) as gateway:
             yield gateway, upstream
 
@@ -71,7 +71,9 @@ async def lines_of(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-async def posted(demo: str, body: Any, headers: dict[str, str] = KEY) -> list[dict[str, Any]]:
+async def post_breakdown(
+    demo: str, body: Any, headers: dict[str, str] = KEY
+) -> list[dict[str, Any]]:
     client = httpx.AsyncClient(base_url=demo, headers=headers, timeout=30)
     async with client, client.stream("POST", "/demo/breakdown", json=body) as response:
         assert response.status_code == 200
@@ -80,19 +82,19 @@ async def posted(demo: str, body: Any, headers: dict[str, str] = KEY) -> list[di
 
 
 async def test_progress_is_told_and_at_last_the_breakdown(demo: str) -> None:
-    *progress, last = await posted(demo, BODY)
+    *progress, last = await post_breakdown(demo, BODY)
     total = len(progress)
     assert progress == [{"done": done, "total": total} for done in range(1, total + 1)]
-    assert total > 4  # the whole, the system prompt, the tool, and the conversation's beginnings
+    assert total > 4  # the whole, the system prompt, the tool, and the conversation's prefixes
     async with httpx.AsyncClient(base_url=demo, headers=KEY, timeout=30) as client:
-        told = (await client.post("/v1/messages/count_tokens/breakdown", json=BODY)).json()
-    assert last == {"breakdown": told}
-    assert [tool["name"] for tool in told["tools"]] == ["get_weather"]
-    assert len(told["messages"]) == 3
+        breakdown = (await client.post("/v1/messages/count_tokens/breakdown", json=BODY)).json()
+    assert last == {"breakdown": breakdown}
+    assert [tool["name"] for tool in breakdown["tools"]] == ["get_weather"]
+    assert len(breakdown["messages"]) == 3
 
 
 @pytest.mark.parametrize(
-    ("body", "key", "status", "type_", "words"),
+    ("body", "key", "status", "type_", "message"),
     [
         ({"model": "gpt-4o"}, "sk-demo", 501, "api_error", "openai"),
         ({"model": "nobody"}, "sk-demo", 404, "not_found_error", "nobody"),
@@ -101,11 +103,11 @@ async def test_progress_is_told_and_at_last_the_breakdown(demo: str) -> None:
     ],
 )
 async def test_where_there_is_no_count_the_last_line_says_why(
-    demo: str, body: dict[str, Any], key: str, status: int, type_: str, words: str
+    demo: str, body: dict[str, Any], key: str, status: int, type_: str, message: str
 ) -> None:
-    (line,) = await posted(demo, {**BODY, **body}, {"x-api-key": key})
+    (line,) = await post_breakdown(demo, {**BODY, **body}, {"x-api-key": key})
     assert (line["error"]["status"], line["error"]["type"]) == (status, type_)
-    assert words in line["error"]["message"]
+    assert message in line["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ async def test_a_body_over_the_limit_of_counts_is_a_413(is_announced: bool) -> N
         for _ in range(3):
             yield b" " * 50
 
-    with serving(gateway_before("http://127.0.0.1:1", max_body_bytes=100)) as url:
+    with serving(create_gateway("http://127.0.0.1:1", max_body_bytes=100)) as url:
         async with httpx.AsyncClient(base_url=url, headers=KEY) as client:
             content = b" " * 150 if is_announced else chunks()
             response = await client.post("/demo/breakdown", content=content)
@@ -144,7 +146,7 @@ UNFINISHED = (
 
 
 async def test_a_body_that_stalls_is_waited_for_no_longer_than_that_of_a_count() -> None:
-    with serving(gateway_before("http://127.0.0.1:1", timeout=0.1)) as url:
+    with serving(create_gateway("http://127.0.0.1:1", timeout=0.1)) as url:
         address = httpx.URL(url)
         reader, writer = await asyncio.open_connection(address.host, address.port)
         writer.write(UNFINISHED)
@@ -175,13 +177,13 @@ async def test_it_is_told_at_once_and_ends_when_the_client_leaves(
     async with client, client.stream("GET", "/demo/events") as events:
         async with client.stream("POST", "/demo/breakdown", json=long) as response:
             first = await anext(lines_of(response))
-        # The upstream still waits, and the event is there: the work has ended.
+        # The upstream still waits, so the event shows that the work was cancelled.
         data = [line async for line in until(events.aiter_lines(), "data: ")][-1]
     event = json.loads(data.removeprefix("data: "))
     assert first["done"] == 1
     assert first["total"] > 20
     assert (event["entry_point"], event["status"], event["caller"]) == ("breakdown", 499, "demo")
-    assert upstream.asked < 10  # those that were under way, of more than twenty
+    assert upstream.calls < 10  # only the calls in flight, of more than twenty
 
 
 async def until(lines: AsyncIterator[str], start: str) -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""The demo gateway: which upstreams it counts by, and that it says what they are."""
+"""The demo gateway: its upstreams, and the marks of emulated counts."""
 
 import json
 import socket
@@ -10,7 +10,7 @@ import yaml
 
 from demo_app.__main__ import banner
 from demo_app.emulators import EMULATED_KEY
-from demo_app.loopback import address_of, listening
+from demo_app.loopback import address_of, listen
 from demo_app.upstreams import CONFIG, configured
 from tests.support.fakes import HELLO
 
@@ -48,9 +48,9 @@ def test_a_provider_whose_credentials_are_there_is_asked_for_real(
     with configured(environ) as (config, upstreams):
         assert upstreams.live == {live}
         assert upstreams.each[live] == "live"
-        assert f"live: {live}" in upstreams.words
-        assert live not in upstreams.words.partition(";")[0]
-    (params,) = (each.params for each in config.deployments if each.model_name == model)
+        assert f"live: {live}" in upstreams.summary
+        assert live not in upstreams.summary.partition(";")[0]
+    (params,) = (entry.params for entry in config.deployments if entry.model_name == model)
     base = getattr(params, "api_base", None) or getattr(
         params, "aws_bedrock_runtime_endpoint", None
     )
@@ -105,13 +105,13 @@ def test_an_ipv6_address_is_printed_as_a_url() -> None:
 
 
 def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements() -> None:
-    """asyncio sets TCP_NODELAY where the socket says that it is TCP."""
-    with listening("127.0.0.1", 0) as listener:
+    """asyncio sets TCP_NODELAY only where the socket's protocol is TCP."""
+    with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize(
-    ("headers", "change", "status", "said"),
+    ("headers", "change", "status", "message"),
     [
         ({"x-api-key": None}, {}, 401, "x-api-key header is required"),
         ({"x-api-key": "sk-other"}, {}, 401, "invalid x-api-key"),
@@ -131,7 +131,7 @@ def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements() -> None
     ],
 )
 async def test_the_emulated_upstream_is_as_strict_as_the_api(
-    emulator: str, headers: dict[str, str | None], change: dict[str, Any], status: int, said: str
+    emulator: str, headers: dict[str, str | None], change: dict[str, Any], status: int, message: str
 ) -> None:
     proper = {"x-api-key": EMULATED_KEY, "anthropic-version": "2023-06-01"}
     sent = {name: value for name, value in {**proper, **headers}.items() if value is not None}
@@ -139,5 +139,5 @@ async def test_the_emulated_upstream_is_as_strict_as_the_api(
     async with httpx.AsyncClient(base_url=emulator, headers=sent) as client:
         response = await client.post(COUNT, content=body)
     assert response.status_code == status
-    assert said in response.json()["error"]["message"]
+    assert message in response.json()["error"]["message"]
     assert response.json()["request_id"] == response.headers["request-id"]

@@ -1,4 +1,4 @@
-"""The emulated upstreams: what they count, over real HTTP, and what they refuse."""
+"""The emulated upstreams over HTTP: their counts and their refusals."""
 
 import base64
 import json
@@ -100,11 +100,11 @@ def google_url(google: EmulatedGoogle) -> Iterator[str]:
 
 @pytest.fixture
 def bearer(google: EmulatedGoogle, google_url: str) -> dict[str, str]:
-    """The header with an access token that Google's own library has fetched."""
-    return fetched(google, google_url)
+    """Return the header with an access token that Google's own library has fetched."""
+    return fetch_token(google, google_url)
 
 
-def fetched(google: EmulatedGoogle, url: str) -> dict[str, str]:
+def fetch_token(google: EmulatedGoogle, url: str) -> dict[str, str]:
     info = google.service_account(f"{url}/token")
     credentials = service_account.Credentials.from_service_account_info(info, scopes=SCOPES)
     with urllib3.PoolManager() as pool:
@@ -112,7 +112,7 @@ def fetched(google: EmulatedGoogle, url: str) -> dict[str, str]:
     return {"authorization": f"Bearer {credentials.token}"}
 
 
-def posted(url: str, body: object, headers: Mapping[str, str] | None = None) -> httpx.Response:
+def post(url: str, body: object, headers: Mapping[str, str] | None = None) -> httpx.Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return httpx.post(url, content=raw, headers=headers)
 
@@ -121,24 +121,24 @@ def user(*content: object) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": list(content)}]}
 
 
-def changed(body: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with members replaced, or left out where the new value is None."""
+def replace(body: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body with members replaced, or left out where the new value is None."""
     return {name: value for name, value in {**body, **change}.items() if value is not None}
 
 
-def wrapped(body: object) -> dict[str, Any]:
+def wrap(body: object) -> dict[str, Any]:
     blob = base64.b64encode(json.dumps(body).encode()).decode()
     return {"input": {"invokeModel": {"body": blob}}}
 
 
-async def counted(url: str, body: object, model: str = SONNET, **given: Any) -> Any:
-    """What AWS's own client makes of a count."""
+async def count_with_botocore(url: str, body: object, model: str = SONNET, **change: Any) -> Any:
+    """Return the result or the error of a count by AWS's own client."""
     options: dict[str, Any] = {
         "region_name": EMULATED_REGION,
         "aws_access_key_id": EMULATED_ACCESS_KEY_ID,
         "aws_secret_access_key": EMULATED_SECRET_ACCESS_KEY,
         "config": AioConfig(retries={"total_max_attempts": 1}),
-        **given,
+        **change,
     }
     session = get_session()
     async with session.create_client("bedrock-runtime", endpoint_url=url, **options) as client:
@@ -151,13 +151,13 @@ async def counted(url: str, body: object, model: str = SONNET, **given: Any) -> 
 
 async def test_what_awss_own_client_signs_is_counted(bedrock: str) -> None:
     body = {**INVOKE, "system": "You are helpful.", "anthropic_beta": ["output-128k-2025-02-19"]}
-    answer = await counted(bedrock, body)
+    answer = await count_with_botocore(bedrock, body)
     assert answer["inputTokens"] == count(body)
     assert answer["ResponseMetadata"]["RequestId"]
 
 
 @pytest.mark.parametrize(
-    ("given", "kind"),
+    ("change", "kind"),
     [
         ({"aws_access_key_id": "AKIAOTHER"}, "UnrecognizedClientException"),
         ({"aws_secret_access_key": "other"}, "InvalidSignatureException"),
@@ -166,19 +166,19 @@ async def test_what_awss_own_client_signs_is_counted(bedrock: str) -> None:
     ],
 )
 async def test_what_other_keys_sign_or_for_another_region_is_refused(
-    bedrock: str, given: dict[str, str], kind: str
+    bedrock: str, change: dict[str, str], kind: str
 ) -> None:
-    answer = await counted(bedrock, INVOKE, **given)
+    answer = await count_with_botocore(bedrock, INVOKE, **change)
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 403
     assert answer["Error"]["Code"] == kind
 
 
-def signed(
+def sign(
     url: str, raw: bytes, service: str, at: datetime | None = None, digest: str | None = None
 ) -> dict[str, str]:
-    """The headers of a request that botocore has signed, at any time."""
-    given = changed({"content-type": "application/json"}, {"x-amz-content-sha256": digest})
-    request = AWSRequest("POST", url, headers={**given, **VERSION}, data=raw)
+    """Sign a request with botocore, at any time, and return its headers."""
+    fields = replace({"content-type": "application/json"}, {"x-amz-content-sha256": digest})
+    request = AWSRequest("POST", url, headers={**fields, **VERSION}, data=raw)
     stamp = (at or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     request.headers["x-amz-date"] = request.context["timestamp"] = stamp
     keys = Credentials(EMULATED_ACCESS_KEY_ID, EMULATED_SECRET_ACCESS_KEY)
@@ -195,8 +195,8 @@ def signed(
 @pytest.mark.parametrize(
     ("path", "body", "service", "other"),
     [
-        ("/model/anthropic.claude-sonnet-4-6/count-tokens", wrapped(INVOKE), "bedrock", "s3"),
-        (f"/model/{SONNET.replace(':', '%3A')}/count-tokens", wrapped(INVOKE), "bedrock", "s3"),
+        ("/model/anthropic.claude-sonnet-4-6/count-tokens", wrap(INVOKE), "bedrock", "s3"),
+        (f"/model/{SONNET.replace(':', '%3A')}/count-tokens", wrap(INVOKE), "bedrock", "s3"),
         (ON_MANTLE, MANTLE, "bedrock-mantle", "bedrock"),
     ],
 )
@@ -204,22 +204,22 @@ def test_a_signature_holds_for_one_service_body_query_time_and_set_of_headers(
     bedrock: str, path: str, body: object, service: str, other: str
 ) -> None:
     url, raw, now = bedrock + path, json.dumps(body).encode(), datetime.now(UTC)
-    proper = signed(url, raw, service)
+    proper = sign(url, raw, service)
     late, early = now - timedelta(minutes=16), now + timedelta(minutes=16)
-    assert posted(url, raw, proper).status_code == 200
-    assert posted(f"{url}?a=b&c", raw, signed(f"{url}?a=b&c", raw, service)).status_code == 200
+    assert post(url, raw, proper).status_code == 200
+    assert post(f"{url}?a=b&c", raw, sign(f"{url}?a=b&c", raw, service)).status_code == 200
     for sent in (
-        posted(url, raw + b" ", proper),
-        posted(f"{url}?a=b", raw, proper),
-        posted(url, raw, {**proper, "content-type": "text/plain"}),
-        posted(url, raw, {**proper, "x-amz-more": "unsigned"}),
-        posted(url, raw, {**proper, "x-amz-date": "99999999T999999Z"}),
-        posted(url, raw, {**proper, "authorization": proper["authorization"][:-1]}),
-        posted(url, raw, {**proper, "authorization": "AWS4-HMAC-SHA256"}),
-        posted(url, raw, signed(url, raw, other)),
-        posted(url, raw, signed(url, raw, service, late)),
-        posted(url, raw, signed(url, raw, service, early)),
-        posted(url, raw, signed(url, raw, service, digest="UNSIGNED-PAYLOAD")),
+        post(url, raw + b" ", proper),
+        post(f"{url}?a=b", raw, proper),
+        post(url, raw, {**proper, "content-type": "text/plain"}),
+        post(url, raw, {**proper, "x-amz-more": "unsigned"}),
+        post(url, raw, {**proper, "x-amz-date": "99999999T999999Z"}),
+        post(url, raw, {**proper, "authorization": proper["authorization"][:-1]}),
+        post(url, raw, {**proper, "authorization": "AWS4-HMAC-SHA256"}),
+        post(url, raw, sign(url, raw, other)),
+        post(url, raw, sign(url, raw, service, late)),
+        post(url, raw, sign(url, raw, service, early)),
+        post(url, raw, sign(url, raw, service, digest="UNSIGNED-PAYLOAD")),
     ):
         assert sent.status_code == 403, sent.request.headers
         assert "Exception" in sent.headers.get("x-amzn-errortype", "Exception")
@@ -242,8 +242,8 @@ KEY: Final = {"authorization": f"Bearer {EMULATED_BEDROCK_API_KEY}"}
 def test_a_bedrock_api_key_is_a_bearer_token_and_at_mantle_also_an_x_api_key(
     bedrock: str, headers: dict[str, str], runtime: int, mantle: int
 ) -> None:
-    at_runtime = posted(f"{bedrock}/model/{SONNET}/count-tokens", wrapped(INVOKE), headers)
-    at_mantle = posted(bedrock + ON_MANTLE, MANTLE, {**VERSION, **headers})
+    at_runtime = post(f"{bedrock}/model/{SONNET}/count-tokens", wrap(INVOKE), headers)
+    at_mantle = post(bedrock + ON_MANTLE, MANTLE, {**VERSION, **headers})
     assert (at_runtime.status_code, at_mantle.status_code) == (runtime, mantle)
     assert at_runtime.headers["x-amzn-requestid"]
     assert at_mantle.headers["request-id"]
@@ -265,11 +265,11 @@ def test_a_bedrock_api_key_is_a_bearer_token_and_at_mantle_also_an_x_api_key(
     ],
 )
 async def test_base_models_up_to_4_6_are_counted_by_the_runtime(bedrock: str, model: str) -> None:
-    assert (await counted(bedrock, INVOKE, model))["inputTokens"] == count(INVOKE)
+    assert (await count_with_botocore(bedrock, INVOKE, model))["inputTokens"] == count(INVOKE)
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         (OPUS, "The provided model doesn't support counting tokens."),
         ("anthropic.claude-opus-5-5", "The provided model doesn't support counting tokens."),
@@ -283,9 +283,11 @@ async def test_base_models_up_to_4_6_are_counted_by_the_runtime(bedrock: str, mo
         ("anthropic.claude-sonnet-4-5", "The provided model identifier is invalid."),
     ],
 )
-async def test_other_models_are_refused_by_the_runtime(bedrock: str, model: str, said: str) -> None:
-    answer = await counted(bedrock, INVOKE, model)
-    assert answer["Error"] == {"Code": "ValidationException", "Message": said}
+async def test_other_models_are_refused_by_the_runtime(
+    bedrock: str, model: str, message: str
+) -> None:
+    answer = await count_with_botocore(bedrock, INVOKE, model)
+    assert answer["Error"] == {"Code": "ValidationException", "Message": message}
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
@@ -296,7 +298,7 @@ CODE: Final = {"type": "code_execution_20250825", "name": "code_execution"}
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"model": "m"}, "model: Extra inputs are not permitted"),
         ({"stream": False}, "stream: Extra inputs are not permitted"),
@@ -320,13 +322,13 @@ CODE: Final = {"type": "code_execution_20250825", "name": "code_execution"}
     ],
 )
 def test_the_runtime_is_strict_about_the_body(
-    bedrock: str, change: dict[str, Any], said: str
+    bedrock: str, change: dict[str, Any], message: str
 ) -> None:
-    body = wrapped(changed(INVOKE, change))
-    answer = posted(f"{bedrock}/model/{SONNET}/count-tokens", body, KEY)
+    body = wrap(replace(INVOKE, change))
+    answer = post(f"{bedrock}/model/{SONNET}/count-tokens", body, KEY)
     assert answer.status_code == 400
     assert answer.headers["x-amzn-errortype"].startswith("ValidationException:")
-    assert said in answer.json()["message"]
+    assert message in answer.json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -339,11 +341,11 @@ def test_the_runtime_is_strict_about_the_body(
         {"input": {"invokeModel": {}}},
         {"input": {"invokeModel": {"body": "not base64"}}},
         {"input": {"invokeModel": {"body": "aGVsbG8="}}},
-        {**wrapped(INVOKE), "more": 1},
+        {**wrap(INVOKE), "more": 1},
     ],
 )
 def test_the_runtime_is_strict_about_the_union(bedrock: str, body: object) -> None:
-    answer = posted(f"{bedrock}/model/{SONNET}/count-tokens", body, KEY)
+    answer = post(f"{bedrock}/model/{SONNET}/count-tokens", body, KEY)
     assert answer.status_code == 400
     assert answer.json().keys() == {"message"}
 
@@ -352,12 +354,12 @@ def test_a_beta_makes_its_fields_known_to_the_runtime(bedrock: str) -> None:
     betas = ["context-management-2025-06-27", "tool-search-tool-2025-10-19"]
     body = {**INVOKE, "anthropic_beta": betas, "context_management": {"edits": []}}
     body["tools"] = [{**TOOL, "defer_loading": True}]
-    answer = posted(f"{bedrock}/model/{SONNET}/count-tokens", wrapped(body), KEY)
+    answer = post(f"{bedrock}/model/{SONNET}/count-tokens", wrap(body), KEY)
     assert answer.json() == {"inputTokens": count(body)}
 
 
 @pytest.mark.parametrize(
-    ("headers", "change", "said"),
+    ("headers", "change", "message"),
     [
         ({"anthropic-version": "1"}, {}, "anthropic-version"),
         ({}, {"max_tokens": 1}, "max_tokens: Extra inputs are not permitted"),
@@ -370,25 +372,25 @@ def test_a_beta_makes_its_fields_known_to_the_runtime(bedrock: str) -> None:
     ],
 )
 def test_mantle_is_strict_in_anthropics_envelope(
-    bedrock: str, headers: dict[str, str], change: dict[str, Any], said: str
+    bedrock: str, headers: dict[str, str], change: dict[str, Any], message: str
 ) -> None:
-    answer = posted(bedrock + ON_MANTLE, changed(MANTLE, change), {**VERSION, **KEY, **headers})
+    answer = post(bedrock + ON_MANTLE, replace(MANTLE, change), {**VERSION, **KEY, **headers})
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"
     assert answer.json()["request_id"] == answer.headers["request-id"]
-    assert said in answer.json()["error"]["message"]
+    assert message in answer.json()["error"]["message"]
 
 
 def test_a_token_that_googles_own_library_fetches_is_good_until_it_is_revoked(
     google: EmulatedGoogle, google_url: str
 ) -> None:
-    before, bearer = google.issued, fetched(google, google_url)
+    before, bearer = google.issued, fetch_token(google, google_url)
     assert google.issued == before + 1
-    assert posted(google_url + ON_VERTEX, CLAUDE, bearer).json() == {"input_tokens": count(CLAUDE)}
+    assert post(google_url + ON_VERTEX, CLAUDE, bearer).json() == {"input_tokens": count(CLAUDE)}
     google.revoke_all()
     for headers in (bearer, {"authorization": "Bearer other"}, {"authorization": "Basic a"}, {}):
         for path in (ON_VERTEX, VERTEX_GEMINI):
-            answer = posted(google_url + path, CLAUDE, headers)
+            answer = post(google_url + path, CLAUDE, headers)
             assert answer.status_code == 401
             assert answer.json()["error"]["status"] == "UNAUTHENTICATED"
 
@@ -396,7 +398,7 @@ def test_a_token_that_googles_own_library_fetches_is_good_until_it_is_revoked(
 def test_a_token_is_good_for_its_lifetime() -> None:
     google = EmulatedGoogle(token_lifetime=0)
     with serving(google.app) as url:
-        answer = posted(url + ON_VERTEX, CLAUDE, fetched(google, url))
+        answer = post(url + ON_VERTEX, CLAUDE, fetch_token(google, url))
     assert answer.json()["error"]["details"][0]["reason"] == "ACCESS_TOKEN_EXPIRED"
 
 
@@ -422,12 +424,12 @@ def test_the_token_endpoint_checks_every_claim(
     claims = {"iss": info["client_email"], "aud": info["token_uri"], "iat": now, "exp": now + 3600}
     claims |= {"scope": f"openid {SCOPES[0]}", **change}
     assertion = jwt.encode(RSASigner.from_service_account_info(info), claims).decode()
-    answer = asked_for_token(google_url, assertion)
+    answer = request_token(google_url, assertion)
     assert answer.json().get("error") == error
     assert answer.status_code == (400 if error else 200)
 
 
-def asked_for_token(url: str, assertion: str, grant: str = "jwt-bearer") -> httpx.Response:
+def request_token(url: str, assertion: str, grant: str = "jwt-bearer") -> httpx.Response:
     grant_type = f"urn:ietf:params:oauth:grant-type:{grant}"
     return httpx.post(f"{url}/token", data={"grant_type": grant_type, "assertion": assertion})
 
@@ -439,16 +441,16 @@ def test_the_token_endpoint_takes_no_other_signature_and_no_other_grant(
     signer = RSASigner.from_service_account_info(other)
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').decode() + ".e30."
     for forged in (jwt.encode(signer, {}).decode(), unsigned, "a", "é.é.é", ".."):
-        answer = asked_for_token(google_url, forged)
+        answer = request_token(google_url, forged)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
-    assert asked_for_token(google_url, "").json()["error"] == "invalid_request"
-    refused = asked_for_token(google_url, "a", "token-exchange").json()
+    assert request_token(google_url, "").json()["error"] == "invalid_request"
+    refused = request_token(google_url, "a", "token-exchange").json()
     assert refused["error"] == "unsupported_grant_type"
     assert google.service_account("u")["token_uri"] == "u"
 
 
 @pytest.mark.parametrize(
-    ("headers", "change", "status", "said"),
+    ("headers", "change", "status", "message"),
     [
         ({}, {"anthropic_version": "vertex-2023-10-16"}, 200, ""),
         ({}, {"model": "claude-sonnet-4-5@20250929"}, 200, ""),
@@ -479,22 +481,22 @@ def test_claude_on_vertex_is_strict_in_anthropics_envelope(
     headers: dict[str, str],
     change: dict[str, Any],
     status: int,
-    said: str,
+    message: str,
 ) -> None:
-    body = changed(CLAUDE, change)
-    answer = posted(google_url + ON_VERTEX, body, {**bearer, **headers})
+    body = replace(CLAUDE, change)
+    answer = post(google_url + ON_VERTEX, body, {**bearer, **headers})
     assert answer.status_code == status
     if status == 200:
         assert answer.json() == {"input_tokens": count(body)}
     else:
-        assert said in answer.json()["error"]["message"]
+        assert message in answer.json()["error"]["message"]
         assert answer.json()["request_id"] == answer.headers["request-id"]
 
 
 def test_the_global_location_counts_no_claude(google_url: str, bearer: dict[str, str]) -> None:
     for location, status in (("global", 404), ("us", 200), ("asia-southeast1", 200)):
         path = ON_VERTEX.replace("us-east5", location)
-        answer = posted(google_url + path, CLAUDE, bearer)
+        answer = post(google_url + path, CLAUDE, bearer)
         assert answer.status_code == status
         assert status == 200 or answer.json()["error"]["status"] == "NOT_FOUND"
 
@@ -505,10 +507,10 @@ def test_gemini_on_vertex_counts_a_flat_body(google_url: str, bearer: dict[str, 
         "contents": [{"role": "user", "parts": [{"text": "h i"}, PICTURE]}, CALL, RESPONSE],
         "tools": [{"functionDeclarations": [FUNCTION]}],
     }
-    answer = posted(google_url + VERTEX_GEMINI, body, bearer).json()
+    answer = post(google_url + VERTEX_GEMINI, body, bearer).json()
     assert answer["totalTokens"] == count_gemini(body)
     assert answer["totalBillableCharacters"] > len("Youareahelpfulchatbot.hi")
-    by_modality = {one["modality"]: one["tokenCount"] for one in answer["promptTokensDetails"]}
+    by_modality = {part["modality"]: part["tokenCount"] for part in answer["promptTokensDetails"]}
     assert by_modality.keys() == {"IMAGE", "TEXT"}
     assert sum(by_modality.values()) == answer["totalTokens"]
 
@@ -526,7 +528,7 @@ def test_the_gemini_api_counts_a_whole_request_or_bare_contents(
             "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
         }
     body = {"generateContentRequest": request} if nested else request
-    answer = posted(google_url + GEMINI, body, GEMINI_KEY).json()
+    answer = post(google_url + GEMINI, body, GEMINI_KEY).json()
     assert answer["promptTokensDetails"] == [
         {"modality": "TEXT", "tokenCount": answer["totalTokens"]}
     ]
@@ -573,7 +575,7 @@ GEMINI_REFUSALS: Final[list[tuple[dict[str, Any], str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         *GEMINI_REFUSALS,
         ({"contents": None}, "at least one contents field"),
@@ -585,14 +587,14 @@ GEMINI_REFUSALS: Final[list[tuple[dict[str, Any], str]]] = [
     ],
 )
 def test_gemini_on_vertex_refuses_what_google_does_not_know(
-    google_url: str, bearer: dict[str, str], change: dict[str, Any], said: str
+    google_url: str, bearer: dict[str, str], change: dict[str, Any], message: str
 ) -> None:
-    body = changed({"contents": [HI]}, change)
-    assert_google_refuses(posted(google_url + VERTEX_GEMINI, body, bearer), said)
+    body = replace({"contents": [HI]}, change)
+    assert_google_refuses(post(google_url + VERTEX_GEMINI, body, bearer), message)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         *GEMINI_REFUSALS,
         ({"contents": None}, "generate_content_request.contents: contents is not specified"),
@@ -608,15 +610,15 @@ def test_gemini_on_vertex_refuses_what_google_does_not_know(
     ],
 )
 def test_the_gemini_api_refuses_what_google_does_not_know(
-    google_url: str, change: dict[str, Any], said: str
+    google_url: str, change: dict[str, Any], message: str
 ) -> None:
-    inner = changed({"model": "models/gemini-2.5-flash", "contents": [HI]}, change)
+    inner = replace({"model": "models/gemini-2.5-flash", "contents": [HI]}, change)
     body = {"generateContentRequest": inner}
-    assert_google_refuses(posted(google_url + GEMINI, body, GEMINI_KEY), said)
+    assert_google_refuses(post(google_url + GEMINI, body, GEMINI_KEY), message)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({}, "CountTokens requires generate_content_request or contents to be set."),
         ({"contents": [HI], "generateContentRequest": {"contents": [HI]}}, "Only one of"),
@@ -624,24 +626,24 @@ def test_the_gemini_api_refuses_what_google_does_not_know(
     ],
 )
 def test_the_gemini_api_wants_either_a_request_or_contents(
-    google_url: str, body: object, said: str
+    google_url: str, body: object, message: str
 ) -> None:
-    assert_google_refuses(posted(google_url + GEMINI, body, GEMINI_KEY), said)
+    assert_google_refuses(post(google_url + GEMINI, body, GEMINI_KEY), message)
 
 
-def assert_google_refuses(answer: httpx.Response, said: str) -> None:
+def assert_google_refuses(answer: httpx.Response, message: str) -> None:
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
-    assert said in error["message"]
+    assert message in error["message"]
 
 
 def test_the_gemini_key_is_taken_in_its_header_only(google_url: str) -> None:
     for headers in ({"x-goog-api-key": "other"}, {}):
-        error = posted(google_url + GEMINI, {"contents": [HI]}, headers).json()["error"]
+        error = post(google_url + GEMINI, {"contents": [HI]}, headers).json()["error"]
         assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
         assert error["details"][0]["reason"] == "API_KEY_INVALID"
     url = f"{google_url}{GEMINI}?key={EMULATED_GEMINI_KEY}"
-    assert_google_refuses(posted(url, {"contents": [HI]}, GEMINI_KEY), "header only")
+    assert_google_refuses(post(url, {"contents": [HI]}, GEMINI_KEY), "header only")
 
 
 @pytest.mark.parametrize("model", ["claude-sonnet-4-5", "gemini-does-not-exist"])
@@ -650,7 +652,7 @@ def test_models_that_google_does_not_have_are_not_found(
 ) -> None:
     for path in (GEMINI, VERTEX_GEMINI):
         url = google_url + path.replace("gemini-2.5-flash", model)
-        answer = posted(url, {"contents": [HI]}, {**bearer, **GEMINI_KEY})
+        answer = post(url, {"contents": [HI]}, {**bearer, **GEMINI_KEY})
         assert answer.status_code == 404
         assert answer.json()["error"]["status"] == "NOT_FOUND"
 
@@ -663,7 +665,7 @@ def test_every_part_of_a_gemini_request_makes_its_count_grow() -> None:
         "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
     }
     for name in ("systemInstruction", "tools", "toolConfig"):
-        assert count_gemini(changed(whole, {name: None})) < count_gemini(whole)
+        assert count_gemini(replace(whole, {name: None})) < count_gemini(whole)
     for index in range(3):
         contents = whole["contents"][:index] + whole["contents"][index + 1 :]
         assert count_gemini({**whole, "contents": contents}) < count_gemini(whole)
@@ -671,7 +673,7 @@ def test_every_part_of_a_gemini_request_makes_its_count_grow() -> None:
     assert count_gemini({**whole, "contents": without_picture}) < count_gemini(whole) - 85
 
 
-def nested(levels: int, inside: str = '{"messages":[{"role":"user","content":[{}]}]}') -> bytes:
+def nest(levels: int, inside: str = '{"messages":[{"role":"user","content":[{}]}]}') -> bytes:
     block = '{"type":"a","b":' + "[" * levels + "]" * levels + "}"
     return inside.replace("{}", block).encode()
 
@@ -682,9 +684,9 @@ ODD: Final = [
     b"null",
     b"\xff\xfe",
     b"9" * 5000,
-    nested(100_000),
-    *(nested(levels) for levels in (300, 700, 900, 950)),
-    nested(900, '{"contents":[{"role":"user","parts":[{"functionCall":{"name":"f","args":{}}}]}]}'),
+    nest(100_000),
+    *(nest(levels) for levels in (300, 700, 900, 950)),
+    nest(900, '{"contents":[{"role":"user","parts":[{"functionCall":{"name":"f","args":{}}}]}]}'),
     b'{"model":[],"messages":{},"contents":"\\ud800","input":[],"generateContentRequest":1}',
     b'{"model":"\\ud800","messages":[{"role":"user","content":"\\ud800"}]}',
     b'{"model":"m","messages":[{"role":["user"],"content":1}],"tools":{"a":[1]}}',
@@ -695,7 +697,7 @@ ODD: Final = [
     b'{"input":{"invokeModel":{"body":"\\u00e9"}}}',
     *(
         json.dumps({"input": {"invokeModel": {"body": base64.b64encode(raw).decode()}}}).encode()
-        for raw in (b"", b"[]", nested(100_000), nested(900), b'{"messages":[],"a":1}')
+        for raw in (b"", b"[]", nest(100_000), nest(900), b'{"messages":[],"a":1}')
     ),
 ]
 
@@ -710,20 +712,20 @@ def test_odd_input_is_refused_and_never_crashes(
         for model in (b"claude-a", OPUS.encode())
     )
     answers = [
-        posted(anthropic + COUNT, claude, {**VERSION, "x-api-key": EMULATED_KEY}),
-        posted(f"{bedrock}/model/{SONNET}/count-tokens", raw, KEY),
-        posted(f"{bedrock}/model/%ff%0a/count-tokens", raw, KEY),
-        posted(bedrock + ON_MANTLE, opus, {**VERSION, **KEY}),
-        posted(google_url + ON_VERTEX, claude, bearer),
-        posted(google_url + VERTEX_GEMINI, raw, bearer),
-        posted(google_url + GEMINI, raw, GEMINI_KEY),
-        posted(f"{google_url}/token", raw, {"host": "["}),
+        post(anthropic + COUNT, claude, {**VERSION, "x-api-key": EMULATED_KEY}),
+        post(f"{bedrock}/model/{SONNET}/count-tokens", raw, KEY),
+        post(f"{bedrock}/model/%ff%0a/count-tokens", raw, KEY),
+        post(bedrock + ON_MANTLE, opus, {**VERSION, **KEY}),
+        post(google_url + ON_VERTEX, claude, bearer),
+        post(google_url + VERTEX_GEMINI, raw, bearer),
+        post(google_url + GEMINI, raw, GEMINI_KEY),
+        post(f"{google_url}/token", raw, {"host": "["}),
     ]
     assert {answer.status_code for answer in answers} <= {200, 400, 404}
 
 
 def test_googles_fields_are_those_of_its_discovery_document() -> None:
-    """Nothing is accepted that Google does not have."""
+    """The emulator accepts no field that Google does not have."""
     library = pytest.importorskip("googleapiclient")
     documents = Path(library.__file__).parent / "discovery_cache" / "documents"
     schemas = json.loads((documents / "aiplatform.v1.json").read_text("utf-8"))["schemas"]

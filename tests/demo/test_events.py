@@ -1,4 +1,4 @@
-"""The live list of the last counts: what it tells, to whom, and what it costs."""
+"""The live list of the last counts: its events, its listeners and its cost."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ EMULATED = Upstreams(frozenset())
 
 @pytest.fixture
 def gateway() -> Iterator[str]:
-    """The base URL of a demo gateway that nobody else counts by."""
+    """Serve a demo gateway that no other test uses, and yield its base URL."""
     with configured({}) as (config, upstreams):
         app = create_app(config, upstreams)
         with serving(app, ending=app.state.live.close) as url:
@@ -36,21 +36,21 @@ def gateway() -> Iterator[str]:
 
 @pytest.fixture
 async def event(upstream: FakeUpstream) -> CountEvent:
-    """One event, to make others of."""
+    """Record one event, from which tests make others."""
     recorder = Recorder()
     await count_tokens_with(upstream, hooks=[recorder]).count(HELLO)
     return recorder.event
 
 
-async def told(lines: AsyncIterator[str]) -> dict[str, Any]:
-    """The next event of a stream, comments left out."""
-    read: list[str] = []
+async def read_event(lines: AsyncIterator[str]) -> dict[str, Any]:
+    """Read the next event of a stream, without comments."""
+    fields: list[str] = []
     async for line in lines:
-        if read or line.startswith("id:"):
-            read.append(line)
-        if read and not line:
+        if fields or line.startswith("id:"):
+            fields.append(line)
+        if fields and not line:
             break
-    id_, name, data, end = read
+    id_, name, data, end = fields
     assert (name, end) == ("event: count", "")
     facts: dict[str, Any] = json.loads(data.removeprefix("data: "))
     assert id_ == f"id: {facts['id']}"
@@ -58,16 +58,16 @@ async def told(lines: AsyncIterator[str]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def listening(live: LiveEvents) -> AsyncIterator[AsyncIterator[str]]:
-    """The stream of a new listener, behind its greeting."""
+async def listen(live: LiveEvents) -> AsyncIterator[AsyncIterator[str]]:
+    """Yield the stream of a new listener, after its greeting."""
     async with aclosing(live.listen(0)) as texts:
         assert await anext(texts) == ": connected\n\n"
         yield texts
 
 
-async def taken(live: LiveEvents, most: int) -> list[dict[str, Any]]:
-    """What a new listener is told at first."""
-    async with listening(live) as texts:
+async def take(live: LiveEvents, most: int) -> list[dict[str, Any]]:
+    """Return the first events that a new listener receives."""
+    async with listen(live) as texts:
         return [data_of(await anext(texts)) for _ in range(most)]
 
 
@@ -82,15 +82,15 @@ async def test_a_listener_is_told_the_last_counts_and_then_each_new_one(gateway:
         assert early.headers["content-type"].startswith("text/event-stream")
         body = {**HELLO, "model": "claude-bedrock", "user": "eve"}
         answer = await client.post(COUNT, json=body, headers={"x-api-key": "sk-demo-claude"})
-        first = await told(early.aiter_lines())
+        first = await read_event(early.aiter_lines())
         async with client.stream("GET", "/demo/events", headers=KEY) as late:
             lines = late.aiter_lines()
-            assert await told(lines) == first
+            assert await read_event(lines) == first
             await asyncio.to_thread(
                 run_in_shell,
                 f"curl -s {gateway}{COUNT} -H 'x-api-key: sk-other' -d '{json.dumps(body)}'",
             )
-            second = await told(lines)
+            second = await read_event(lines)
     assert {name: first[name] for name in first if name not in {"id", "at", "duration_ms"}} == {
         "entry_point": "count_tokens",
         "caller": "claude-team",
@@ -118,10 +118,10 @@ async def test_who_comes_back_is_told_what_it_missed(gateway: str) -> None:
         for model in ("seen", "missed"):
             await client.post(COUNT, json={**HELLO, "model": model})
         async with client.stream("GET", "/demo/events") as stream:
-            seen = await told(stream.aiter_lines())
+            seen = await read_event(stream.aiter_lines())
         back = {"last-event-id": str(seen["id"])}
         async with client.stream("GET", "/demo/events", headers=back) as stream:
-            missed = await told(stream.aiter_lines())
+            missed = await read_event(stream.aiter_lines())
     assert (seen["model"], missed["model"]) == ("seen", "missed")
 
 
@@ -139,8 +139,8 @@ async def test_fifty_are_kept(event: CountEvent) -> None:
     live = LiveEvents(EMULATED)
     for number in range(120):
         live(event._replace(model=f"model-{number}"))
-    kept = await taken(live, 50)
-    assert [each["model"] for each in kept] == [f"model-{number}" for number in range(70, 120)]
+    kept = await take(live, 50)
+    assert [facts["model"] for facts in kept] == [f"model-{number}" for number in range(70, 120)]
 
 
 async def test_ids_of_before_a_restart_are_lower_since_they_begin_at_the_clocks(
@@ -149,14 +149,14 @@ async def test_ids_of_before_a_restart_are_lower_since_they_begin_at_the_clocks(
     now = time.time()
     live = LiveEvents(EMULATED)
     live(event)
-    (told,) = await taken(live, 1)
-    assert int(now * 1000) <= told["id"] <= time.time() * 1000
+    (facts,) = await take(live, 1)
+    assert int(now * 1000) <= facts["id"] <= time.time() * 1000
 
 
 async def test_a_slow_listener_loses_the_oldest(event: CountEvent) -> None:
     live = LiveEvents(EMULATED)
     live(event._replace(model="first"))
-    async with listening(live) as texts:
+    async with listen(live) as texts:
         assert data_of(await anext(texts))["model"] == "first"
         for number in range(60):
             live(event._replace(model=f"model-{number}"))
@@ -165,7 +165,7 @@ async def test_a_slow_listener_loses_the_oldest(event: CountEvent) -> None:
 
 async def test_while_nothing_happens_the_connection_is_kept_alive(event: CountEvent) -> None:
     live = LiveEvents(EMULATED, keep_alive=0.01)
-    async with listening(live) as texts:
+    async with listen(live) as texts:
         assert await anext(texts) == ": keep-alive\n\n"
         live(event)
         assert data_of(await anext(texts))["model"] == event.model
@@ -228,10 +228,10 @@ def test_a_stream_ends_when_its_client_leaves(gateway: str, logged: Callable[[st
 
 async def test_a_server_that_ends_ends_its_streams() -> None:
     live = LiveEvents(EMULATED)
-    async with listening(live) as texts:
+    async with listen(live) as texts:
         waiting = asyncio.create_task(anext(texts, "ended"))
         await asyncio.sleep(0)  # so that it waits
         live.close()
         assert await waiting == "ended"
-    async with listening(live) as texts:
+    async with listen(live) as texts:
         assert await anext(texts, "ended") == "ended"

@@ -1,4 +1,4 @@
-"""The gateway that teams may copy: its keys, its log, its metrics, and what it lets in."""
+"""The gateway that teams may copy: its keys, its log, its metrics and its access rules."""
 
 import logging
 import shlex
@@ -21,8 +21,8 @@ CLAUDE_ONLY = {"x-api-key": "sk-demo-claude"}
 PASSED_THROUGH = "/anthropic/v1/messages/count_tokens"
 
 
-def at_once(app: Any) -> httpx.AsyncClient:
-    """A client of an app in this process, under a name that the gateway listens to."""
+def client_of(app: Any) -> httpx.AsyncClient:
+    """Return a client of an app in this process, under a host name that the gateway accepts."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
@@ -36,7 +36,7 @@ def at_once(app: Any) -> httpx.AsyncClient:
         (PASSED_THROUGH, "claude-3-5-sonnet-20241022", 200),
         (COUNT, "gemini-2.5-flash", 403),
         (COUNT, "gpt-4o", 403),
-        (COUNT, "nobody", 403),  # whether it exists is not told either
+        (COUNT, "nobody", 403),  # a 404 would reveal that the model does not exist
         (PASSED_THROUGH, "gemini-2.5-flash", 403),
     ],
 )
@@ -83,8 +83,8 @@ async def test_whoever_has_no_key_is_refused_in_anthropics_envelope(
     envelope = response.json()
     assert envelope["type"] == "error"
     is_sent = "x-api-key" in headers
-    words = "Unknown API key." if is_sent else "Send an API key as x-api-key or as bearer."
-    assert envelope["error"] == {"type": "authentication_error", "message": words}
+    message = "Unknown API key." if is_sent else "Send an API key as x-api-key or as bearer."
+    assert envelope["error"] == {"type": "authentication_error", "message": message}
     assert envelope["request_id"] == response.headers["request-id"]
 
 
@@ -132,7 +132,7 @@ def test_a_key_says_itself_to_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "first", "last", "there", "not_there"),
+    ("key", "first", "last", "listed", "unlisted"),
     [
         ("sk-demo", "claude-3-5-sonnet", "gpt-4o", "gemini-vertex", "anthropic/*"),
         (
@@ -145,13 +145,13 @@ def test_a_key_says_itself_to_nobody() -> None:
     ],
 )
 def test_the_sdk_lists_the_models_that_a_key_may_use(
-    demo: str, key: str, first: str, last: str, there: str, not_there: str
+    demo: str, key: str, first: str, last: str, listed: str, unlisted: str
 ) -> None:
     with anthropic.Anthropic(api_key=key, base_url=demo, max_retries=0) as client:
         page = client.models.list()
     names = [model.id for model in page.data]
-    assert there in names
-    assert not_there not in names
+    assert listed in names
+    assert unlisted not in names
     assert (names[0], names[-1], page.first_id, page.last_id) == (first, last, first, last)
     assert not page.has_more
     assert {model.type for model in page.data} == {"model"}
@@ -240,7 +240,7 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
     caplog.set_level(logging.INFO, "demo_app")
     with configured({}) as (config, upstreams):
         app = create_app(config, upstreams)
-        async with app.router.lifespan_context(app), at_once(app) as client:
+        async with app.router.lifespan_context(app), client_of(app) as client:
             body = {**HELLO, "model": "claude-3-5-sonnet", "user": "eve", "system": "canary"}
             await client.post(COUNT, json=body, headers=KEY)
             await client.get("/health?key=sk-demo")
@@ -248,7 +248,7 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
             await client.get("/health", headers={"host": "rebound.example"})
     count, health, forged, rebound = (record.message for record in caplog.records)
     assert count.startswith(f"POST {COUNT} 200 ")
-    for words in (
+    for fact in (
         "caller=demo",
         "end_user=eve",
         "model=claude-3-5-sonnet",
@@ -258,7 +258,7 @@ async def test_the_access_log_has_a_line_with_the_event_and_no_content(
         "source=provider",
         "request_id=",
     ):
-        assert f" {words}" in count
+        assert f" {fact}" in count
     assert health.startswith("GET /health 200 ")
     assert forged.startswith("GET /%0AFORGED 404 ")
     assert rebound.startswith("GET /health 400 ")
@@ -281,16 +281,16 @@ async def test_no_caller_can_forge_a_fact_of_the_access_log(
     caplog.set_level(logging.INFO, "demo_app")
     with configured({}) as (config, upstreams):
         app = create_app(config, upstreams)
-        async with app.router.lifespan_context(app), at_once(app) as client:
+        async with app.router.lifespan_context(app), client_of(app) as client:
             await client.post(COUNT, json={**HELLO, **forged}, headers=KEY)
     (record,) = caplog.records
-    words = shlex.split(record.message)
-    assert [word for word in words if word.startswith("caller=")] == ["caller=demo"]
-    assert [word for word in words if word.startswith("upstream=")]
+    facts = shlex.split(record.message)
+    assert [fact for fact in facts if fact.startswith("caller=")] == ["caller=demo"]
+    assert [fact for fact in facts if fact.startswith("upstream=")]
 
 
 def test_the_gateway_is_read_in_one_sitting() -> None:
-    """Without the page, and what serves it; without the emulators, and what starts them."""
+    """The limit excludes the page, the emulators and the modules that serve them."""
     folder = Path(demo_app.__file__).parent
     others = {"page.py", "breakdown.py", "upstreams.py", "loopback.py"}
     modules = {path.name: path for path in folder.glob("*.py") if path.name not in others}

@@ -1,4 +1,4 @@
-"""The demo as a program: what `make demo` starts, says, refuses, and how it ends."""
+"""The demo as a program: the start, the output, the refusals and the end of `make demo`."""
 
 import os
 import re
@@ -16,13 +16,13 @@ from tests.support.fakes import HELLO
 from tests.support.shell import run_in_shell
 
 COUNTABLE = {**HELLO, "model": "gemini-2.5-flash"}
-OF_OTHERS = ("ANTHROPIC_", "AWS_", "DEMO_", "GEMINI_", "GOOGLE_")
+CREDENTIALS = ("ANTHROPIC_", "AWS_", "DEMO_", "GEMINI_", "GOOGLE_")
 
 
-def program(**environ: str) -> subprocess.Popen[str]:
-    """The demo as `make demo` runs it without a key."""
+def start_program(**environ: str) -> subprocess.Popen[str]:
+    """Start the demo as `make demo` does, without any credentials."""
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(OF_OTHERS)
+        name: value for name, value in os.environ.items() if not name.startswith(CREDENTIALS)
     }
     return subprocess.Popen(
         [sys.executable, "-m", "demo_app"],
@@ -34,7 +34,7 @@ def program(**environ: str) -> subprocess.Popen[str]:
 
 
 class Demo:
-    """The program while it runs: what it printed first, where it is, and in the end its log."""
+    """The running program: its first output, its port, and in the end its log."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -49,19 +49,19 @@ class Demo:
 
 
 @contextmanager
-def started(**environ: str) -> Iterator[Demo]:
-    with program(PORT="0", **environ) as process:
+def run_demo(**environ: str) -> Iterator[Demo]:
+    with start_program(PORT="0", **environ) as process:
         try:
             yield Demo(process)
         finally:
-            process.kill()  # of one that has ended, nothing
+            process.kill()  # has no effect on a process that has ended
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_it_starts_as_a_program_prints_a_line_that_works_and_ends_quietly(
     ending: signal.Signals,
 ) -> None:
-    with started(HOST="127.0.0.1") as demo:
+    with run_demo(HOST="127.0.0.1") as demo:
         answer = run_in_shell(demo.printed[demo.printed.index("curl") :])
         demo.end(ending)
     assert demo.printed.split()[:2] == ["Open", f"http://127.0.0.1:{demo.port}"]
@@ -76,20 +76,20 @@ def test_it_starts_as_a_program_prints_a_line_that_works_and_ends_quietly(
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_peace_while_somebody_listens(ending: signal.Signals) -> None:
     with (
-        started() as demo,
+        run_demo() as demo,
         httpx.Client(base_url=f"http://127.0.0.1:{demo.port}", timeout=30) as client,
         client.stream("GET", "/demo/events", headers={"x-api-key": "sk-demo"}) as stream,
     ):
         assert stream.status_code == 200
         demo.end(ending)
-        # To its proper end: httpx raises where it is cut off.
+        # httpx raises where the stream is cut off before its proper end.
         assert stream.read() == b": connected\n\n"
     assert demo.log.splitlines()[0].startswith("GET /demo/events 200 ")
     assert len(demo.log.splitlines()) == 1  # uvicorn complains if it has to cancel something
 
 
 @pytest.mark.parametrize(
-    ("port", "words"),
+    ("port", "message"),
     [
         ("taken", "Address already in use; PORT=8001 make demo takes another"),
         ("many", "PORT=many: a number up to 65535 is required"),
@@ -97,14 +97,14 @@ def test_it_ends_in_peace_while_somebody_listens(ending: signal.Signals) -> None
     ],
 )
 def test_an_address_that_cannot_be_had_is_said_in_one_line(
-    demo: str, port: str, words: str
+    demo: str, port: str, message: str
 ) -> None:
     if port == "taken":
         port = demo.rpartition(":")[2]
-    with program(PORT=port) as refused:
+    with start_program(PORT=port) as refused:
         _, errors = refused.communicate(timeout=30)
     assert refused.returncode == 1
-    assert errors.strip().endswith(words)
+    assert errors.strip().endswith(message)
     assert len(errors.splitlines()) == 1
 
 
@@ -113,7 +113,7 @@ def test_an_address_that_cannot_be_had_is_said_in_one_line(
 def test_with_a_key_that_everybody_knows_it_listens_on_loopback_only_and_says_why(
     host: str, key: str
 ) -> None:
-    with program(HOST=host, PORT="0", DEMO_API_KEY=key) as refused:
+    with start_program(HOST=host, PORT="0", DEMO_API_KEY=key) as refused:
         printed, errors = refused.communicate(timeout=30)
     assert refused.returncode == 1
     assert not printed
@@ -135,7 +135,7 @@ def test_ipv6_has_a_loopback_of_one_address() -> None:
 
 
 def test_it_answers_by_the_address_that_it_was_given() -> None:
-    with started(HOST="127.8.9.10") as demo:
+    with run_demo(HOST="127.8.9.10") as demo:
         assert httpx.get(f"http://127.8.9.10:{demo.port}/health").status_code == 200
 
 
@@ -143,9 +143,9 @@ def test_a_key_of_the_operators_replaces_the_demos_and_is_shown_nowhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     secret = "a-key-of-my-own"
-    monkeypatch.setenv("DEMO_API_KEY", secret)  # for the line that is pasted
-    with started(HOST="0.0.0.0", DEMO_API_KEY=secret) as demo:
-        # From elsewhere it has another name; a rebound name is of no use without the key.
+    monkeypatch.setenv("DEMO_API_KEY", secret)  # for the pasted command
+    with run_demo(HOST="0.0.0.0", DEMO_API_KEY=secret) as demo:
+        # Other machines use another host name; DNS rebinding is of no use without the key.
         headers = {"host": "gateway.example"}
         with httpx.Client(base_url=f"http://127.0.0.1:{demo.port}", headers=headers) as client:
             path = "/v1/messages/count_tokens"
@@ -158,4 +158,4 @@ def test_a_key_of_the_operators_replaces_the_demos_and_is_shown_nowhere(
     assert info.json()["key"] is None
     assert "caller=demo" in demo.log
     assert "input_tokens" in pasted
-    assert not [said for said in (demo.printed, demo.log, info.text) if secret in said]
+    assert not [text for text in (demo.printed, demo.log, info.text) if secret in text]
