@@ -43,7 +43,7 @@ class internal_errors_logged(_Guard):  # noqa: N801 - used as a function; a gene
         if not isinstance(error, Exception) or isinstance(error, CountTokensError):
             return
         _log(self._operation, error, stack)
-        raise InternalError("The gateway failed; its log has the cause.") from None
+        raise InternalError("The gateway failed; its log has the traceback.") from None
 
 
 class log_and_suppress(_Guard):  # noqa: N801
