@@ -12,7 +12,7 @@ import pytest
 from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
 from count_tokens_mw.config.params.clouds import VertexParams
 from count_tokens_mw.protocol.request import request_from_mapping
-from count_tokens_mw.providers.google.credentials import GoogleTokens, _credentials
+from count_tokens_mw.providers.google.credentials import GoogleTokens, _parse_credentials
 from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
@@ -208,7 +208,7 @@ async def test_a_token_that_is_still_good_is_used_where_its_renewal_fails() -> N
         token = await tokens.token()
     assert await tokens.token() == token
     with pytest.raises(CredentialsUnavailable):
-        await tokens.another(token)
+        await tokens.replace(token)
 
 
 async def test_the_quota_project_of_the_credentials_is_named(
@@ -262,7 +262,7 @@ async def test_credentials_that_cannot_be_had_are_a_500_without_their_content(
     assert response.status_code == 500
     assert response.headers["x-should-retry"] == "false"
     assert response.json()["error"]["message"] == (
-        "vertex_ai: the gateway's Google credentials cannot be had."
+        "vertex_ai: the gateway's Google credentials are unavailable."
     )
 
 
@@ -347,7 +347,7 @@ async def test_default_credentials_that_name_no_project_are_said_to(
 )
 def test_every_kind_of_google_credentials_is_understood(info: dict[str, Any]) -> None:
     """Their exchange is google-auth's, and needs Google."""
-    assert _credentials(info).token is None
+    assert _parse_credentials(info).token is None
 
 
 def test_the_emulator_answers_the_plain_client_too(endpoint: Cloud) -> None:

@@ -141,7 +141,7 @@ async def test_a_server_that_does_not_answer_is_given_up_by_its_read_timeout() -
     async with token_server() as server:
         server.hangs = True
         tokens = google_tokens(server, timeout=urllib3.Timeout(connect=5, read=0.2))
-        with pytest.raises(DeadlineExceeded, match="did not give a token in time"):
+        with pytest.raises(DeadlineExceeded, match="did not issue a token in time"):
             await tokens.token()
 
 

@@ -327,7 +327,7 @@ async def test_a_pool_of_a_loop_that_is_gone_is_forgotten() -> None:
     gone.close()
     left_behind = aiohttp.ClientSession()
     http._opened[gone] = left_behind
-    http._session()
+    http._get_session()
     assert list(http._opened) == [asyncio.get_running_loop()]
     await http.aclose()
     await left_behind.close()
