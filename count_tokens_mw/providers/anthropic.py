@@ -146,7 +146,7 @@ def _credential(params: AnthropicParams) -> tuple[dict[str, str], str]:
 
 
 def _merge_betas(callers: str | None, *ours: str) -> str | None:
-    """Return the caller's list verbatim, followed by the betas of ours that it lacks."""
+    """Return the caller's list verbatim, followed by the configured betas that it lacks."""
     named = {beta.strip() for beta in (callers or "").split(",")}
     configured = [beta.strip() for betas in ours for beta in betas.split(",")]
     added = [beta for beta in configured if beta not in named]

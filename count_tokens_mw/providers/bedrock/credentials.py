@@ -130,7 +130,7 @@ class AwsSession:
         session = await self._threads.run(partial(load_session, self._params, self._identity))
         source = await session.get_credentials()
         if source is None:
-            raise CredentialsUnavailable("bedrock: no AWS credentials are configured or found.")
+            raise CredentialsUnavailable("bedrock: no AWS credentials were found; configure them.")
         return source
 
 

@@ -125,7 +125,7 @@ async def _start_program(*command: str, **options: Any) -> "_Program":
 
 
 class _Program:
-    """Program that is killed on a timeout, or once nobody waits for it."""
+    """Program that is killed on a timeout, or once its last waiter is gone."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
