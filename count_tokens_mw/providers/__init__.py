@@ -1,1 +1,1 @@
-"""The providers' counting APIs. A module is imported when a deployment first needs it."""
+"""Clients of the providers' counting APIs. A provider's module is imported on first use."""

@@ -1,4 +1,4 @@
-"""Anthropic's token counting API, and every server that speaks its format.
+"""Anthropic's token counting API, and every server with the same API.
 
 https://docs.claude.com/en/api/messages-count-tokens
 """
@@ -15,7 +15,7 @@ from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
-__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "flight"]
+__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "combine_header_lines"]
 
 GENERATION_ONLY: Final = frozenset(
     {
@@ -30,9 +30,9 @@ GENERATION_ONLY: Final = frozenset(
         "user",
     }
 )
-"""Fields of `/v1/messages` that say nothing about the input, and that the counting API refuses."""
+"""Fields of `/v1/messages` that are no input; the counting API refuses them."""
 
-_NO_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").sub
+_BARE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MOST_HEADERS: Final = 16
 _PATH: Final = "/v1/messages/count_tokens"
 _DEFAULT_VERSION: Final = "2023-06-01"
@@ -40,7 +40,7 @@ _OAUTH_BETA: Final = "oauth-2025-04-20"
 
 
 class Anthropic:
-    """A deployment of a model: lossless but for `model` and the fields that only generate."""
+    """Deployment of a model; a request changes only in `model` and in `GENERATION_ONLY`."""
 
     prepare_in_thread = False
 
@@ -50,12 +50,12 @@ class Anthropic:
         self.name = name
         self._params = params
         self._http = http
-        # Most callers send the same few.
+        # Cached, because most callers send the same few headers.
         self._headers = lru_cache(_MOST_HEADERS)(partial(_headers, params))
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         body = request.body.edit({"model": request.model}, drop=GENERATION_ONLY)
-        headers = self._headers(_versioned(request.headers))
+        headers = self._headers(_add_default_version(request.headers))
         return UpstreamCall(self.name, self._params.endpoint + _PATH, headers, body)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
@@ -63,14 +63,14 @@ class Anthropic:
         return parse_count(call.provider, answer, verbatim=True)
 
     async def aclose(self) -> None:
-        """Nothing to do: the HTTP client is shared."""
+        """Do nothing, because the HTTP client is shared."""
 
 
 class AnthropicPassthrough:
-    """Anthropic's API as it is: body, native headers and query go through.
+    """Passthrough to Anthropic's API of the body, the native headers and the query.
 
-    The body byte for byte; of the query, what may not stand there is escaped.
-    Under the gateway's credential, or under the caller's own where the request has that.
+    The body stays byte-identical. In the query, invalid characters are percent-encoded. The call
+    carries the gateway's credential, or the caller's own if the request has one.
     """
 
     name = "anthropic"
@@ -81,9 +81,8 @@ class AnthropicPassthrough:
         self._api = Anthropic(params, http)
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        url = (
-            self._params.api_base + _PATH + (f"?{_escaped(request.query)}" if request.query else "")
-        )
+        query = f"?{_escape_query(request.query)}" if request.query else ""
+        url = self._params.api_base + _PATH + query
         headers = (*_headers(self._params, request.headers), *request.credentials)
         return UpstreamCall(self.name, url, headers, request.body.raw)
 
@@ -94,19 +93,25 @@ class AnthropicPassthrough:
         await self._api.aclose()
 
 
-def _escaped(query: str) -> str:
-    """https://www.rfc-editor.org/rfc/rfc3986#section-3.4"""
-    return _NO_ESCAPE("%25", quote(query, safe="%!$&'()*+,;=:@/?"))
+def _escape_query(query: str) -> str:
+    """Escape characters that are invalid in a query.
+
+    https://www.rfc-editor.org/rfc/rfc3986#section-3.4
+    """
+    return _BARE_PERCENT.sub("%25", quote(query, safe="%!$&'()*+,;=:@/?"))
 
 
-def _versioned(native: Headers) -> Headers:
+def _add_default_version(native: Headers) -> Headers:
     if any(name == "anthropic-version" for name, _ in native):
         return native
     return (("anthropic-version", _DEFAULT_VERSION), *native)
 
 
-def flight(native: Headers) -> dict[str, str]:
-    """Header lines by their names; those of one name are one list, as HTTP has it."""
+def combine_header_lines(native: Headers) -> dict[str, str]:
+    """Combine header lines of one name into one comma-separated value.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-5.3
+    """
     headers: dict[str, str] = {}
     for name, value in native:
         headers[name] = f"{headers[name]},{value}" if name in headers else value
@@ -114,17 +119,22 @@ def flight(native: Headers) -> dict[str, str]:
 
 
 def _headers(params: AnthropicParams, native: Headers) -> Headers:
-    headers = {"accept": "application/json", "content-type": "application/json", **flight(native)}
+    headers = {
+        "accept": "application/json",
+        "content-type": "application/json",
+        **combine_header_lines(native),
+    }
     credential, needed_beta = _credential(params)
     extra = dict(params.extra_headers)
-    betas = _with_betas(headers.get("anthropic-beta"), extra.pop("anthropic-beta", ""), needed_beta)
+    configured_betas = extra.pop("anthropic-beta", "")
+    betas = _merge_betas(headers.get("anthropic-beta"), configured_betas, needed_beta)
     if betas is not None:
         headers["anthropic-beta"] = betas
     return tuple({**headers, **credential, **extra}.items())
 
 
 def _credential(params: AnthropicParams) -> tuple[dict[str, str], str]:
-    """The header that says who asks, and the beta that this kind of credential needs."""
+    """Return the credential's header and the beta that its kind requires."""
     secret: SecretStr | None = params.auth_token or params.api_key
     if secret is None:
         return {}, ""
@@ -135,10 +145,11 @@ def _credential(params: AnthropicParams) -> tuple[dict[str, str], str]:
     return {"x-api-key": token}, ""
 
 
-def _with_betas(callers: str | None, *ours: str) -> str | None:
-    """The caller's list verbatim, followed by those of ours that it does not name."""
+def _merge_betas(callers: str | None, *ours: str) -> str | None:
+    """Return the caller's list verbatim, followed by the configured betas that it lacks."""
     named = {beta.strip() for beta in (callers or "").split(",")}
-    added = [beta for each in ours for beta in map(str.strip, each.split(",")) if beta not in named]
+    configured = [beta.strip() for betas in ours for beta in betas.split(",")]
+    added = [beta for beta in configured if beta not in named]
     if not any(added):
         return callers
     return ",".join(filter(None, [callers, *dict.fromkeys(added)]))

@@ -1,4 +1,4 @@
-"""What a provider is: a pure `prepare`, and a `send` that does the only I/O."""
+"""Interface of a provider: a pure `prepare`, and a `send` that does the only I/O."""
 
 from typing import Protocol
 
@@ -8,22 +8,22 @@ __all__ = ["Provider"]
 
 
 class Provider(Protocol):
-    """One deployment's way to its provider's counting API.
+    """Client of the counting API of one deployment's provider.
 
-    With `prepare_in_thread`, `prepare` works through the whole body. For a large one that takes
-    long, so it runs in a thread.
+    With `prepare_in_thread`, `prepare` parses the whole body. It then runs in a thread, because a
+    large body takes long.
     """
 
     prepare_in_thread: bool
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        """The exact upstream request; `request.model` is the upstream's name for the model.
+        """Return the exact upstream request; `request.model` is the upstream's model name.
 
-        Pure: the same request gives the same call, and nothing is read or awaited.
+        The function is pure: equal requests give equal calls, without I/O.
 
         Raises:
             CannotCount: the provider cannot count this model or this content.
-            InvalidRequest: something needed for the call is missing from the request.
+            InvalidRequest: the request lacks a field that the call needs.
         """
         ...
 
@@ -32,12 +32,12 @@ class Provider(Protocol):
 
         Raises:
             UpstreamError: the upstream answered with an error.
-            UpstreamUnreachable: it could not be reached, or did not answer.
-            UpstreamUnusable: its answer is no count.
-            DeadlineExceeded: a timeout of the host's own HTTP client passed.
+            UpstreamUnreachable: the upstream could not be reached, or did not answer.
+            UpstreamUnusable: the answer contains no count.
+            DeadlineExceeded: a timeout of the host's own HTTP client expired.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close what was opened for this deployment alone."""
+        """Close the resources of this deployment alone."""
         ...

@@ -1,4 +1,4 @@
-"""The one way to send an `UpstreamCall` over HTTP: our own connections, or the host's client."""
+"""HTTP client for an `UpstreamCall`, over pools of its own or over the host's client."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -17,21 +17,21 @@ from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
 __all__ = ["HttpClient"]
 
-_PIECE: Final = 256 * 1024
-_LARGE: Final = 1024 * 1024
+_PIECE_BYTES: Final = 256 * 1024
+_LARGE_BYTES: Final = 1024 * 1024
 
 
 class HttpClient:
-    """Pooled connections for all providers, opened on first use; or the host's own client.
+    """Connection pools for all providers, opened on first use; or the host's own client.
 
-    Pools belong to the event loop that they were opened on, so there is one for each loop: a host's
-    tests may run every request on a loop of its own. After `aclose` the next use opens a new one.
-    The host's client is used as it is, and never closed.
+    A pool belongs to one event loop, so every loop has its own: a host's tests may run every
+    request on a new loop. After `aclose` the next use opens a new pool. The host's client is used
+    unchanged, and never closed.
 
     Args:
-        client: the host's own.
-        settings: the sizes of our pools.
-        turns: those of large bodies, which are sent in pieces.
+        client: the host's own client.
+        settings: the sizes of the pools.
+        fairness: the event loop's, which sends large bodies in pieces.
     """
 
     def __init__(
@@ -40,43 +40,42 @@ class HttpClient:
         settings: HttpSettings | None = None,
         fairness: LoopFairness | None = None,
     ) -> None:
-        self._given = client
+        self._host_client = client
         self._settings = settings or HttpSettings()
         self._fairness = fairness or LoopFairness()
-        # Here, where no event loop has to wait: it reads a file of certificates.
+        # Not on first use, because it reads a file and would block the event loop.
         self._tls = None if client else httpx.create_ssl_context(trust_env=False)
         self._opened: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
     async def post(self, call: UpstreamCall) -> UpstreamAnswer:
-        """Send a call and read its answer to the end. Redirects are not followed.
+        """Send a call and read the whole answer. Redirects are not followed.
 
         Raises:
-            UpstreamUnreachable: no connection, or it broke before there was an answer.
-            UpstreamUnusable: it broke off in the middle of an answer.
-            DeadlineExceeded: a timeout of the host's own client passed.
+            UpstreamUnreachable: no connection, or a break before the answer.
+            UpstreamUnusable: a break within the answer.
+            DeadlineExceeded: a timeout of the host's own client expired.
         """
-        if self._given is None:
-            return await _post_by_aiohttp(self._session(), call, self._fairness)
-        return await _post_by_httpx(self._given, call, self._fairness)
+        if self._host_client is None:
+            return await _post_by_aiohttp(self._get_session(), call, self._fairness)
+        return await _post_by_httpx(self._host_client, call, self._fairness)
 
     async def aclose(self) -> None:
-        """Close what this object opened."""
+        """Close this event loop's pool."""
         session = self._opened.pop(asyncio.get_running_loop(), None)
         if session is not None:
             await session.close()
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _get_session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         session = self._opened.get(loop)
         if session is None:
-            # A loop that is closed took its connections with it.
+            # The connections of a closed loop are closed with it.
             self._opened = {loop: s for loop, s in self._opened.items() if not loop.is_closed()}
             session = self._opened[loop] = self._open_session()
         return session
 
     def _open_session(self) -> aiohttp.ClientSession:
-        """No proxy and no netrc from the environment, no cookies; no timeout of its own either,
-        since the count's deadline is over it."""
+        """Open a session without proxy, netrc, cookies or timeout; the count has a deadline."""
         connector = aiohttp.TCPConnector(
             limit=0,
             limit_per_host=self._settings.max_connections or 0,
@@ -95,9 +94,10 @@ async def _post_by_aiohttp(
 ) -> UpstreamAnswer:
     data: bytes | AsyncIterator[bytes] = call.body
     headers = call.headers
-    if len(call.body) > _LARGE:  # aiohttp warns of so much in one piece, which would hold the loop
-        data = aiter(_Pieces(call.body, fairness))
-        # Or it would go out chunked, which not every upstream takes.
+    if len(call.body) > _LARGE_BYTES:
+        # In one piece it blocks the event loop, of which aiohttp warns.
+        data = aiter(_BodyStream(call.body, fairness))
+        # Without a length aiohttp sends it chunked, which not every upstream accepts.
         headers = [*headers, ("content-length", str(len(call.body)))]
     with transport_errors(call.provider, UpstreamUnreachable):
         response = await session.post(
@@ -106,7 +106,7 @@ async def _post_by_aiohttp(
     with transport_errors(call.provider, UpstreamUnusable):
         async with response:
             body = await response.read()
-    return UpstreamAnswer(response.status, _decoded(response.raw_headers), body)
+    return UpstreamAnswer(response.status, _decode_headers(response.raw_headers), body)
 
 
 async def _post_by_httpx(
@@ -116,30 +116,32 @@ async def _post_by_httpx(
         request = client.build_request(
             "POST", call.target, content=call.body, headers=list(call.headers)
         )
-        if len(call.body) > _LARGE:
-            request.stream = _Pieces(call.body, fairness)  # the client's own hooks see the bytes
+        if len(call.body) > _LARGE_BYTES:
+            # Replaced after the request is built, so that the client's hooks can read the body.
+            request.stream = _BodyStream(call.body, fairness)
         options: dict[str, Any] = {"stream": True, "follow_redirects": False}
-        if call.signed:  # the client's own parameters and auth would make the signature another's
+        if call.signed:  # the client's own parameters and auth would break the signature
             request.url, options["auth"] = httpx.URL(call.target), None
         response = await client.send(request, **options)
     with transport_errors(call.provider, UpstreamUnusable):
         async with aclosing(response):
             await response.aread()
-    return UpstreamAnswer(response.status_code, _decoded(response.headers.raw), response.content)
+    headers = _decode_headers(response.headers.raw)
+    return UpstreamAnswer(response.status_code, headers, response.content)
 
 
-class _Pieces(httpx.AsyncByteStream):
-    """A large body, piece by piece and by turns; as often as it is asked for."""
+class _BodyStream(httpx.AsyncByteStream):
+    """Replayable stream of a large body, which yields to the event loop between pieces."""
 
     def __init__(self, body: bytes, fairness: LoopFairness) -> None:
         self._body = body
         self._fairness = fairness
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._body), _PIECE):
+        for start in range(0, len(self._body), _PIECE_BYTES):
             await self._fairness.checkpoint()
-            yield self._body[start : start + _PIECE]
+            yield self._body[start : start + _PIECE_BYTES]
 
 
-def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}

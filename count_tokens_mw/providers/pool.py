@@ -1,4 +1,4 @@
-"""From a deployment to its provider. A provider's module is imported when it is first needed."""
+"""Pool of open providers. A provider's module is imported on first use."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ _MOST_OPEN: Final = 1000
 
 
 @dataclass(slots=True, eq=False)
-class _Open:
-    """An open provider, and how many use it. One that is `evicted` closes after its last use.
+class _OpenProvider:
+    """Open provider and its number of users; an `evicted` one closes after its last use.
 
-    `used` orders them by when they were last used.
+    `last_used` is a sequence number.
     """
 
     provider: Provider
     users: int = 0
-    used: int = 0
+    last_used: int = 0
     evicted: bool = False
 
 
 class Providers:
-    """One provider for all deployments with equal parameters, opened on first use.
+    """Pool with one provider for all deployments of equal parameters, opened on first use.
 
-    They share one HTTP client, with the settings that were in force at first. At most `most_open`
-    are kept open beside those in use, since a host's `resolve` may name any number.
+    All providers share one HTTP client, whose settings are never reloaded. Idle providers above
+    `most_open` are evicted, because a host's `resolve` may name any number of deployments.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Providers:
         *,
         most_open: int = _MOST_OPEN,
     ) -> None:
-        self._given_client = http_client
+        self._host_client = http_client
         self._http_settings = http_settings
         self._fairness = fairness
         self._http: HttpClient | None = None
         self._most_open = most_open
-        self._open: dict[Hashable, _Open] = {}
+        self._open: dict[Hashable, _OpenProvider] = {}
         self._done_with: list[Provider] = []
         self._opening = threading.Lock()
         self._uses = count()
@@ -70,30 +70,30 @@ class Providers:
     def use(
         self, deployment: Deployment, seconds: float | None = None
     ) -> AbstractAsyncContextManager[Provider]:
-        """The provider of a deployment, which stays open for as long as the `with` lasts.
+        """Return a context manager of a deployment's provider, open for as long as it is entered.
 
         Raises:
-            CannotCount: there is none that counts.
-            CredentialsUnavailable: it is not configured well enough to be asked.
-            TimeoutError: it takes more than so many seconds to open.
+            CannotCount: the provider has no counting API.
+            CredentialsUnavailable: the deployment lacks required configuration.
+            TimeoutError: opening takes longer than `seconds`.
         """
         return _Use(self, deployment, seconds)
 
-    async def acquire(self, deployment: Deployment, seconds: float | None) -> _Open:
-        """Begin to use it; what `use` does first."""
+    async def acquire(self, deployment: Deployment, seconds: float | None) -> _OpenProvider:
+        """Open a deployment's provider if necessary, and count one more user."""
         params = deployment.params
         if params is None:
-            raise _unusable(deployment)
+            raise _unusable_error(deployment)
         opened = self._open.get(params.identity)
         if opened is None:
             async with asyncio.timeout(seconds):
-                opened = await self._newly_opened(params)
+                opened = await self._open_in_thread(params)
         opened.users += 1
-        opened.used = next(self._uses)
+        opened.last_used = next(self._uses)
         return opened
 
-    async def release(self, opened: _Open) -> None:
-        """End the use of it; what `use` does last."""
+    async def release(self, opened: _OpenProvider) -> None:
+        """Count one user less, and close the provider if it is evicted and idle."""
         opened.users -= 1
         if opened.evicted and not opened.users:
             self._done_with.append(opened.provider)
@@ -103,14 +103,14 @@ class Providers:
             await self.close_unneeded()
 
     def retain(self, needed: Collection[Hashable]) -> None:
-        """Have no use for any but those whose parameters have one of these identities.
+        """Evict every provider whose identity is not in `needed`.
 
-        The others are closed by `close_unneeded`, or when their last user is done with them.
+        `close_unneeded` closes the idle ones, `release` the others.
         """
         self._evict([identity for identity in list(self._open) if identity not in needed])
 
     async def close_unneeded(self) -> None:
-        """Close what is no longer needed by anybody. What fails in it is logged."""
+        """Close evicted providers without users. Failures are logged."""
         while self._done_with:
             provider = self._done_with.pop()
             with log_and_suppress("closing a provider"):
@@ -118,9 +118,9 @@ class Providers:
                     await provider.aclose()
 
     async def aclose(self) -> None:
-        """Close all that was opened, in use or not; a later use opens it again."""
+        """Close all providers, in use or not; a later use opens them again."""
         opened, self._open = self._open, {}
-        self._done_with += [each.provider for each in opened.values()]
+        self._done_with += [open_.provider for open_ in opened.values()]
         await self.close_unneeded()
         if self._http is not None:
             await self._http.aclose()
@@ -128,7 +128,7 @@ class Providers:
     def _evict_surplus(self) -> None:
         surplus = len(self._open) - self._most_open
         idle = [item for item in list(self._open.items()) if not item[1].users]
-        idle.sort(key=lambda item: item[1].used)
+        idle.sort(key=lambda item: item[1].last_used)
         self._evict([identity for identity, _ in idle[:surplus]])
 
     def _evict(self, identities: list[Hashable]) -> None:
@@ -138,16 +138,16 @@ class Providers:
             if not opened.users:
                 self._done_with.append(opened.provider)
 
-    async def _newly_opened(self, params: Params) -> _Open:
+    async def _open_in_thread(self, params: Params) -> _OpenProvider:
         while (opened := self._open.get(params.identity)) is None:
-            # In a thread: a vendor's library is a third of a second to import.
+            # In a thread, because importing a vendor's library takes a third of a second.
             await asyncio.to_thread(self._open_once, params)
         return opened
 
     def _open_once(self, params: Params) -> None:
         with self._opening:
             if params.identity not in self._open:
-                self._open[params.identity] = _Open(self._create(params))
+                self._open[params.identity] = _OpenProvider(self._create(params))
 
     def _create(self, params: Params) -> Provider:
         from count_tokens_mw.config.params.anthropic import (
@@ -161,42 +161,43 @@ class Providers:
             case PassthroughParams():
                 from count_tokens_mw.providers.anthropic import AnthropicPassthrough
 
-                return AnthropicPassthrough(params, self._http_client())
+                return AnthropicPassthrough(params, self._get_http_client())
             case AzureParams():
                 from count_tokens_mw.providers.anthropic import Anthropic
 
-                return Anthropic(params, self._http_client(), name="azure_ai")
+                return Anthropic(params, self._get_http_client(), name="azure_ai")
             case AnthropicParams():
                 from count_tokens_mw.providers.anthropic import Anthropic
 
-                return Anthropic(params, self._http_client())
+                return Anthropic(params, self._get_http_client())
             case BedrockParams():
                 from count_tokens_mw.providers.bedrock.provider import Bedrock
 
-                return Bedrock(params, self._http_client())
+                return Bedrock(params, self._get_http_client())
             case GeminiParams():
                 from count_tokens_mw.providers.google.gemini import Gemini
 
-                return Gemini(params, self._http_client())
+                return Gemini(params, self._get_http_client())
             case VertexParams():
                 from count_tokens_mw.providers.google.credentials import GoogleTokens
                 from count_tokens_mw.providers.google.vertex import Vertex
 
-                return Vertex(params, self._http_client(), GoogleTokens(params.vertex_credentials))
+                tokens = GoogleTokens(params.vertex_credentials)
+                return Vertex(params, self._get_http_client(), tokens)
             case _:
                 raise TypeError(f"no provider takes {type(params).__qualname__}")
 
-    def _http_client(self) -> HttpClient:
+    def _get_http_client(self) -> HttpClient:
         from count_tokens_mw.providers.http import HttpClient
 
         self._http = self._http or HttpClient(
-            self._given_client, self._http_settings, self._fairness
+            self._host_client, self._http_settings, self._fairness
         )
         return self._http
 
 
 class _Use:
-    """`Providers.use`: a class, since a generator takes longer than all the rest."""
+    """Context manager of `Providers.use`; a class, because a generator is much slower."""
 
     __slots__ = ("_deployment", "_opened", "_providers", "_seconds")
 
@@ -213,8 +214,8 @@ class _Use:
         await self._providers.release(self._opened)
 
 
-def _unusable(deployment: Deployment) -> CannotCount | CredentialsUnavailable:
-    if deployment.problem:  # which is for the operator to read
+def _unusable_error(deployment: Deployment) -> CannotCount | CredentialsUnavailable:
+    if deployment.problem:  # for the operator only
         return CredentialsUnavailable(f"This gateway is not configured for {deployment.provider}.")
     star = "*" in deployment.model_name
     model = deployment.upstream_model if star else deployment.model_name

@@ -1,4 +1,4 @@
-"""From what an upstream answered to a count or an error, pure.
+"""Parsing of an upstream's answer to a count or an error, pure.
 
 https://docs.claude.com/en/api/errors, https://cloud.google.com/apis/design/errors and
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html
@@ -16,8 +16,8 @@ from count_tokens_mw.types import TokenCount, UpstreamAnswer
 __all__ = ["parse_count", "upstream_error"]
 
 _LONGEST_MESSAGE: Final = 2000
-_PASSED_ON: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
-_PASSED_ON_PREFIX: Final = "anthropic-ratelimit-"
+_FORWARDED: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
+_FORWARDED_PREFIX: Final = "anthropic-ratelimit-"
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)s").fullmatch
 
@@ -25,56 +25,57 @@ _SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)s").fullmatch
 def parse_count(
     provider: str, answer: UpstreamAnswer, *, field: str = "input_tokens", verbatim: bool = False
 ) -> TokenCount:
-    """The count in an answer: a whole number that the provider itself gave, or an error.
+    """Return the count in an answer; it is never estimated.
 
-    With the answer itself where it is in Anthropic's format, and so to be given `verbatim`.
+    With `verbatim`, for an answer in Anthropic's format, the result keeps the body.
 
     Raises:
-        UpstreamError: the answer is an error status.
-        UpstreamUnusable: neither that nor a count. Zero is never made up.
+        UpstreamError: the answer has an error status.
+        UpstreamUnusable: the answer has neither an error status nor a count. A missing count is
+            never taken for zero.
     """
     if answer.status >= 400:
         raise upstream_error(provider, answer)
-    said = _json_object(answer.body) if 200 <= answer.status < 300 else {}
-    count = said.get(field)
+    payload = _parse_object(answer.body) if 200 <= answer.status < 300 else {}
+    count = payload.get(field)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise UpstreamUnusable(
-            f"{provider} answered {answer.status} without a count.", headers=_passed_on(answer)
+            f"{provider} answered {answer.status} without a count.", headers=_select_headers(answer)
         )
-    return TokenCount(count, "provider", answer.body if verbatim else None, _passed_on(answer))
+    return TokenCount(count, "provider", answer.body if verbatim else None, _select_headers(answer))
 
 
 def upstream_error(provider: str, answer: UpstreamAnswer) -> UpstreamError:
-    """An error status in the upstream's own words.
+    """Return an error status as an error with the upstream's own message.
 
-    Anthropic's envelope is kept byte for byte; of anything else the message is kept if it can be
-    told from the rest (never a page of HTML), and the status. Google answers 400 to a key that is
-    not valid, which is a 401 here, and says in the body when to try again. AWS names its exception
-    in a header.
+    Anthropic's envelope stays byte-identical. Any other body is reduced to its status and its
+    message, if it is JSON with one. Google answers 400 to an invalid key, which becomes a 401, and
+    puts the retry delay in the body. AWS names its exception in a header.
     """
-    said = _json_object(answer.body)
-    error = said.get("error")
+    payload = _parse_object(answer.body)
+    error = payload.get("error")
     inner = error if isinstance(error, Mapping) else {}
     message, error_type = inner.get("message"), inner.get("type")
-    headers = _passed_on(answer)
-    if said.get("type") == "error" and isinstance(message, str) and isinstance(error_type, str):
+    headers = _select_headers(answer)
+    is_envelope = payload.get("type") == "error"
+    if is_envelope and isinstance(message, str) and isinstance(error_type, str):
         return UpstreamError(
             answer.status, message, headers=headers, body=answer.body, code=error_type
         )
-    candidates = (message, error, *map(said.get, ("message", "Message", "detail")))
-    words = next((text for text in candidates if isinstance(text, str) and text), None)
-    words = words or f"{provider} answered {answer.status}."
-    details = list(_details(inner))
+    candidates = (message, error, *map(payload.get, ("message", "Message", "detail")))
+    text = next((text for text in candidates if isinstance(text, str) and text), None)
+    text = text or f"{provider} answered {answer.status}."
+    details = list(_iterate_details(inner))
     exception = answer.headers.get("x-amzn-errortype", "").partition(":")[0]
     code = _first_text(details, "reason") or _first_text([inner], "status") or exception or None
     delay = _SECONDS(_first_text(details, "retryDelay") or "")
     if delay:
         headers = {"retry-after": str(math.ceil(float(delay[1]))), **headers}
     status = 401 if code == "API_KEY_INVALID" else answer.status
-    return UpstreamError(status, words[:_LONGEST_MESSAGE], headers=headers, code=code)
+    return UpstreamError(status, text[:_LONGEST_MESSAGE], headers=headers, code=code)
 
 
-def _details(error: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+def _iterate_details(error: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
     details = error.get("details")
     for detail in details if isinstance(details, list) else []:
         if isinstance(detail, Mapping):
@@ -82,25 +83,25 @@ def _details(error: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 
 
 def _first_text(objects: list[Mapping[str, object]], name: str) -> str | None:
-    found = (value for value in (each.get(name) for each in objects) if isinstance(value, str))
-    return next(found, None)
+    values = (value.get(name) for value in objects)
+    return next((value for value in values if isinstance(value, str)), None)
 
 
-def _passed_on(answer: UpstreamAnswer) -> Mapping[str, str]:
-    passed_on = {
+def _select_headers(answer: UpstreamAnswer) -> Mapping[str, str]:
+    forwarded = {
         name: value
         for name, value in answer.headers.items()
-        if (name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)) and _PRINTABLE(value)
+        if (name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)) and _PRINTABLE(value)
     }
     aws_id = answer.headers.get("x-amzn-requestid", "")
-    return {"request-id": aws_id, **passed_on} if _PRINTABLE(aws_id) and aws_id else passed_on
+    return {"request-id": aws_id, **forwarded} if _PRINTABLE(aws_id) and aws_id else forwarded
 
 
-def _json_object(body: bytes) -> Mapping[str, object]:
+def _parse_object(body: bytes) -> Mapping[str, object]:
     try:
-        said = json.loads(body.decode())
+        value = json.loads(body.decode())
     except (ValueError, RecursionError):
         return {}
-    if isinstance(said, list) and len(said) == 1:  # as Google's front end wraps its errors
-        said = said[0]
-    return said if isinstance(said, dict) else {}
+    if isinstance(value, list) and len(value) == 1:  # Google's front end wraps its errors in a list
+        value = value[0]
+    return value if isinstance(value, dict) else {}

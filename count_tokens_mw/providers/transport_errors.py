@@ -1,4 +1,4 @@
-"""What the HTTP libraries raise, as errors of ours."""
+"""Translation of the HTTP libraries' exceptions to this package's errors."""
 
 from types import TracebackType
 from typing import Final
@@ -10,8 +10,8 @@ from count_tokens_mw.errors import DeadlineExceeded, UpstreamUnreachable, Upstre
 
 __all__ = ["transport_errors"]
 
-# With what the libraries let through from below: names that are no host names, sockets that fail,
-# answers with bytes that are not text.
+# The last two come through from below the libraries: failing sockets, and invalid host names or
+# response bytes.
 _BROKEN: Final = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -20,18 +20,18 @@ _BROKEN: Final = (
     OSError,
     UnicodeError,
 )
-_WORDS: Final = {
+_MESSAGES: Final = {
     UpstreamUnreachable: "could not be reached, or closed the connection",
     UpstreamUnusable: "broke off its answer",
 }
 
 
-class transport_errors:  # noqa: N801 - used as a function; a generator would take thrice the time
-    """Turn whatever the HTTP libraries raise into an error of ours.
+class transport_errors:  # noqa: N801 - used as a function; a generator takes thrice as long
+    """Context manager that translates the HTTP libraries' exceptions to a `CountError`.
 
     Raises:
-        UpstreamUnusable: of the class `broken`, for a connection that is.
-        DeadlineExceeded: a timeout of the client passed.
+        UpstreamUnusable: a broken connection; the class is `broken`.
+        DeadlineExceeded: a timeout of the client expired.
     """
 
     __slots__ = ("_broken", "_provider")
@@ -48,9 +48,9 @@ class transport_errors:  # noqa: N801 - used as a function; a generator would ta
         if isinstance(error, httpx.TimeoutException) and not _is_broken(error.__cause__):
             raise DeadlineExceeded(f"{self._provider} did not answer in time.") from error
         if isinstance(error, _BROKEN):
-            raise self._broken(f"{self._provider} {_WORDS[self._broken]}.") from error
+            raise self._broken(f"{self._provider} {_MESSAGES[self._broken]}.") from error
 
 
 def _is_broken(cause: BaseException | None) -> bool:
-    """httpx-aiohttp, which a host may use, files every broken connection under ConnectTimeout."""
+    """Return whether a timeout is a broken connection; httpx-aiohttp reports it so."""
     return isinstance(cause, aiohttp.ClientConnectionError) and not isinstance(cause, TimeoutError)

@@ -361,7 +361,7 @@ def test_a_file_without_anything_to_count_is_not_well(
         ({"model": "*"}, "it is for any model, and no provider has credentials"),
         (
             {"model": "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/a"},
-            "bedrock: this ARN does not say which model it stands for; set model_info.base_model.",
+            "bedrock: the ARN does not name its model; set model_info.base_model.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What goes to Anthropic, judged by its own SDK's types, and by tables where there are none."""
+"""Requests to Anthropic, validated by its own SDK's types, and by tables for the headers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +20,9 @@ from tests.support.requests import STANDARD
 GENERATION = dict.fromkeys(GENERATION_ONLY, 1)
 
 
-def prepared(body: Mapping[str, Any], headers: Headers = (), **params: Any) -> UpstreamCall:
-    given = AnthropicParams.model_validate({"api_key": "sk-ant-api03-key", **params})
-    provider = Anthropic(given, HttpClient())
+def prepare(body: Mapping[str, Any], headers: Headers = (), **params: Any) -> UpstreamCall:
+    validated = AnthropicParams.model_validate({"api_key": "sk-ant-api03-key", **params})
+    provider = Anthropic(validated, HttpClient())
     return provider.prepare(request_from_mapping({"model": "claude-x", **body}, headers))
 
 
@@ -33,7 +33,7 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 
 @pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
 def test_the_sdks_own_type_accepts_what_is_sent(judge: Judge, body: dict[str, Any]) -> None:
-    sent = prepared({**body, **GENERATION}).body
+    sent = prepare({**body, **GENERATION}).body
     assert judge.judge(sent) == {"model": "claude-x", **body}
 
 
@@ -75,7 +75,7 @@ def test_the_judge_refuses_what_is_dropped(judge: Judge, field: str) -> None:
 def test_the_headers_that_are_sent(
     params: dict[str, Any], native: dict[str, str], sent: dict[str, str | None]
 ) -> None:
-    call = prepared(STANDARD["tools"], tuple(native.items()), **params)
+    call = prepare(STANDARD["tools"], tuple(native.items()), **params)
     headers = dict(call.headers)
     assert len(headers) == len(call.headers)
     assert headers["content-type"] == "application/json"
@@ -83,11 +83,11 @@ def test_the_headers_that_are_sent(
 
 
 def test_a_prepared_call_shows_neither_the_key_nor_the_prompt() -> None:
-    call = prepared({"messages": [{"role": "user", "content": "the prompt"}]})
+    call = prepare({"messages": [{"role": "user", "content": "the prompt"}]})
     assert "sk-ant" not in repr(call)
     assert "the prompt" not in repr(call)
     assert "https://api.anthropic.com/v1/messages/count_tokens" in repr(call)
 
 
 def test_prepare_is_pure() -> None:
-    assert prepared(STANDARD["tools"]) == prepared(STANDARD["tools"])
+    assert prepare(STANDARD["tools"]) == prepare(STANDARD["tools"])

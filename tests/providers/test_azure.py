@@ -1,4 +1,4 @@
-"""Claude in Azure AI Foundry, and any other server in Anthropic's format."""
+"""Claude in Azure AI Foundry, and any other server with Anthropic's API."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Counting on Bedrock over real HTTP: signatures, credentials, mantle, and AWS's errors."""
+"""Counts on Bedrock over real HTTP: signatures, credentials, mantle, and AWS's errors."""
 
 import asyncio
 import json
@@ -95,7 +95,7 @@ async def test_system_tools_images_and_documents_are_counted(
 async def test_keys_that_are_given_win_over_a_token_of_the_environment(
     bedrock: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """botocore prefers the token, and so counts under another tenant's account."""
+    """botocore itself prefers the token, which counts under another tenant's account."""
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "of-another-tenant")
     async with counting(bedrock_params(bedrock.url)) as count_tokens:
         await count_tokens.count(BODY)
@@ -129,13 +129,13 @@ async def test_a_profiles_keys_are_used(bedrock: Cloud, tmp_path: Path, model: s
 async def test_credentials_are_looked_for_once_for_all_who_wait_for_them(
     bedrock: Cloud, tmp_path: Path
 ) -> None:
-    """A profile's program gives them, and writes a line each time that it is run."""
-    given = {
+    """A profile's program prints the credentials, and appends a line on every run."""
+    keys = {
         "Version": 1,
         "AccessKeyId": EMULATED_ACCESS_KEY_ID,
         "SecretAccessKey": EMULATED_SECRET_ACCESS_KEY,
     }
-    (tmp_path / "keys.json").write_text(json.dumps(given))
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
     (tmp_path / "program").write_text(f"cd {tmp_path}; echo run >> runs; cat keys.json")
     (tmp_path / "config").write_text(
         f"[profile team]\ncredential_process = /bin/sh {tmp_path}/program\n"
@@ -144,7 +144,7 @@ async def test_credentials_are_looked_for_once_for_all_who_wait_for_them(
     params = bedrock_params(bedrock.url, **NO_KEYS, aws_profile_name="team")
     async with counting(params) as count_tokens:
         counted = await asyncio.gather(*map(count_tokens.count, bodies))
-    assert [each.input_tokens for each in counted] == [count(body) for body in bodies]
+    assert [answer.input_tokens for answer in counted] == [count(body) for body in bodies]
     assert (tmp_path / "runs").read_text() == "run\n"
 
 
@@ -166,16 +166,16 @@ STS_ANSWER = f"""<{{action}}Response xmlns="https://sts.amazonaws.com/doc/2011-0
 
 
 class Sts:
-    """Gives everybody the emulated keys, and remembers what it was asked."""
+    """STS emulator that issues the emulated keys to every caller, and records the requests."""
 
     def __init__(self, status: int = 200) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.status = status
         self.app = Starlette(routes=[Route("/", self.assume, methods=["POST"])])
 
     async def assume(self, request: Request) -> Response:
         form = (await request.body()).decode()
-        self.asked.append(form)
+        self.requests.append(form)
         action = form.partition("Action=")[2].partition("&")[0]
         return Response(STS_ANSWER.format(action=action), self.status, media_type="text/xml")
 
@@ -198,13 +198,13 @@ async def test_a_role_is_assumed_with_its_session_name_and_external_id(
         async with counting(params) as count_tokens:
             assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
             await count_tokens.count(BODY)
-    (asked,) = sts.asked
-    assert "Action=AssumeRole&" in asked
-    assert "RoleSessionName=counting" in asked
-    assert "ExternalId=ext-1" in asked
+    (form,) = sts.requests
+    assert "Action=AssumeRole&" in form
+    assert "RoleSessionName=counting" in form
+    assert "ExternalId=ext-1" in form
 
 
-def with_a_role(url: str, sts: str) -> dict[str, Any]:
+def role_params(url: str, sts: str) -> dict[str, Any]:
     role = "arn:aws:iam::123456789012:role/r"
     return bedrock_params(url, aws_role_name=role, aws_sts_endpoint=sts)
 
@@ -212,17 +212,17 @@ def with_a_role(url: str, sts: str) -> dict[str, Any]:
 async def test_a_role_is_assumed_once_for_all_who_wait_for_it(bedrock: Cloud) -> None:
     sts = Sts()
     with cloud(sts.app) as endpoint:
-        async with counting(with_a_role(bedrock.url, endpoint.url)) as count_tokens:
+        async with counting(role_params(bedrock.url, endpoint.url)) as count_tokens:
             bodies = [{**BODY, "system": str(number)} for number in range(8)]
             counted = await asyncio.gather(*map(count_tokens.count, bodies))
-    assert [each.input_tokens for each in counted] == [count(body) for body in bodies]
-    assert len(sts.asked) == 1
+    assert [answer.input_tokens for answer in counted] == [count(body) for body in bodies]
+    assert len(sts.requests) == 1
 
 
 async def test_a_token_service_where_nobody_listens_is_a_502(bedrock: Cloud) -> None:
     with cloud(Sts().app) as endpoint:
         pass
-    async with counting(with_a_role(bedrock.url, endpoint.url)) as count_tokens:
+    async with counting(role_params(bedrock.url, endpoint.url)) as count_tokens:
         with pytest.raises(UpstreamUnreachable, match="could not be reached for credentials"):
             await count_tokens.count(BODY)
     assert not bedrock.paths
@@ -232,7 +232,7 @@ async def test_a_token_service_that_talks_nonsense_is_a_502(bedrock: Cloud) -> N
     reply = sending(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>")
     async with (
         raw_server(reply) as sts,
-        counting(with_a_role(bedrock.url, sts.url)) as count_tokens,
+        counting(role_params(bedrock.url, sts.url)) as count_tokens,
     ):
         with pytest.raises(UpstreamUnusable, match="without credentials"):
             await count_tokens.count(BODY)
@@ -255,7 +255,7 @@ async def test_a_role_is_assumed_by_a_web_identity(
         )
         async with counting(params) as count_tokens:
             assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
-    assert "WebIdentityToken=eyJ.web.identity" in sts.asked[0]
+    assert "WebIdentityToken=eyJ.web.identity" in sts.requests[0]
 
 
 @pytest.mark.parametrize(
@@ -300,10 +300,10 @@ async def test_a_model_that_the_runtime_does_not_support_is_counted_by_mantle(
 
 async def test_what_the_runtime_does_not_support_is_remembered_for_an_hour(bedrock: Cloud) -> None:
     now = [0.0]
-    given = bedrock_params(bedrock.url)
+    params = bedrock_params(bedrock.url)
     http = HttpClient()
-    provider = Bedrock(BedrockParams.model_validate(given), http, clock=lambda: now[0])
-    other = provider.prepare(request_from_mapping({**BODY, "model": given["model"]}))
+    provider = Bedrock(BedrockParams.model_validate(params), http, clock=lambda: now[0])
+    other = provider.prepare(request_from_mapping({**BODY, "model": params["model"]}))
     call = provider.prepare(request_from_mapping({**BODY, "model": NEW_CLAUDE_ON_BEDROCK}))
     try:
         for seconds in (0, 3599, 3601):
@@ -338,11 +338,11 @@ async def test_another_models_arn_is_counted_for_its_base_model(bedrock: Cloud) 
     assert bedrock.paths == ["/model/anthropic.claude-sonnet-4-6/count-tokens"]
 
 
-# what AWS answers
+# answers of AWS
 
 
 def aws(*answers: tuple[int, dict[str, Any], dict[str, str]]) -> Starlette:
-    """Answers the runtime's requests with the first, and mantle's with the second."""
+    """Return a server with the first answer for the runtime, and the second for mantle."""
 
     async def answer(request: Request) -> Response:
         status, body, headers = answers[request.url.path == MANTLE]
@@ -407,8 +407,8 @@ async def test_what_both_refuse_cannot_be_counted(mantle: Any) -> None:
 
 
 async def test_another_error_of_mantle_is_told_as_it_is() -> None:
-    said = {"type": "error", "error": {"type": "permission_error", "message": "no CountTokens"}}
-    with cloud(aws(UNSUPPORTED, (403, said, {}))) as upstream:
+    body = {"type": "error", "error": {"type": "permission_error", "message": "no CountTokens"}}
+    with cloud(aws(UNSUPPORTED, (403, body, {}))) as upstream:
         async with counting(bedrock_params(upstream.url)) as count_tokens:
             with pytest.raises(UpstreamError, match="no CountTokens"):
                 await count_tokens.count(BODY)
@@ -455,7 +455,7 @@ def all_subclasses(root: type[Exception]) -> set[type[Exception]]:
 
 @pytest.mark.parametrize("error_type", sorted(all_subclasses(BotoCoreError), key=repr))
 def test_every_exception_of_botocore_becomes_one_of_ours(error_type: type[Exception]) -> None:
-    """Also those that a later version of it brings."""
+    """Including exceptions that a later version of botocore adds."""
     with pytest.raises(CountError) as raised, aws_errors():
         raise error_type.__new__(error_type)
     expected = {
@@ -489,11 +489,11 @@ def test_one_object_counts_on_one_event_loop_after_another(bedrock: Cloud, role:
     async def once() -> list[int]:
         async with count_tokens.lifespan():
             counts = await asyncio.gather(*map(count_tokens.count, bodies))
-        return [each.input_tokens for each in counts]
+        return [count.input_tokens for count in counts]
 
     with cloud(Sts().app) as sts:
-        given = with_a_role(bedrock.url, sts.url) if role else bedrock_params(bedrock.url)
-        count_tokens = count_tokens_for(given, cache={"ttl": 0})
+        params = role_params(bedrock.url, sts.url) if role else bedrock_params(bedrock.url)
+        count_tokens = count_tokens_for(params, cache={"ttl": 0})
         assert asyncio.run(once()) == asyncio.run(once()) == [count(body) for body in bodies]
 
 
@@ -513,7 +513,7 @@ def test_a_first_count_that_came_too_late_does_not_spoil_the_next_ones(bedrock: 
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "expected"),
     [
         (200, b"[]", 502),
         (200, b"null", 502),
@@ -529,7 +529,7 @@ def test_a_first_count_that_came_too_late_does_not_spoil_the_next_ones(bedrock: 
     ],
 )
 async def test_nonsense_is_no_count_and_no_failure_of_ours(
-    status: int, body: bytes, told: int
+    status: int, body: bytes, expected: int
 ) -> None:
     async def answer(request: Request) -> Response:
         return Response(body, status, {"x-amzn-RequestId": "amzn-1"})
@@ -540,25 +540,25 @@ async def test_nonsense_is_no_count_and_no_failure_of_ours(
         async with counting(bedrock_params(upstream.url), hooks=[hook]) as count_tokens:
             with pytest.raises(CountError) as raised:
                 await count_tokens.count(BODY)
-    assert raised.value.status == told
+    assert raised.value.status == expected
     assert not isinstance(raised.value, InternalError)
     assert hook.event.upstream_request_id == "amzn-1"
 
 
 async def test_an_error_of_mantle_about_the_request_stays_a_400() -> None:
-    said = {
+    body = {
         "type": "error",
         "error": {
             "type": "invalid_request_error",
             "message": "This model does not support the effort parameter.",
         },
     }
-    with cloud(aws(UNSUPPORTED, (400, said, {}))) as upstream:
+    with cloud(aws(UNSUPPORTED, (400, body, {}))) as upstream:
         async with counting(bedrock_params(upstream.url)) as count_tokens:
             with pytest.raises(UpstreamError) as raised:
                 await count_tokens.count(BODY)
     assert raised.value.status == 400
-    assert json.loads(raised.value.body or b"") == said
+    assert json.loads(raised.value.body or b"") == body
 
 
 async def test_what_cannot_be_counted_still_tells_aws_request_id() -> None:
@@ -600,8 +600,8 @@ async def test_the_environments_endpoint_for_roles_is_not_used(
         params = bedrock_params(bedrock.url, aws_sts_endpoint=endpoint.url, **role)
         async with counting(params) as count_tokens:
             await count_tokens.count(BODY)
-    assert not elsewhere.asked
-    assert len(sts.asked) == 1
+    assert not elsewhere.requests
+    assert len(sts.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -611,7 +611,7 @@ async def test_the_environments_endpoint_for_roles_is_not_used(
 async def test_a_web_identity_token_never_stands_in_a_log(
     bedrock: Cloud, caplog: pytest.LogCaptureFixture, token: str
 ) -> None:
-    """As a file name it is too long, and the exception that says so quotes it."""
+    """A token is too long for a file name, and the exception for that quotes it."""
     caplog.set_level("DEBUG", "count_tokens_mw")
     sts = Sts()
     with cloud(sts.app) as endpoint:
@@ -633,8 +633,8 @@ async def test_a_web_identity_token_never_stands_in_a_log(
 
 async def test_what_is_remembered_of_models_is_bounded() -> None:
     now = [0.0]
-    given = BedrockParams.model_validate(bedrock_params("http://127.0.0.1:1"))
-    provider = Bedrock(given, HttpClient(), clock=lambda: now[0])
+    params = BedrockParams.model_validate(bedrock_params("http://127.0.0.1:1"))
+    provider = Bedrock(params, HttpClient(), clock=lambda: now[0])
     for number in range(500):
         provider._remember(f"anthropic.claude-{number}")
     assert len(provider._mantle_until) <= 101

@@ -1,4 +1,4 @@
-"""What goes to Bedrock, judged by botocore's own service model and the `anthropic` SDK's types."""
+"""Requests to Bedrock, validated by botocore's service model and the `anthropic` SDK's types."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ from tests.providers.test_gemini_translation import OWN, bodies
 from tests.support.anthropic_judge import anthropic_judge
 from tests.support.requests import STANDARD
 
-# Anthropic's own types have no result without content but one that leaves it out.
+# Anthropic's own types allow a result to omit its content, but not a null content.
 SHAPES = {
     name: body for name, body in {**STANDARD, **OWN}.items() if name != "own: result of nothing"
 }
@@ -34,7 +34,7 @@ def params(**more: Any) -> BedrockParams:
     return BedrockParams.model_validate({"aws_region_name": "us-west-2", **more})
 
 
-def prepared(
+def prepare(
     body: dict[str, Any], headers: Headers = (), model: str = MODEL, **more: Any
 ) -> UpstreamCall:
     request = request_from_mapping({"model": model, **body}, headers)
@@ -42,7 +42,7 @@ def prepared(
 
 
 def blob(call: UpstreamCall) -> bytes:
-    """The body of InvokeModel in what goes to the runtime."""
+    """Return the body of InvokeModel in a call to the runtime."""
     return base64.b64decode(json.loads(call.body)["input"]["invokeModel"]["body"], validate=True)
 
 
@@ -56,7 +56,7 @@ def operation() -> OperationModel:
 def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
     operation: OperationModel, body: dict[str, Any]
 ) -> None:
-    call = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
+    call = prepare({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
     sent = {"modelId": MODEL, "input": {"invokeModel": {"body": blob(call)}}}
     report = ParamValidator().validate(sent, operation.input_shape)
     assert not report.has_errors(), report.generate_report()
@@ -72,33 +72,31 @@ def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_the_sdks_type_accepts_what_mantle_is_sent(body: dict[str, Any]) -> None:
-    mantle = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)}).fallback
+    mantle = prepare({**body, **dict.fromkeys(GENERATION_ONLY, 1)}).fallback
     assert mantle is not None
     sent = json.loads(mantle.body)
     assert sent == {"model": MODEL, **body}
     anthropic_judge(sent)
 
 
-def as_anthropic_types_it(value: Any) -> Any:
-    """An invented request, its schemas made objects and its empty contents left out."""
+def with_anthropic_types(value: Any) -> Any:
+    """Return a generated request with object schemas, and without null contents."""
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if (key, item) != ("content", None)}
         return {
-            key: {**item, "type": "object"}
-            if key == "input_schema"
-            else as_anthropic_types_it(item)
+            key: {**item, "type": "object"} if key == "input_schema" else with_anthropic_types(item)
             for key, item in kept.items()
         }
-    return [as_anthropic_types_it(item) for item in value] if isinstance(value, list) else value
+    return [with_anthropic_types(item) for item in value] if isinstance(value, list) else value
 
 
 @settings(max_examples=100, deadline=None)
 @given(bodies)
 def test_the_schemas_accept_invented_conversations(
-    operation: OperationModel, invented: dict[str, Any]
+    operation: OperationModel, generated: dict[str, Any]
 ) -> None:
-    body = as_anthropic_types_it(invented)
-    call = prepared({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
+    body = with_anthropic_types(generated)
+    call = prepare({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
     sent = {"modelId": MODEL, "input": {"invokeModel": {"body": blob(call)}}}
     assert not ParamValidator().validate(sent, operation.input_shape).has_errors()
     inner = json.loads(blob(call))
@@ -111,7 +109,7 @@ def test_the_schemas_accept_invented_conversations(
 
 
 def test_mantle_gets_the_callers_headers_and_a_version() -> None:
-    call = prepared(STANDARD["tools"], (("anthropic-beta", "a"),)).fallback
+    call = prepare(STANDARD["tools"], (("anthropic-beta", "a"),)).fallback
     assert call is not None
     region = "https://bedrock-mantle.us-west-2.api.aws"
     assert call.target == f"{region}/anthropic/v1/messages/count_tokens"
@@ -127,14 +125,14 @@ def test_mantle_gets_the_callers_headers_and_a_version() -> None:
     ["https://h/anthropic", "https://h/anthropic/", "https://h/anthropic/v1/messages"],
 )
 def test_mantles_endpoint_can_be_configured(endpoint: str) -> None:
-    call = prepared(STANDARD["tools"], aws_bedrock_mantle_endpoint=endpoint).fallback
+    call = prepare(STANDARD["tools"], aws_bedrock_mantle_endpoint=endpoint).fallback
     assert call is not None
     assert call.target == "https://h/anthropic/v1/messages/count_tokens"
 
 
 def test_only_the_configured_api_is_prepared_for() -> None:
-    assert prepared(STANDARD["tools"], count_tokens_via="runtime").fallback is None
-    only = prepared(STANDARD["tools"], count_tokens_via="mantle")
+    assert prepare(STANDARD["tools"], count_tokens_via="runtime").fallback is None
+    only = prepare(STANDARD["tools"], count_tokens_via="mantle")
     assert only.target.startswith("https://bedrock-mantle.")
     assert only.fallback is None
 
@@ -161,7 +159,7 @@ def test_betas_that_the_runtime_takes_are_in_the_body(
 ) -> None:
     headers = (("anthropic-beta", header),) if header else ()
     more: dict[str, Any] = {} if configured is None else {"bedrock_betas": configured}
-    body = json.loads(blob(prepared(STANDARD["tools"], headers, **more)))
+    body = json.loads(blob(prepare(STANDARD["tools"], headers, **more)))
     assert body.get("anthropic_beta") == sent
 
 
@@ -182,12 +180,10 @@ def test_betas_that_the_runtime_takes_are_in_the_body(
     ],
 )
 def test_only_the_base_models_id_is_counted_for(model: str) -> None:
-    """litellm 34272, Portkey 1437, pydantic-ai 4001: any other id is refused by CountTokens."""
+    """CountTokens rejects any other id: litellm 34272, Portkey 1437, pydantic-ai 4001."""
     assert foundation_model(model, params()) == MODEL
     runtime = "https://bedrock-runtime.us-west-2.amazonaws.com"
-    assert (
-        prepared(STANDARD["tools"], model=model).target == f"{runtime}/model/{MODEL}/count-tokens"
-    )
+    assert prepare(STANDARD["tools"], model=model).target == f"{runtime}/model/{MODEL}/count-tokens"
 
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
@@ -208,7 +204,7 @@ def test_an_arn_or_an_explicit_model_is_mapped_by_configuration(
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "message"),
     [
         (PROFILE, "set model_info.base_model"),
         ("amazon.nova-pro-v1:0", "only for Anthropic's models, not amazon.nova-pro-v1:0"),
@@ -218,11 +214,11 @@ def test_an_arn_or_an_explicit_model_is_mapped_by_configuration(
         ("", "only for Anthropic's models"),
     ],
 )
-def test_what_cannot_be_counted_is_refused_before_any_call(model: str, words: str) -> None:
-    with pytest.raises(CannotCount, match=words):
+def test_what_cannot_be_counted_is_refused_before_any_call(model: str, message: str) -> None:
+    with pytest.raises(CannotCount, match=message):
         foundation_model(model, params())
 
 
 def test_a_base_model_matters_to_arns_alone() -> None:
-    """LiteLLM's users set it for prices, and under names of other providers."""
+    """LiteLLM's users set it for prices, and under other providers' names."""
     assert foundation_model(MODEL, params(base_model="claude-3-5-sonnet")) == MODEL

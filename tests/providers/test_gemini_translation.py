@@ -1,4 +1,4 @@
-"""An Anthropic request as Gemini is sent it: a table, and Google's own schemas as judges."""
+"""Translation of Anthropic requests to Gemini's: a table, and Google's own schemas."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -52,8 +52,8 @@ def assistant(*content: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": list(content)}
 
 
-def system(words: Any) -> dict[str, Any]:
-    return {"role": "system", "content": words}
+def system(content: Any) -> dict[str, Any]:
+    return {"role": "system", "content": content}
 
 
 def image_by(url: str) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def tool_use(number: int, name: str = "get_weather") -> dict[str, Any]:
     return {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": {}}
 
 
-def response(said: str, *media: Any, key: str = "output", name: str = "get_weather") -> Any:
+def response(output: str, *media: Any, key: str = "output", name: str = "get_weather") -> Any:
     parts = {"parts": list(media)} if media else {}
-    return {"functionResponse": {"name": name, "response": {key: said}, **parts}}
+    return {"functionResponse": {"name": name, "response": {key: output}, **parts}}
 
 
 def contents_of(*messages: Any) -> Any:
@@ -157,7 +157,7 @@ def test_a_block_of_the_assistant_becomes_these_parts(block: Any, parts: list[An
 
 
 @pytest.mark.parametrize(
-    ("given", "parts"),
+    ("system_prompt", "parts"),
     [
         ("Be brief.", [{"text": "Be brief."}]),
         (
@@ -169,8 +169,8 @@ def test_a_block_of_the_assistant_becomes_these_parts(block: Any, parts: list[An
         (None, None),
     ],
 )
-def test_the_system_prompt_becomes_one_part_for_each_block(given: Any, parts: Any) -> None:
-    sent = generate_content_request({"messages": HELLO, "system": given})
+def test_the_system_prompt_becomes_one_part_for_each_block(system_prompt: Any, parts: Any) -> None:
+    sent = generate_content_request({"messages": HELLO, "system": system_prompt})
     assert sent.get("systemInstruction") == (parts and {"parts": parts})
 
 
@@ -282,7 +282,7 @@ def test_tool_choice_becomes_a_mode(choice: Any, config: Any) -> None:
 
 @pytest.mark.parametrize("tools", [None, [], [WEB_SEARCH]])
 def test_tool_choice_is_left_out_where_there_is_no_function(tools: Any) -> None:
-    """The Gemini API refuses it: https://github.com/pydantic/pydantic-ai/pull/5791."""
+    """The Gemini API rejects it: https://github.com/pydantic/pydantic-ai/pull/5791."""
     body = {"messages": HELLO, "tools": tools, "tool_choice": {"type": "auto"}}
     assert "toolConfig" not in generate_content_request(body)
 
@@ -294,7 +294,7 @@ def test_there_are_only_the_keys_that_have_something_in_them() -> None:
     }
 
 
-# ---- what is refused, and its place
+# ---- errors, and their places
 
 NO_WORD = [
     {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
@@ -310,7 +310,7 @@ NO_WORD = [
 
 @pytest.mark.parametrize("block", NO_WORD, ids=lambda block: block["type"])
 def test_a_block_that_gemini_has_no_word_for_is_named_with_its_place(block: Any) -> None:
-    words = f"Gemini has no counterpart of a block of type {block['type']}."
+    message = f"Gemini has no counterpart of a block of type {block['type']}."
     for messages, place in (
         ([*HELLO, user(text("x"), block)], "messages.1.content.1"),
         ([*HELLO, assistant(block)], "messages.1.content.0"),
@@ -324,7 +324,7 @@ def test_a_block_that_gemini_has_no_word_for_is_named_with_its_place(block: Any)
     ):
         with pytest.raises(CannotCount) as refused:
             contents_of(*messages)
-        assert refused.value.message == f"{place}: {words}"
+        assert refused.value.message == f"{place}: {message}"
 
 
 CANNOT: dict[str, tuple[Any, str, str]] = {
@@ -377,15 +377,15 @@ CANNOT: dict[str, tuple[Any, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "place", "words"), CANNOT.values(), ids=CANNOT)
+@pytest.mark.parametrize(("body", "place", "reason"), CANNOT.values(), ids=CANNOT)
 def test_what_cannot_be_said_in_gemini_is_a_501_with_its_place(
-    body: Any, place: str, words: str
+    body: Any, place: str, reason: str
 ) -> None:
     with pytest.raises(CannotCount) as refused:
         generate_content_request(body)
     assert refused.value.status == 501
     assert refused.value.message.startswith(f"{place}: ")
-    assert words in refused.value.message
+    assert reason in refused.value.message
     assert "example.com" not in refused.value.message
 
 
@@ -515,17 +515,17 @@ NOT_COUNTED = {"built-in tools"}
 SHAPES = {name: body for name, body in {**STANDARD, **OWN}.items() if name not in NOT_COUNTED}
 
 
-def judged(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What is made of a body, once both of Google's APIs would take it."""
-    made: dict[str, Any] = generate_content_request(body)
-    gemini_judge({"model": "models/gemini-2.5-flash", **made})
-    vertex_judge({name: value for name, value in made.items() if name != "toolConfig"})
-    return made
+def translate_and_judge(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the translation of a body, once both of Google's schemas accept it."""
+    translated: dict[str, Any] = generate_content_request(body)
+    gemini_judge({"model": "models/gemini-2.5-flash", **translated})
+    vertex_judge({name: value for name, value in translated.items() if name != "toolConfig"})
+    return translated
 
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_googles_own_schemas_accept_what_is_made(body: dict[str, Any]) -> None:
-    assert judged(body)["contents"]
+    assert translate_and_judge(body)["contents"]
 
 
 def test_the_judged_shapes_are_many_and_only_the_built_in_tools_are_not_counted() -> None:
@@ -535,14 +535,14 @@ def test_the_judged_shapes_are_many_and_only_the_built_in_tools_are_not_counted(
             generate_content_request(STANDARD[name])
 
 
-def changed(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy with another value at a path, or without what is there if the value is `GONE`."""
+def replace_at(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return a copy with another value at a path, or without that path if the value is `GONE`."""
     step, *rest = path
     copy = dict(whole) if isinstance(whole, dict) else list(whole)
     if not rest and value is GONE:
         del copy[step]
     else:
-        copy[step] = changed(copy[step], tuple(rest), value) if rest else value
+        copy[step] = replace_at(copy[step], tuple(rest), value) if rest else value
     return copy
 
 
@@ -582,7 +582,7 @@ WRONG: dict[str, tuple[tuple[Any, ...], Any]] = {
 
 @pytest.mark.parametrize(("path", "value"), WRONG.values(), ids=WRONG)
 def test_both_judges_refuse_what_google_refuses(path: tuple[Any, ...], value: Any) -> None:
-    wrong = changed(GOOD, path, value)
+    wrong = replace_at(GOOD, path, value)
     with pytest.raises(Refused):
         gemini_judge({"model": "models/gemini-2.5-flash", **wrong})
     with pytest.raises(Refused):
@@ -598,7 +598,7 @@ def test_both_judges_refuse_what_google_refuses(path: tuple[Any, ...], value: An
         {"toolConfig": {"functionCallingConfig": {"mode": "MOST"}}},
         {"tools": GONE, "toolConfig": {"functionCallingConfig": {"mode": "AUTO"}}},
         {
-            "contents": changed(
+            "contents": replace_at(
                 GOOD["contents"], (2, "parts", 0, "functionResponse", "parts", 0), PNG_FILE
             )
         },
@@ -650,34 +650,36 @@ FULL: dict[str, Any] = {
     ],
 )
 def test_nothing_can_be_removed_unnoticed(path: tuple[Any, ...]) -> None:
-    assert generate_content_request(changed(FULL, path, GONE)) != judged(FULL)
+    assert generate_content_request(replace_at(FULL, path, GONE)) != translate_and_judge(FULL)
 
 
-# ---- invented requests
+# ---- generated requests
 
-words = st.text(max_size=6)
-user_blocks = st.sampled_from([block for block, _ in USER_BLOCKS.values()]) | st.builds(text, words)
+short_texts = st.text(max_size=6)
+user_blocks = st.sampled_from([block for block, _ in USER_BLOCKS.values()]) | st.builds(
+    text, short_texts
+)
 json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | words,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
+    | short_texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(short_texts, inner, max_size=2),
     max_leaves=4,
 )
-objects = st.dictionaries(words, json_values, max_size=2)
+objects = st.dictionaries(short_texts, json_values, max_size=2)
 
 
 @st.composite
 def tool_rounds(draw: st.DrawFn) -> list[Any]:
-    """A message with calls of tools and one with their results, in whatever order."""
+    """Draw a message with calls of tools and one with their results, in any order."""
     ids = draw(
         st.lists(st.integers(0, 9).map("toolu_{}".format), min_size=1, max_size=3, unique=True)
     )
-    calls = [{**TOOL_USE, "id": each, "input": draw(objects)} for each in ids]
-    contents = st.none() | words | st.lists(user_blocks, max_size=2)
-    results = [result(draw(contents), each) for each in draw(st.permutations(ids))]
+    calls = [{**TOOL_USE, "id": call_id, "input": draw(objects)} for call_id in ids]
+    contents = st.none() | short_texts | st.lists(user_blocks, max_size=2)
+    results = [result(draw(contents), call_id) for call_id in draw(st.permutations(ids))]
     before = draw(st.lists(st.sampled_from([THINKING, text("So."), text("")]), max_size=2))
     return [assistant(*before, *calls), user(*results, *draw(st.lists(user_blocks, max_size=1)))]
 
@@ -685,8 +687,8 @@ def tool_rounds(draw: st.DrawFn) -> list[Any]:
 exchanges = st.one_of(
     tool_rounds(),
     st.lists(user_blocks, max_size=2).map(lambda blocks: [user(*blocks)]),
-    words.map(lambda said: [{"role": "assistant", "content": said}]),
-    words.map(lambda said: [system(said)]),
+    short_texts.map(lambda content: [{"role": "assistant", "content": content}]),
+    short_texts.map(lambda content: [system(content)]),
 )
 tools = st.lists(
     st.builds(lambda schema: {**WEATHER, "input_schema": schema}, objects)
@@ -694,9 +696,9 @@ tools = st.lists(
     max_size=2,
 )
 bodies = st.fixed_dictionaries(
-    {"messages": st.lists(exchanges, max_size=4).map(lambda them: [*HELLO, *chain(*them)])},
+    {"messages": st.lists(exchanges, max_size=4).map(lambda rounds: [*HELLO, *chain(*rounds)])},
     optional={
-        "system": words | st.lists(st.builds(text, words), max_size=2),
+        "system": short_texts | st.lists(st.builds(text, short_texts), max_size=2),
         "tools": tools,
         "tool_choice": st.sampled_from([{"type": "auto"}, {"type": "tool", "name": "get_weather"}]),
     },
@@ -706,23 +708,23 @@ bodies = st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(bodies)
 def test_googles_own_schemas_accept_invented_conversations(body: dict[str, Any]) -> None:
-    fairness = judged(body)["contents"]
-    assert json.loads(json.dumps(fairness)) == fairness
-    assert all(turn["role"] != after["role"] for turn, after in pairwise(fairness))
+    turns = translate_and_judge(body)["contents"]
+    assert json.loads(json.dumps(turns)) == turns
+    assert all(turn["role"] != after["role"] for turn, after in pairwise(turns))
     calls, answers = (
-        [sum(name in part for part in turn["parts"]) for turn in fairness]
+        [sum(name in part for part in turn["parts"]) for turn in turns]
         for name in ("functionCall", "functionResponse")
     )
     assert answers == [0, *calls[:-1]]
 
 
 def paths_in(value: Any) -> Iterator[tuple[Any, ...]]:
-    """The path of each value within a JSON value."""
+    """Yield the path of every value within a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
-    for step, each in inner:
+    for step, child in inner:
         yield (step,)
-        if isinstance(each, dict | list):
-            yield from ((step, *path) for path in paths_in(each))
+        if isinstance(child, dict | list):
+            yield from ((step, *path) for path in paths_in(child))
 
 
 def nested(depth: int) -> Any:
@@ -751,7 +753,7 @@ trees = st.recursive(
 )
 
 
-def made_or_refused(body: Any) -> Mapping[str, Any] | CountError:
+def translate_or_return_error(body: Any) -> Mapping[str, Any] | CountError:
     try:
         return generate_content_request(body)
     except CountError as refused:
@@ -759,11 +761,11 @@ def made_or_refused(body: Any) -> Mapping[str, Any] | CountError:
 
 
 def assert_request_or_clear_error(body: Any) -> None:
-    answer = made_or_refused(body)
+    answer = translate_or_return_error(body)
     if isinstance(answer, CountError):
         assert type(answer) in {InvalidRequest, CannotCount}
         assert len(answer.message) < 250
-        assert not any(said in answer.message for said in ("Hello", "example.com", "Rain", PNG))
+        assert not any(value in answer.message for value in ("Hello", "example.com", "Rain", PNG))
     else:
         assert json.dumps(answer, allow_nan=False)
 
@@ -772,7 +774,7 @@ def assert_request_or_clear_error(body: Any) -> None:
 @given(st.sampled_from(EDGES), trees | oddities)
 def test_a_near_miss_gives_a_request_or_a_clear_error(edge: Any, value: Any) -> None:
     body, path = edge
-    assert_request_or_clear_error(changed(body, path, value))
+    assert_request_or_clear_error(replace_at(body, path, value))
 
 
 @settings(max_examples=300, deadline=None)
@@ -785,10 +787,10 @@ def test_any_json_gives_a_request_or_a_clear_error(body: Any) -> None:
 def test_deep_nesting_is_a_clear_error_wherever_it_is(depth: int) -> None:
     deep = nested(depth)
     for body, path in EDGES:
-        assert_request_or_clear_error(changed(body, path, deep))
+        assert_request_or_clear_error(replace_at(body, path, deep))
 
 
 def test_arguments_may_be_as_deep_as_anyone_nests_them() -> None:
-    judged(in_call(input={"a": nested(150)}))
+    translate_and_judge(in_call(input={"a": nested(150)}))
     with pytest.raises(InvalidRequest, match=r"^messages\.1\.content\.0\.input: .* too deeply"):
         generate_content_request(in_call(input={"a": nested(200)}))

@@ -1,4 +1,4 @@
-"""Counting on Vertex AI and by the Gemini API over real HTTP: tokens, keys, and Google's errors."""
+"""Counts on Vertex AI and the Gemini API over real HTTP: tokens, keys, and Google's errors."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import pytest
 from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
 from count_tokens_mw.config.params.clouds import VertexParams
 from count_tokens_mw.protocol.request import request_from_mapping
-from count_tokens_mw.providers.google.credentials import GoogleTokens, _credentials
+from count_tokens_mw.providers.google.credentials import GoogleTokens, _parse_credentials
 from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
@@ -45,14 +45,14 @@ def gemini_params(url: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def counted_by_google(body: dict[str, Any], *, tool_choice: bool) -> int:
+def expected_count(body: dict[str, Any], *, tool_choice: bool) -> int:
     content = generate_content_request(body)
     if not tool_choice:
         content.pop("toolConfig", None)
     return count_gemini(content)
 
 
-SAID = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
+TRANSLATABLE = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
 
 
 async def test_claude_on_vertex_counts_with_a_token_of_the_service_account(
@@ -70,22 +70,22 @@ async def test_claude_on_vertex_counts_with_a_token_of_the_service_account(
     assert hook.event.provider == "vertex_ai"
 
 
-@pytest.mark.parametrize("body", SAID.values(), ids=SAID)
+@pytest.mark.parametrize("body", TRANSLATABLE.values(), ids=TRANSLATABLE)
 async def test_gemini_on_vertex_counts_every_kind_of_request(
     google: EmulatedGoogle, endpoint: Cloud, body: dict[str, Any]
 ) -> None:
     async with counting(vertex_params(google, endpoint.url, "gemini-2.5-flash")) as count_tokens:
         counted = await count_tokens.count({"model": "m", **body, "max_tokens": 5})
-    assert counted.input_tokens == counted_by_google(body, tool_choice=False)
+    assert counted.input_tokens == expected_count(body, tool_choice=False)
 
 
-@pytest.mark.parametrize("body", SAID.values(), ids=SAID)
+@pytest.mark.parametrize("body", TRANSLATABLE.values(), ids=TRANSLATABLE)
 async def test_the_gemini_api_counts_every_kind_of_request(
     endpoint: Cloud, body: dict[str, Any]
 ) -> None:
     async with counting(gemini_params(endpoint.url)) as count_tokens:
         counted = await count_tokens.count({"model": "m", **body, "max_tokens": 5})
-    assert counted.input_tokens == counted_by_google(body, tool_choice=True)
+    assert counted.input_tokens == expected_count(body, tool_choice=True)
     assert counted.body is None
 
 
@@ -95,11 +95,11 @@ async def test_the_answer_of_another_provider_is_exactly_the_count(endpoint: Clo
         mounted(count_tokens) as client,
     ):
         answer = (await client.post(COUNT, json=BODY)).json()
-    assert answer == {"input_tokens": counted_by_google(BODY, tool_choice=True)}
+    assert answer == {"input_tokens": expected_count(BODY, tool_choice=True)}
 
 
 async def test_a_key_that_is_not_valid_is_an_authentication_error(endpoint: Cloud) -> None:
-    """Google answers 400 to it."""
+    """Google itself answers 400."""
     hook = Recorder()
     params = gemini_params(endpoint.url, api_key="AIza-other")
     async with counting(params, hooks=[hook]) as count_tokens, mounted(count_tokens) as client:
@@ -192,7 +192,7 @@ async def test_a_refused_token_is_renewed_once_and_the_count_tried_again(
 
 
 async def test_a_token_is_renewed_ahead_of_its_expiry(endpoint: Cloud) -> None:
-    """google-auth calls one stale that has less than some four minutes left."""
+    """google-auth calls a token stale in about its last four minutes."""
     brief = EmulatedGoogle(token_lifetime=60)
     with cloud(brief.app) as endpoint:
         async with counting(vertex_params(brief, endpoint.url, "gemini-2.5-flash")) as count_tokens:
@@ -208,20 +208,20 @@ async def test_a_token_that_is_still_good_is_used_where_its_renewal_fails() -> N
         token = await tokens.token()
     assert await tokens.token() == token
     with pytest.raises(CredentialsUnavailable):
-        await tokens.another(token)
+        await tokens.replace(token)
 
 
 async def test_the_quota_project_of_the_credentials_is_named(
     google: EmulatedGoogle, endpoint: Cloud, upstream: FakeUpstream
 ) -> None:
-    """As `gcloud auth application-default set-quota-project` writes it."""
+    """The project is as `gcloud auth application-default set-quota-project` writes it."""
     tokens = GoogleTokens(google.service_account(f"{endpoint.url}/token"))
     await tokens.token()
     assert tokens.quota_project is None
     tokens._credentials = tokens._credentials.with_quota_project("quota-1")  # type: ignore[union-attr]
-    given = {"vertex_project": "p", "vertex_location": "us"}
+    params = {"vertex_project": "p", "vertex_location": "us"}
     http = HttpClient(upstream.client())
-    provider = Vertex(VertexParams.model_validate(given), http, tokens)
+    provider = Vertex(VertexParams.model_validate(params), http, tokens)
     upstream.answers(200, b'{"totalTokens": 3}')
     request = request_from_mapping({**BODY, "model": "gemini-x"})
     assert (await provider.send(provider.prepare(request))).input_tokens == 3
@@ -229,8 +229,8 @@ async def test_the_quota_project_of_the_credentials_is_named(
 
 
 async def test_a_401_that_stays_is_the_answer_after_one_more_try(upstream: FakeUpstream) -> None:
-    said = {"error": {"code": 401, "message": "Bad token.", "status": "UNAUTHENTICATED"}}
-    upstream.answers(401, json.dumps(said).encode())
+    error = {"error": {"code": 401, "message": "Bad token.", "status": "UNAUTHENTICATED"}}
+    upstream.answers(401, json.dumps(error).encode())
     google = EmulatedGoogle()
     with cloud(google.app) as endpoint:
         params = vertex_params(google, endpoint.url, "gemini-2.5-flash")
@@ -243,7 +243,7 @@ async def test_a_401_that_stays_is_the_answer_after_one_more_try(upstream: FakeU
 
 
 @pytest.mark.parametrize(
-    "break_",
+    "broken",
     [
         {"private_key_id": "x", "client_email": "nobody@example.com"},
         {"private_key": "not a key"},
@@ -253,36 +253,36 @@ async def test_a_401_that_stays_is_the_answer_after_one_more_try(upstream: FakeU
     ],
 )
 async def test_credentials_that_cannot_be_had_are_a_500_without_their_content(
-    google: EmulatedGoogle, endpoint: Cloud, break_: dict[str, Any]
+    google: EmulatedGoogle, endpoint: Cloud, broken: dict[str, Any]
 ) -> None:
     params = vertex_params(google, endpoint.url, "gemini-2.5-flash")
-    params["vertex_credentials"] = {**params["vertex_credentials"], **break_}
+    params["vertex_credentials"] = {**params["vertex_credentials"], **broken}
     async with counting(params) as count_tokens, mounted(count_tokens) as client:
         response = await client.post(COUNT, json=BODY)
     assert response.status_code == 500
     assert response.headers["x-should-retry"] == "false"
     assert response.json()["error"]["message"] == (
-        "vertex_ai: the gateway's Google credentials cannot be had."
+        "vertex_ai: the gateway's Google credentials are unavailable."
     )
 
 
-@pytest.mark.parametrize("given", ["path", "text", "default"])
+@pytest.mark.parametrize("form", ["path", "text", "default"])
 async def test_credentials_come_as_a_path_as_text_or_by_default(
     google: EmulatedGoogle,
     endpoint: Cloud,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    given: str,
+    form: str,
 ) -> None:
     params = vertex_params(google, endpoint.url, "claude-opus-4-8")
     info = params.pop("vertex_credentials")
     params.pop("vertex_project")
     (tmp_path / "key.json").write_text(json.dumps(info))
-    if given == "default":
+    if form == "default":
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     else:
         text = json.dumps(info)
-        params["vertex_credentials"] = str(tmp_path / "key.json") if given == "path" else text
+        params["vertex_credentials"] = str(tmp_path / "key.json") if form == "path" else text
     async with counting(params) as count_tokens:
         assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
     assert f"/projects/{info['project_id']}/" in endpoint.paths[-1]
@@ -346,8 +346,8 @@ async def test_default_credentials_that_name_no_project_are_said_to(
     ids=lambda info: f"{info['type']} {info.get('subject_token_type', '')}",
 )
 def test_every_kind_of_google_credentials_is_understood(info: dict[str, Any]) -> None:
-    """Their exchange is google-auth's, and needs Google."""
-    assert _credentials(info).token is None
+    """No token is exchanged, because that needs Google."""
+    assert _parse_credentials(info).token is None
 
 
 def test_the_emulator_answers_the_plain_client_too(endpoint: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""What goes to Vertex AI and to the Gemini API, judged by Google's and Anthropic's own schemas."""
+"""Requests to Vertex AI and the Gemini API, validated by Google's and Anthropic's schemas."""
 
 import json
 from collections.abc import Callable
@@ -17,29 +17,29 @@ from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.providers.test_bedrock_wire import SHAPES
-from tests.providers.test_bedrock_wire import prepared as bedrock
+from tests.providers.test_bedrock_wire import prepare as bedrock
 from tests.support.anthropic_judge import anthropic_judge
 from tests.support.judges import gemini_judge, vertex_judge
 from tests.support.requests import STANDARD
 
 CLAUDE = "claude-3-5-sonnet-v2@20241022"
 HELLO = STANDARD["text as a string"]
-SAID = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
-"""What Gemini has words for."""
+TRANSLATABLE = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
+"""Requests with a counterpart in Gemini."""
 
 
 def vertex(body: dict[str, Any], model: str, headers: Headers = (), **params: Any) -> UpstreamCall:
-    given = VertexParams.model_validate(
+    validated = VertexParams.model_validate(
         {"vertex_project": "my-project", "vertex_location": "us-east5", **params}
     )
     request = request_from_mapping({"model": model, **body}, headers)
-    return Vertex(given, HttpClient(), GoogleTokens(None)).prepare(request)
+    return Vertex(validated, HttpClient(), GoogleTokens(None)).prepare(request)
 
 
 def gemini(body: dict[str, Any], model: str = "gemini-2.5-flash", **params: Any) -> UpstreamCall:
-    given = GeminiParams.model_validate({"api_key": "AIza-key", **params})
+    validated = GeminiParams.model_validate({"api_key": "AIza-key", **params})
     request = request_from_mapping({"model": model, **body})
-    return Gemini(given, HttpClient()).prepare(request)
+    return Gemini(validated, HttpClient()).prepare(request)
 
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
@@ -50,7 +50,7 @@ def test_claude_on_vertex_is_sent_anthropics_body_with_its_model(body: dict[str,
     anthropic_judge(sent)
 
 
-@pytest.mark.parametrize("body", SAID.values(), ids=SAID)
+@pytest.mark.parametrize("body", TRANSLATABLE.values(), ids=TRANSLATABLE)
 def test_googles_schemas_accept_what_both_gemini_apis_are_sent(body: dict[str, Any]) -> None:
     flat = json.loads(vertex(body, "gemini-2.5-flash").body)
     vertex_judge(flat)
@@ -78,7 +78,7 @@ def test_googles_schemas_accept_what_both_gemini_apis_are_sent(body: dict[str, A
 def test_the_host_is_that_of_the_location_where_tokens_are_counted(
     location: str | None, counts_at: str | None, host: str
 ) -> None:
-    """litellm 18665, 20348, 23907: counting is not offered everywhere where inference is."""
+    """Not every location with inference has counting: litellm 18665, 20348, 23907."""
     locations: dict[str, Any] = {
         "vertex_location": location,
         "vertex_count_tokens_location": counts_at,
@@ -115,7 +115,7 @@ def test_api_base_replaces_scheme_and_host(base: str) -> None:
     ],
 )
 def test_of_a_models_version_only_a_date_is_kept(model: str, strip: bool, sent: str) -> None:
-    """litellm 25798: `@default` is not supported for token counting."""
+    """Token counting does not support `@default`: litellm 25798."""
     assert json.loads(vertex(HELLO, model, strip_version=strip).body)["model"] == sent
 
 
@@ -124,7 +124,7 @@ BETAS = (("anthropic-beta", "context-1m-2025-08-07"), ("anthropic-version", "202
 
 @pytest.mark.parametrize(("forward", "sent"), [(False, None), (True, "context-1m-2025-08-07")])
 def test_betas_go_to_vertex_only_where_that_is_configured(forward: bool, sent: str | None) -> None:
-    """litellm 39597: Vertex refuses betas that it does not know."""
+    """Vertex rejects unknown betas: litellm 39597."""
     headers = dict(vertex(HELLO, CLAUDE, BETAS, forward_beta=forward).headers)
     assert headers.get("anthropic-beta") == sent
     assert "anthropic-version" not in headers
@@ -147,8 +147,8 @@ def test_a_name_that_would_change_the_url_cannot_be_counted(model: str) -> None:
 @pytest.mark.parametrize("field", ["output_config", "output_format"])
 def test_a_schema_of_the_output_is_said_so_that_gemini_counts_what_it_counts(field: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
-    said: Any = {"type": "json_schema", "schema": schema}
-    body = {**HELLO, field: {"format": said} if field == "output_config" else said}
+    output: Any = {"type": "json_schema", "schema": schema}
+    body = {**HELLO, field: {"format": output} if field == "output_config" else output}
     config = {"responseMimeType": "application/json", "responseJsonSchema": schema}
     assert json.loads(vertex(body, "gemini-x").body)["generationConfig"] == config
     content = json.loads(gemini(body).body)["generateContentRequest"]
@@ -194,7 +194,7 @@ def test_the_key_of_the_gemini_api_is_in_its_header_alone() -> None:
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400"])
 def test_a_number_that_json_cannot_hold_is_refused(number: str) -> None:
-    """Python reads it as infinity, and would write it as no JSON at all."""
+    """Python parses it as infinity, and encodes that as invalid JSON."""
     raw = (
         '{"model": "gemini-x", "messages": [{"role": "user", "content": "a"},'
         ' {"role": "assistant", "content": [{"type": "tool_use", "id": "i", "name": "n",'
@@ -228,7 +228,7 @@ def test_what_a_part_of_the_request_says_changes_what_every_provider_is_sent(par
         lambda body: bedrock(body).fallback,
     ]
     for prepare in prepares:
-        said, unsaid = prepare(body), prepare(without)
-        assert said is not None
-        assert unsaid is not None
-        assert said.body != unsaid.body
+        whole, reduced = prepare(body), prepare(without)
+        assert whole is not None
+        assert reduced is not None
+        assert whole.body != reduced.body

@@ -1,4 +1,4 @@
-"""Whoever gives tokens may hang: that ends by itself, and takes nothing else with it."""
+"""Hanging issuers of credentials: a hang ends by itself, and affects nothing else."""
 
 import asyncio
 import json
@@ -37,16 +37,16 @@ BODY: Final[dict[str, Any]] = {"model": "m", "messages": HELLO}
 
 
 class TokenServer:
-    """Gives tokens that are good for so many seconds, or hangs."""
+    """Token server whose tokens live for `lifetime` seconds, or which hangs."""
 
     def __init__(self, lifetime: int = 3600) -> None:
         self.lifetime = lifetime
         self.hangs = False
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         self.raw = RawServer()
 
     async def __call__(self, writer: asyncio.StreamWriter) -> None:
-        self.asked.set()
+        self.requested.set()
         if self.hangs:
             await never(writer)
         body = self._sts_answer() if b"Action=" in self.raw.bodies[-1] else self._token()
@@ -65,13 +65,13 @@ class TokenServer:
 
     @property
     def requests(self) -> int:
-        """How many requests there were."""
+        """The number of requests so far."""
         return len(self.raw.bodies)
 
-    async def asked_again(self) -> None:
-        """Wait until the next request."""
-        self.asked.clear()
-        await self.asked.wait()
+    async def wait_for_request(self) -> None:
+        """Wait for the next request."""
+        self.requested.clear()
+        await self.requested.wait()
 
 
 @asynccontextmanager
@@ -100,21 +100,21 @@ async def sign(session: AwsSession) -> str:
     return headers["x-amz-security-token"]
 
 
-Ask = Callable[[], Any]
+GetToken = Callable[[], Any]
 
 
-def google(server: TokenServer) -> tuple[Ask, SingleFlight]:
+def google(server: TokenServer) -> tuple[GetToken, SingleFlight]:
     tokens = google_tokens(server)
     return tokens.token, tokens._renewals
 
 
-def aws(server: TokenServer) -> tuple[Ask, SingleFlight]:
+def aws(server: TokenServer) -> tuple[GetToken, SingleFlight]:
     session = aws_session(server)
     return lambda: sign(session), session._renewals
 
 
 BOTH: Final = pytest.mark.parametrize("vendor", [google, aws])
-Vendor = Callable[[TokenServer], tuple[Ask, SingleFlight]]
+Vendor = Callable[[TokenServer], tuple[GetToken, SingleFlight]]
 
 
 @BOTH
@@ -122,31 +122,33 @@ async def test_a_renewal_that_hangs_is_abandoned_and_the_next_one_to_ask_starts_
     vendor: Vendor,
 ) -> None:
     async with token_server(50) as server:
-        ask, renewals = vendor(server)
-        if vendor is aws:  # its session takes long to load; what it gets has all but expired
-            await ask()
+        get_token, renewals = vendor(server)
+        if (
+            vendor is aws
+        ):  # loads the session, which takes long; the credentials have all but expired
+            await get_token()
         known = server.requests
         server.hangs = True
         renewals._seconds = 0.4
-        while server.requests < known + 2:  # a slow machine may not get as far in that time
-            both = await asyncio.gather(ask(), ask(), return_exceptions=True)
+        while server.requests < known + 2:  # a slow machine may time out before its request
+            both = await asyncio.gather(get_token(), get_token(), return_exceptions=True)
             assert [type(outcome) for outcome in both] == [DeadlineExceeded] * 2
         assert server.requests == known + 2
         server.hangs = False
         renewals._seconds = 60
-        assert await ask() == f"token-{known + 3}"
+        assert await get_token() == f"token-{known + 3}"
 
 
 async def test_a_server_that_does_not_answer_is_given_up_by_its_read_timeout() -> None:
     async with token_server() as server:
         server.hangs = True
         tokens = google_tokens(server, timeout=urllib3.Timeout(connect=5, read=0.2))
-        with pytest.raises(DeadlineExceeded, match="did not give a token in time"):
+        with pytest.raises(DeadlineExceeded, match="did not issue a token in time"):
             await tokens.token()
 
 
 async def test_a_server_that_drips_is_left_behind_with_its_thread() -> None:
-    """Each byte comes within the timeout of a read, and there is no end of them."""
+    """Every byte arrives within the read timeout, and the body never ends."""
 
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
@@ -163,7 +165,7 @@ async def test_a_server_that_drips_is_left_behind_with_its_thread() -> None:
             with pytest.raises(DeadlineExceeded):
                 await tokens.token()
         abandoned = list(tokens._threads._abandoned)
-        ends = await asyncio.to_thread(lambda: [each.exception(10) for each in abandoned])
+        ends = await asyncio.to_thread(lambda: [work.exception(10) for work in abandoned])
         assert all(ends)
     assert len(server.bodies) == 2
     assert threading.active_count() <= before + 1
@@ -175,16 +177,16 @@ async def test_a_server_that_drips_is_left_behind_with_its_thread() -> None:
 async def test_what_is_merely_stale_is_used_while_its_renewal_hangs(
     vendor: Vendor, lifetime: int
 ) -> None:
-    """Google's token is stale for less than its last four minutes, AWS's for fifteen."""
+    """Google's token is stale in its last four minutes, AWS's credentials in their last fifteen."""
     async with token_server(lifetime) as server:
-        ask, _ = vendor(server)
-        assert await ask() == "token-1"
+        get_token, _ = vendor(server)
+        assert await get_token() == "token-1"
         server.hangs = True
-        again = asyncio.ensure_future(server.asked_again())
+        again = asyncio.ensure_future(server.wait_for_request())
         await asyncio.sleep(0)
-        assert [await ask() for _ in range(5)] == ["token-1"] * 5
+        assert [await get_token() for _ in range(5)] == ["token-1"] * 5
         await again
-        assert [await ask() for _ in range(5)] == ["token-1"] * 5
+        assert [await get_token() for _ in range(5)] == ["token-1"] * 5
         assert server.requests == 2
 
 
@@ -201,10 +203,10 @@ async def test_a_stale_token_is_renewed_behind_the_back_of_who_asks() -> None:
 
 async def test_credentials_in_their_last_minute_are_waited_for() -> None:
     async with token_server(50) as server:
-        ask, _ = aws(server)
-        assert await ask() == "token-1"
+        get_token, _ = aws(server)
+        assert await get_token() == "token-1"
         server.lifetime = 3600
-        assert [await ask() for _ in range(3)] == ["token-2"] * 3
+        assert [await get_token() for _ in range(3)] == ["token-2"] * 3
 
 
 @BOTH
@@ -215,12 +217,12 @@ async def test_the_default_executor_stays_the_hosts(vendor: Vendor) -> None:
         server.hangs = True
         many = [asyncio.ensure_future(vendor(server)[0]()) for _ in range(8)]
         while server.requests < len(many):
-            await server.asked_again()
-        # aiobotocore reads its certificates there, once for each client.
-        assert threads.given <= (0 if vendor is google else len(many))
+            await server.wait_for_request()
+        # aiobotocore reads its certificates in that executor, once for each client.
+        assert threads.submitted <= (0 if vendor is google else len(many))
         assert await asyncio.to_thread(str, 5) == "5"
-        for each in many:
-            each.cancel()
+        for task in many:
+            task.cancel()
         await asyncio.wait(many)
 
 
@@ -230,7 +232,7 @@ async def test_closing_ends_a_renewal_and_whoever_waits_for_it_is_told() -> None
         params = vertex_params(EmulatedGoogle(), server.raw.url, "gemini-2.5-flash")
         async with counting(params) as count_tokens:
             waiting = asyncio.ensure_future(count_tokens.count(BODY))
-            await server.asked_again()
+            await server.wait_for_request()
             await count_tokens.aclose()
             with pytest.raises(CountError) as raised:
                 await waiting
@@ -270,14 +272,14 @@ async def test_a_profiles_program_that_hangs_is_ended(
 async def test_an_identity_token_that_cannot_be_read_yet_holds_no_event_loop(
     tmp_path: Path,
 ) -> None:
-    os.mkfifo(tmp_path / "token")  # until somebody writes, reading it waits
+    os.mkfifo(tmp_path / "token")  # a read blocks until a write
     role = {"aws_role_name": "arn:aws:iam::123456789012:role/r"}
-    given = {**NO_KEYS, **role, "aws_web_identity_token": str(tmp_path / "token")}
-    params = bedrock_params("http://127.0.0.1:1", **given)
+    identity = {**NO_KEYS, **role, "aws_web_identity_token": str(tmp_path / "token")}
+    params = bedrock_params("http://127.0.0.1:1", **identity)
     session = AwsSession(BedrockParams.model_validate(params), seconds=0.2)
     with pytest.raises(DeadlineExceeded):
         await sign(session)
-    with (tmp_path / "token").open("w") as token:  # lets the thread go
+    with (tmp_path / "token").open("w") as token:  # ends the thread
         token.write("x")
 
 
@@ -303,7 +305,7 @@ async def test_a_program_that_takes_too_long_is_ended_though_somebody_waits(
 
 
 def has_ended(pid: int) -> bool:
-    """Wait for the end of a process, which may have been reaped already."""
+    """Return whether a process, possibly reaped already, ends within ten seconds."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -354,14 +356,14 @@ async def test_a_process_ends_although_a_token_server_hangs(
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stderr=asyncio.subprocess.PIPE,
         )
-        await server.asked_again()
+        await server.wait_for_request()
         program.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             _, errors = await program.communicate()
     assert b"KeyboardInterrupt" in errors
 
 
-# our own threads
+# daemon threads
 
 
 @contextmanager
@@ -395,14 +397,14 @@ async def test_where_too_many_threads_hang_for_nobody_the_next_one_is_told_at_on
         hanging = [asyncio.ensure_future(threads.run(opened.wait)) for _ in range(2)]
         await asyncio.sleep(0)
         assert await threads.run(str) == ""
-        for each in hanging:
-            each.cancel()
+        for task in hanging:
+            task.cancel()
         await asyncio.wait(hanging)
         with pytest.raises(TimeoutError):
             await threads.run(str)
         abandoned = list(threads._abandoned)
         opened.set()
-        assert await asyncio.to_thread(lambda: [each.result(10) for each in abandoned])
+        assert await asyncio.to_thread(lambda: [work.result(10) for work in abandoned])
     assert await threads.run(str) == ""
 
 

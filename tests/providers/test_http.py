@@ -1,4 +1,4 @@
-"""Our own pooled client against real sockets: what breaks, what is kept, what is not followed."""
+"""HTTP client against real sockets: broken answers, pooling, redirects, and the host's client."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ COUNTED = b'HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{"input_tokens": 14}'
 
 @dataclass
 class RawServer:
-    """A TCP server that reads requests and replies with whatever bytes it is told."""
+    """TCP server that records its requests, and replies with arbitrary bytes."""
 
     url: str = ""
     connections: int = 0
@@ -96,7 +96,7 @@ async def counting_at(url: str, **settings: Any) -> AsyncIterator[CountTokens]:
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "message"),
     [
         (sending(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{", close=True), "broke off"),
         (
@@ -114,16 +114,16 @@ async def counting_at(url: str, **settings: Any) -> AsyncIterator[CountTokens]:
         ),
     ],
 )
-async def test_a_broken_answer_is_a_502_that_says_so(reply: Reply, words: str) -> None:
+async def test_a_broken_answer_is_a_502_that_says_so(reply: Reply, message: str) -> None:
     async with raw_server(reply) as server, counting_at(server.url) as count_tokens:
-        with pytest.raises(UpstreamUnusable, match=words):
+        with pytest.raises(UpstreamUnusable, match=message):
             await count_tokens.count(HELLO)
     assert len(server.heads) == 1
 
 
-@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n"])
-async def test_a_connection_that_breaks_before_an_answer_is_tried_once_more(said: bytes) -> None:
-    reply = sending(said, close=True)
+@pytest.mark.parametrize("data", [b"", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n"])
+async def test_a_connection_that_breaks_before_an_answer_is_tried_once_more(data: bytes) -> None:
+    reply = sending(data, close=True)
     async with raw_server(reply) as server, counting_at(server.url) as count_tokens:
         with pytest.raises(UpstreamUnreachable, match="anthropic could not be reached, or closed"):
             await count_tokens.count(HELLO)
@@ -164,7 +164,7 @@ async def test_the_passthroughs_query_says_the_same_upstream(query: str, sent: s
 
 
 async def status_of(endpoint: Any, query: bytes) -> int:
-    """Without a client, which would escape the query itself."""
+    """Return the status of a request without an HTTP client, which would escape the query."""
     messages: list[Any] = []
 
     async def receive() -> Any:
@@ -197,7 +197,7 @@ async def test_more_counts_than_any_pools_default_are_under_way_at_once() -> Non
 
 
 async def burst(count_tokens: CountTokens, first: int) -> set[int]:
-    """Fifty different counts at once."""
+    """Send fifty distinct counts at once, and return their results."""
     bodies = [{**HELLO, "system": f"number {number}"} for number in range(first, first + 50)]
     counts = await asyncio.gather(*map(count_tokens.count, bodies))
     return {count.input_tokens for count in counts}
@@ -229,12 +229,12 @@ async def test_a_body_of_any_size_arrives_whole_with_its_length_and_without_a_wa
 ) -> None:
     body = bytes(range(1, 256)) * (size // 255) + b"x" * (size % 255)
     async with raw_server(sending(COUNTED)) as server:
-        given = httpx.AsyncClient() if own_client else None
-        http = HttpClient(given)
+        client = httpx.AsyncClient() if own_client else None
+        http = HttpClient(client)
         answer = await http.post(UpstreamCall("anthropic", server.url, (("a", "b"),), body))
         await http.aclose()
-        if given:
-            await given.aclose()
+        if client:
+            await client.aclose()
     assert answer.status == 200
     assert server.bodies == [body]
     (head,) = server.heads
@@ -243,7 +243,7 @@ async def test_a_body_of_any_size_arrives_whole_with_its_length_and_without_a_wa
 
 
 class RefreshingAuth(httpx.Auth):
-    """Sends a request once more, with another token, after a 401."""
+    """Auth that retries a request with another token after a 401."""
 
     def auth_flow(self, request: httpx.Request) -> Any:
         response = yield request
@@ -327,7 +327,7 @@ async def test_a_pool_of_a_loop_that_is_gone_is_forgotten() -> None:
     gone.close()
     left_behind = aiohttp.ClientSession()
     http._opened[gone] = left_behind
-    http._session()
+    http._get_session()
     assert list(http._opened) == [asyncio.get_running_loop()]
     await http.aclose()
     await left_behind.close()
@@ -362,7 +362,7 @@ def all_subclasses(root: type[Exception]) -> set[type[Exception]]:
 def test_every_exception_of_the_http_libraries_becomes_one_of_ours(
     error_type: type[Exception],
 ) -> None:
-    """Also those that a later version of them brings."""
+    """Including exceptions that a later version of the libraries adds."""
     error = error_type.__new__(error_type)
     with pytest.raises(CountError), transport_errors("anthropic", UpstreamUnreachable):
         raise error

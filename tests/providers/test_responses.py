@@ -1,4 +1,4 @@
-"""What upstreams of every kind answer, and what is made of it."""
+"""Parsing of the answers of every kind of upstream."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ ODD = b'{"error": {"message": 7, "status": ["x"], "details": {"reason": "API_KEY
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "expected"),
     [
         (400, REASON, (401, "authentication_error", "API_KEY_INVALID", None)),
         (429, EXHAUSTED, (429, "rate_limit_error", "RESOURCE_EXHAUSTED", "17")),
@@ -49,10 +49,10 @@ ODD = b'{"error": {"message": 7, "status": ["x"], "details": {"reason": "API_KEY
     ],
 )
 def test_googles_errors_keep_status_message_and_code(
-    status: int, body: bytes, told: tuple[Any, ...]
+    status: int, body: bytes, expected: tuple[Any, ...]
 ) -> None:
     error = upstream_error("gemini", UpstreamAnswer(status, {}, body))
-    assert (error.status, error.type, error.code, error.headers.get("retry-after")) == told
+    assert (error.status, error.type, error.code, error.headers.get("retry-after")) == expected
     assert error.body is None
 
 

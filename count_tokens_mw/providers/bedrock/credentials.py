@@ -1,4 +1,4 @@
-"""AWS credentials that are held and renewed in time, and signatures by them.
+"""AWS credentials, renewed ahead of their expiry, and SigV4 signatures.
 
 https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
 """
@@ -61,52 +61,53 @@ _NO_CREDENTIALS: Final = (
 
 
 class AwsSession:
-    """The AWS credentials of one deployment, looked for on first use, and signatures by them.
+    """AWS credentials of one deployment, resolved on first use, and signatures with them.
 
-    Like every asyncio client their source belongs to an event loop, so there is one for each. One
-    renewal runs at a time, and whoever waits for it shares it.
+    The source of the credentials is an asyncio client and belongs to one event loop, so every loop
+    has its own. Renewals are single flight.
 
     Args:
-        params: those of the deployment.
-        seconds: how long a renewal may take before it is abandoned, and the next one started.
+        params: the deployment's parameters.
+        seconds: the time limit of a renewal. Past it the renewal is abandoned, and the next caller
+            starts another.
     """
 
     def __init__(self, params: BedrockParams, *, seconds: float = _RENEWAL_SECONDS) -> None:
         self._params = params
         self._threads = DaemonThreads()
-        self._held: dict[asyncio.AbstractEventLoop, _Held] = {}
+        self._held: dict[asyncio.AbstractEventLoop, _HeldCredentials] = {}
         self._identity = IdentityToken(params.aws_web_identity_token)
         self._renewals = SingleFlight(self._renew, seconds, "bedrock: renewing credentials")
 
     async def sign(
         self, url: str, headers: Mapping[str, str], body: bytes, service: str
     ) -> dict[str, str]:
-        """The headers of a POST with its SigV4 signature, for a service in the deployment's region.
+        """Return the headers of a POST, signed with SigV4 for a service in the deployment's region.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
         Raises:
-            CredentialsUnavailable: there is nothing to sign with.
-            UpstreamUnreachable, UpstreamUnusable, DeadlineExceeded: so it went with a service of
-                AWS that gives credentials.
+            CredentialsUnavailable: no credentials to sign with.
+            UpstreamUnreachable, UpstreamUnusable, DeadlineExceeded: an AWS service that issues
+                credentials failed in this way.
         """
         with aws_errors():
             credentials = await self._credentials()
         request = AWSRequest("POST", url, headers=dict(headers), data=body)
         add_auth = SigV4Auth(credentials, service, self._params.aws_region_name).add_auth
         if len(body) > YIELD_ABOVE_BYTES:
-            await asyncio.to_thread(add_auth, request)  # it hashes the body
+            await asyncio.to_thread(add_auth, request)  # hashing a large body takes long
         else:
             add_auth(request)
         return {name.lower(): value for name, value in request.headers.items()}
 
     async def aclose(self) -> None:
-        """Forget this loop's credentials; a later use looks for them again."""
+        """Drop this loop's credentials; a later use resolves them again."""
         await self._renewals.cancel()
         self._held.pop(asyncio.get_running_loop(), None)
 
     async def _credentials(self) -> Any:
-        """Return credentials that have not expired; stale ones are renewed in the background."""
+        """Return unexpired credentials; renew stale ones in the background."""
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
         if held is None or held.has_expired:
@@ -119,26 +120,26 @@ class AwsSession:
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
         await self._threads.run(self._identity.read)
-        source = await self._find() if held is None else held.source
-        # It may run a program, or ask a server: the machine's metadata service, STS, SSO.
-        renewed = _Held(source, await source.get_frozen_credentials())
-        alive = {each: held for each, held in self._held.items() if not each.is_closed()}
+        source = await self._find_source() if held is None else held.source
+        # May run a program, or call a server: the machine's metadata service, STS, SSO.
+        renewed = _HeldCredentials(source, await source.get_frozen_credentials())
+        alive = {other: held for other, held in self._held.items() if not other.is_closed()}
         self._held = {**alive, loop: renewed}
 
-    async def _find(self) -> Any:
+    async def _find_source(self) -> Any:
         session = await self._threads.run(partial(load_session, self._params, self._identity))
         source = await session.get_credentials()
         if source is None:
-            raise CredentialsUnavailable("bedrock: no AWS credentials are configured or found.")
+            raise CredentialsUnavailable("bedrock: no AWS credentials were found; configure them.")
         return source
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """Credentials that were had, and the botocore object that renews them.
+class _HeldCredentials:
+    """Credentials, and the botocore object that renews them.
 
-    botocore calls those stale that have less than fifteen minutes left. Keys that are given, or
-    stand in a file, last for ever.
+    botocore calls credentials stale that expire in less than fifteen minutes. Static keys, from the
+    configuration or a file, never expire.
     """
 
     source: Any = field(repr=False)
@@ -146,38 +147,38 @@ class _Held:
 
     @property
     def is_stale(self) -> bool:
-        return self._lasts_less_than(None)
+        return self._expires_within(None)
 
     @property
     def has_expired(self) -> bool:
-        return self._lasts_less_than(_LEAST_SECONDS_LEFT)
+        return self._expires_within(_LEAST_SECONDS_LEFT)
 
-    def _lasts_less_than(self, seconds: float | None) -> bool:
+    def _expires_within(self, seconds: float | None) -> bool:
         refresh_needed = getattr(self.source, "refresh_needed", None)
         return refresh_needed is not None and bool(refresh_needed(seconds))
 
 
 @contextmanager
 def aws_errors() -> Iterator[None]:
-    """Turn what botocore raises while it gets credentials into an error of ours.
+    """Translate botocore's exceptions while it gets credentials into a `CountError`.
 
     Raises:
-        CredentialsUnavailable: no credentials, no such profile, or the role was refused.
-        UpstreamUnreachable: no connection to who gives them, or it broke.
-        UpstreamUnusable: the answer is none.
-        DeadlineExceeded: a timeout passed.
+        CredentialsUnavailable: no credentials, an unknown profile, or a refused role.
+        UpstreamUnreachable: no connection to the issuer of the credentials, or a broken one.
+        UpstreamUnusable: the answer contains no credentials.
+        DeadlineExceeded: a timeout expired.
     """
     try:
         yield
     except ClientError as error:
-        raise CredentialsUnavailable("bedrock: AWS refused to give credentials.") from error
+        raise CredentialsUnavailable("bedrock: AWS refused to issue credentials.") from error
     except _NO_CREDENTIALS as error:
         raise CredentialsUnavailable(
-            "bedrock: the gateway's AWS credentials cannot be had."
+            "bedrock: the gateway's AWS credentials are unavailable."
         ) from error
     except (TimeoutError, ConnectTimeoutError, ReadTimeoutError) as error:
-        raise DeadlineExceeded("bedrock: AWS did not give credentials in time.") from error
+        raise DeadlineExceeded("bedrock: AWS did not issue credentials in time.") from error
     except (AwsConnectionError, HTTPClientError) as error:
         raise UpstreamUnreachable("bedrock: AWS could not be reached for credentials.") from error
     except (BotoCoreError, ResponseParserError) as error:
-        raise UpstreamUnusable("bedrock: AWS gave an answer without credentials.") from error
+        raise UpstreamUnusable("bedrock: AWS answered without credentials.") from error

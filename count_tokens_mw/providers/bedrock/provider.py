@@ -13,7 +13,7 @@ from typing import Final
 
 from count_tokens_mw.config.params.clouds import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY, flight
+from count_tokens_mw.providers.anthropic import GENERATION_ONLY, combine_header_lines
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
@@ -28,7 +28,7 @@ from count_tokens_mw.types import (
 
 __all__ = ["KNOWN_BETAS", "Bedrock", "foundation_model"]
 
-# Seen to be taken in `anthropic_beta` of the body; any other is answered with 400.
+# Accepted in the body's `anthropic_beta`, by observation; CountTokens answers 400 to any other.
 KNOWN_BETAS: Final = frozenset(
     {
         "computer-use-2024-10-22",
@@ -60,17 +60,17 @@ _MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
 _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
 _MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
 _COUNT_TOKENS: Final = "/count-tokens"  # mantle's path ends in count_tokens
-_SERVICE: Final = "bedrock"  # what a signature for the runtime is scoped to
-_PIECE: Final = 3 * 256 * 1024  # a multiple of three, so that no piece but the last is padded
+_SERVICE: Final = "bedrock"  # scope of a signature for the runtime
+_PIECE_BYTES: Final = 3 * 256 * 1024  # a multiple of three, so that no piece but the last is padded
 _REMEMBERED_SECONDS: Final = 3600
 _MOST_REMEMBERED: Final = 100
 
 
 def foundation_model(model: str, params: BedrockParams) -> str:
-    """The base model's id, which alone can be counted: no route, no region, no profile.
+    """Return the base model's id without route, region or profile; CountTokens takes no other.
 
     Raises:
-        CannotCount: it is an ARN that does not say its model, or not one of Anthropic's models.
+        CannotCount: the ARN does not name its model, or the model is not Anthropic's.
     """
     name = params.count_tokens_model or _ROUTE.sub("", model)
     if name.startswith("arn:"):
@@ -78,9 +78,7 @@ def foundation_model(model: str, params: BedrockParams) -> str:
         name = stated if stated != name else params.base_model or name
     name = _CROSS_REGION.sub("", _ROUTE.sub("", name))
     if name.startswith("arn:"):
-        raise CannotCount(
-            "bedrock: this ARN does not say which model it stands for; set model_info.base_model."
-        )
+        raise CannotCount("bedrock: the ARN does not name its model; set model_info.base_model.")
     if not _MODEL(name):
         raise CannotCount(
             f"bedrock can count tokens only for Anthropic's models, not {name[:200]}."
@@ -89,7 +87,7 @@ def foundation_model(model: str, params: BedrockParams) -> str:
 
 
 class Bedrock:
-    """A deployment of a Claude model on Bedrock."""
+    """Deployment of a Claude model on Bedrock."""
 
     name = "bedrock"
     prepare_in_thread = True
@@ -108,7 +106,7 @@ class Bedrock:
         self._mantle_until: dict[str, float] = {}
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        """The call to the runtime and, unless it is turned off, the one to mantle in its stead."""
+        """Return the call to the runtime; its fallback, unless disabled, is the call to mantle."""
         model = foundation_model(request.model, self._params)
         via = self._params.count_tokens_via
         mantle = self._mantle_call(request, model) if self._params.may_use_mantle else None
@@ -117,7 +115,10 @@ class Bedrock:
         return self._runtime_call(request, model, mantle)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
-        """By the runtime, or where that does not support the model, now or lately, by mantle."""
+        """Send a call to the runtime, or to mantle if the runtime does not support the model.
+
+        The lack of support is cached per model for an hour.
+        """
         mantle = call.fallback
         if mantle is None:
             return await self._count(call)
@@ -134,10 +135,10 @@ class Bedrock:
 
     def _remember(self, target: str) -> None:
         now = self._clock()
-        lasting = [item for item in self._mantle_until.items() if item[1] > now]
-        # Bounded, since under a wildcard it is the callers who name the models.
-        lately = dict(lasting[-_MOST_REMEMBERED:])
-        self._mantle_until = {**lately, target: now + _REMEMBERED_SECONDS}
+        unexpired = [item for item in self._mantle_until.items() if item[1] > now]
+        # Bounded, because under a wildcard the callers choose the model names.
+        recent = dict(unexpired[-_MOST_REMEMBERED:])
+        self._mantle_until = {**recent, target: now + _REMEMBERED_SECONDS}
 
     async def _count(self, call: UpstreamCall) -> TokenCount:
         if call.target.endswith(_COUNT_TOKENS):
@@ -165,7 +166,7 @@ class Bedrock:
     async def _post(
         self, call: UpstreamCall, service: str, key_header: str, prefix: str = ""
     ) -> UpstreamAnswer:
-        """With the Bedrock API key in its header, or else with a signature for the service."""
+        """Send a call with the Bedrock API key in its header, or else signed for the service."""
         key = self._params.api_key
         if key is None:
             headers = await self._aws.sign(call.target, dict(call.headers), call.body, service)
@@ -177,16 +178,17 @@ class Bedrock:
     def _runtime_call(
         self, request: CountRequest, model: str, mantle: UpstreamCall | None
     ) -> UpstreamCall:
-        """As botocore writes it, but for a colon in the model's id, which botocore sends as `%3A`.
+        """Build the call as botocore does, but with a literal colon in the model's id.
 
-        A host's client that runs over aiohttp would make a colon of that, and AWS signs the path as
-        it has been sent. Anthropic's own SDK sends the colon too.
+        botocore sends `%3A`. A host's client over aiohttp would decode that to a colon, and AWS
+        verifies the signature of the path as sent. Anthropic's own SDK sends the colon too.
         """
         target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
         raw = memoryview(self._runtime_body(request))
-        # In pieces, between which another thread may run, and one join.
+        # In pieces, so that other threads may run between them.
         blobs = [
-            b2a_base64(raw[at : at + _PIECE], newline=False) for at in range(0, len(raw), _PIECE)
+            b2a_base64(raw[at : at + _PIECE_BYTES], newline=False)
+            for at in range(0, len(raw), _PIECE_BYTES)
         ]
         body = b"".join((b'{"input": {"invokeModel": {"body": "', *blobs, b'"}}}'))
         return UpstreamCall(
@@ -198,7 +200,7 @@ class Bedrock:
             "anthropic_version": "bedrock-2023-05-31",
             "max_tokens": 1,  # required, and of no effect on the count
         }
-        betas = _betas(request.headers, self._params.bedrock_betas)
+        betas = _select_betas(request.headers, self._params.bedrock_betas)
         if betas:
             fields["anthropic_beta"] = betas
         return request.body.edit(fields, drop={"model", *GENERATION_ONLY} - {"max_tokens"})
@@ -208,19 +210,19 @@ class Bedrock:
         headers = {
             "content-type": "application/json",
             "anthropic-version": "2023-06-01",
-            **flight(request.headers),
+            **combine_header_lines(request.headers),
         }
         target = f"{self._params.mantle_endpoint}/v1/messages/count_tokens"
         return UpstreamCall(self.name, target, tuple(headers.items()), body)
 
 
-def _betas(headers: Headers, known: tuple[str, ...] | None) -> list[str]:
-    """Those of the caller's betas that the runtime takes, under the names that it knows."""
-    asked = ",".join(value for name, value in headers if name == "anthropic-beta")
-    named = (beta.strip() for beta in asked.split(","))
-    taken = KNOWN_BETAS if known is None else frozenset(known)
-    aliased = (beta if beta in taken else _BETA_ALIASES.get(beta, beta) for beta in named)
-    return [beta for beta in dict.fromkeys(aliased) if beta in taken]
+def _select_betas(headers: Headers, known: tuple[str, ...] | None) -> list[str]:
+    """Return the caller's betas that the runtime accepts, under the runtime's names."""
+    requested = ",".join(value for name, value in headers if name == "anthropic-beta")
+    named = (beta.strip() for beta in requested.split(","))
+    accepted = KNOWN_BETAS if known is None else frozenset(known)
+    aliased = (beta if beta in accepted else _BETA_ALIASES.get(beta, beta) for beta in named)
+    return [beta for beta in dict.fromkeys(aliased) if beta in accepted]
 
 
 def _cannot_count(error: UpstreamError) -> CannotCount:

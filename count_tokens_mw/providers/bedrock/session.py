@@ -1,4 +1,4 @@
-"""botocore sessions that look for AWS credentials: the deployment's own, or AWS's chain.
+"""botocore sessions that resolve AWS credentials: the deployment's own, or the default chain.
 
 https://aiobotocore.aio-libs.org and
 https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html
@@ -33,8 +33,8 @@ _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*").fullmatch
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 
 
-def _config() -> AioConfig:
-    """For the clients that get credentials: one try, and nothing of the environment."""
+def _client_config() -> AioConfig:
+    """Return the configuration of clients that get credentials: no retry, no environment."""
     return AioConfig(
         retries={"total_max_attempts": 1, "mode": "standard"},
         connect_timeout=3,
@@ -45,24 +45,24 @@ def _config() -> AioConfig:
 
 
 def load_session(params: BedrockParams, identity: "IdentityToken") -> AioSession:
-    """Return a session that has loaded what it takes to ask for credentials.
+    """Return a session with the service models that it needs to get credentials.
 
-    That is a tenth of a second of work, for a thread. Keys that are given are used as they are;
-    every other kind may need STS.
+    Loading takes a tenth of a second and belongs in a thread. Static keys need no service; every
+    other kind of credentials may need STS.
     """
-    session = _session(params)
+    session = _create_session(params)
     if params.aws_role_name or not params.aws_access_key_id:
         asyncio.run(_warm_up(session, params))
     if not params.aws_role_name:
         return session
-    # A session of its own, which has the configured credentials only to ask for the role's.
+    # A second session, because the first one's credentials serve only to assume the role.
     of_role = AioSession(session_vars=_NO_PROFILE)
     of_role.register_component("credential_provider", _AssumedRole(params, session, identity))
     return of_role
 
 
 async def _warm_up(session: AioSession, params: BedrockParams) -> None:
-    """Make a client and throw it away: it is the first one that loads the service models."""
+    """Create a client and discard it, because the first client loads the service models."""
     async with session.create_client(
         "sts",
         region_name=params.aws_region_name,
@@ -72,7 +72,7 @@ async def _warm_up(session: AioSession, params: BedrockParams) -> None:
         pass
 
 
-def _session(params: BedrockParams) -> AioSession:
+def _create_session(params: BedrockParams) -> AioSession:
     key, secret, token = (
         value.get_secret_value() if value else None
         for value in (
@@ -81,24 +81,24 @@ def _session(params: BedrockParams) -> AioSession:
             params.aws_session_token,
         )
     )
-    given = key or params.aws_web_identity_token
-    # AWS_PROFILE of the environment has no say where the credentials are given, or is unknown.
+    is_configured = key or params.aws_web_identity_token
+    # The environment's AWS_PROFILE must not override the configuration. It may not even exist.
     session = AioSession(
-        profile=params.aws_profile_name, session_vars=_NO_PROFILE if given else None
+        profile=params.aws_profile_name, session_vars=_NO_PROFILE if is_configured else None
     )
-    session.set_default_client_config(_config())
+    session.set_default_client_config(_client_config())
     if key:
         session.set_credentials(key, secret, token)
     else:
-        _bound_programs(session)
+        _limit_programs(session)
     return session
 
 
-def _bound_programs(session: AioSession) -> None:
-    """Put a time limit on every profile's `credential_process`; botocore waits for ever.
+def _limit_programs(session: AioSession) -> None:
+    """Limit the time of every profile's `credential_process`; botocore itself has no timeout.
 
-    A profile that assumes a role may take its own credentials from a `source_profile`, whose
-    providers botocore makes when it needs them.
+    A profile that assumes a role may take its own credentials from a `source_profile`. botocore
+    creates the providers of that profile on demand.
     """
     resolver = session.get_component("credential_provider")
     builder = _ProviderBuilder(session)
@@ -106,7 +106,7 @@ def _bound_programs(session: AioSession) -> None:
     resolver.insert_before(program.METHOD, program)
     for provider in resolver.providers:
         if isinstance(provider, AioAssumeRoleProvider):
-            provider._profile_provider_builder = builder  # noqa: SLF001 - there is no other way in
+            provider._profile_provider_builder = builder  # noqa: SLF001 - botocore has no public setter
 
 
 class _ProviderBuilder(AioProfileProviderBuilder):  # type: ignore[misc]
@@ -125,7 +125,7 @@ async def _start_program(*command: str, **options: Any) -> "_Program":
 
 
 class _Program:
-    """A program that is ended when it takes too long, or nobody waits for it any more."""
+    """Program that is killed on a timeout, or once its last waiter is gone."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -139,12 +139,12 @@ class _Program:
             async with asyncio.timeout(_PROGRAM_SECONDS):
                 return await self._process.communicate()
         finally:
-            with suppress(ProcessLookupError):  # it has ended by itself
+            with suppress(ProcessLookupError):  # already ended
                 self._process.kill()
 
 
 class _AssumedRole:
-    """Instead of the session's chain: the credentials of a role, by STS, renewed in time."""
+    """Provider of a role's credentials from STS, in place of the session's chain."""
 
     def __init__(
         self, params: BedrockParams, source: AioSession, identity: "IdentityToken"
@@ -178,29 +178,29 @@ class _AssumedRole:
 
 
 class IdentityToken:
-    """A web identity token that is given as it is, or by a path to its file; or none."""
+    """Web identity token, configured as its text or as the path of its file; or none."""
 
-    def __init__(self, given: SecretStr | None) -> None:
-        self._given = given
+    def __init__(self, token_or_path: SecretStr | None) -> None:
+        self._token_or_path = token_or_path
         self._text = ""
 
     def read(self) -> None:
-        """Read the file, which takes a thread: it may stand on a file system that hangs.
+        """Read the file, in a thread, because its file system may hang.
 
         Raises:
-            CredentialsUnavailable: it cannot be read.
+            CredentialsUnavailable: the file cannot be read.
         """
-        token_or_path = self._given.get_secret_value() if self._given else ""
+        token_or_path = self._token_or_path.get_secret_value() if self._token_or_path else ""
         if not token_or_path or _JWT(token_or_path):
             self._text = token_or_path
             return
         try:
             self._text = Path(token_or_path).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError):  # its text has the path, which may be a token all the same
+        except (OSError, ValueError):  # not chained: it quotes the path, which may be a token
             raise CredentialsUnavailable(
                 "bedrock: the web identity token cannot be read."
             ) from None
 
     def text(self) -> str:
-        """Return what was read last."""
+        """Return the token as last read."""
         return self._text

@@ -1,4 +1,4 @@
-"""OAuth2 access tokens for Google Cloud: google-auth, kept off the event loop.
+"""OAuth2 access tokens for Google Cloud by google-auth, off the event loop.
 
 https://googleapis.dev/python/google-auth/latest/user-guide.html
 """
@@ -28,7 +28,7 @@ from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded
 
 __all__ = ["GoogleTokens"]
 
-# Files that are no key files fail in many ways.
+# google-auth does not validate a key file, so a malformed one raises any of these.
 _NO_CREDENTIALS: Final = (
     GoogleAuthError,
     AttributeError,
@@ -37,7 +37,7 @@ _NO_CREDENTIALS: Final = (
     TypeError,
     ValueError,
 )
-# A renewal may be several requests: twelve seconds to find that there is no metadata server.
+# A renewal may be several requests; the lack of a metadata server alone takes twelve seconds.
 _RENEWAL_SECONDS: Final = 15
 _TIMEOUT: Final = urllib3.Timeout(connect=3, read=5)
 _RETRIES: Final = urllib3.Retry(connect=1, read=0, redirect=0, status=0, other=0)
@@ -45,17 +45,17 @@ _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class GoogleTokens:
-    """The access tokens of one set of credentials, renewed ahead of their expiry.
+    """Access tokens of one set of credentials, renewed ahead of their expiry.
 
-    google-auth reads files and asks servers without asyncio, so all of it runs in threads of ours;
-    one renewal at a time, and whoever waits for it shares it. A token that is merely stale is used
-    while it is renewed in the background.
+    google-auth does blocking I/O, so it runs in daemon threads. Renewals are single flight. A stale
+    token stays in use while its renewal runs in the background.
 
     Args:
         info: a key file as a mapping (service account, authorized user, external account,
             impersonation), or None for the application default credentials.
-        seconds: how long a renewal may take before it is abandoned, and the next one started.
-        timeout: that of connecting to a server, and of each read from it.
+        seconds: the time limit of a renewal. Past it the renewal is abandoned, and the next caller
+            starts another.
+        timeout: the timeout of a connect and of a read.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class GoogleTokens:
         self._renewals = SingleFlight(self._renew, seconds, "vertex_ai: renewing a token")
 
     async def token(self) -> str:
-        """Return a token that has not expired.
+        """Return an unexpired token.
 
         Raises:
-            CredentialsUnavailable: there are none, or they could not be renewed.
+            CredentialsUnavailable: no credentials, or their renewal failed.
             DeadlineExceeded: Google did not answer in time.
         """
         credentials = self._credentials
@@ -84,51 +84,55 @@ class GoogleTokens:
         if state is TokenState.STALE:
             self._renewals.start()
         elif state is not TokenState.FRESH:
-            await self._renewed()
+            await self._wait_for_renewal()
         return self._current()
 
-    async def another(self, refused: str) -> str:
-        """A token in place of one that was refused, which somebody else may have renewed already.
+    async def replace(self, refused: str) -> str:
+        """Return a token to replace a refused one; renew it unless another caller has done so.
 
         Raises:
-            CredentialsUnavailable, DeadlineExceeded: as above.
+            CredentialsUnavailable, DeadlineExceeded: see `token`.
         """
         if self._current() == refused:
-            await self._renewed()
+            await self._wait_for_renewal()
         return self._current()
 
     @property
     def quota_project(self) -> str | None:
-        """The project whose quota is used, where the credentials name another than their own."""
+        """The project charged for the quota, if the credentials name one."""
         return getattr(self._credentials, "quota_project_id", None)
 
     async def project(self) -> str:
-        """The project that the application default credentials belong to.
+        """Return the project of the application default credentials.
 
         Raises:
-            CredentialsUnavailable: they do not say, or as above.
-            DeadlineExceeded: as above.
+            CredentialsUnavailable: the credentials name no project, or see `token`.
+            DeadlineExceeded: see `token`.
         """
         await self.token()
         if not self._project:
-            raise CredentialsUnavailable("vertex_ai: no vertex_project is configured or found.")
+            raise CredentialsUnavailable(
+                "vertex_ai: no vertex_project in the configuration or the credentials; set it."
+            )
         return self._project
 
     async def aclose(self) -> None:
-        """End a renewal that is under way."""
+        """Cancel a renewal in flight."""
         await self._renewals.cancel()
 
     def _current(self) -> str:
         return str(self._credentials.token) if self._credentials else ""
 
-    async def _renewed(self) -> None:
+    async def _wait_for_renewal(self) -> None:
         try:
             await self._renewals.run()
         except _NO_CREDENTIALS as error:
             if _is_timeout(error):
-                raise DeadlineExceeded("vertex_ai: Google did not give a token in time.") from error
+                raise DeadlineExceeded(
+                    "vertex_ai: Google did not issue a token in time."
+                ) from error
             raise CredentialsUnavailable(
-                "vertex_ai: the gateway's Google credentials cannot be had."
+                "vertex_ai: the gateway's Google credentials are unavailable."
             ) from error
 
     async def _renew(self) -> None:
@@ -145,19 +149,20 @@ class GoogleTokens:
 
     def _load(self, request: "_Request") -> tuple[Credentials, str | None]:
         if self._info is not None:
-            return _credentials(self._info), None
+            return _parse_credentials(self._info), None
         loaded: tuple[Credentials, str | None] = google.auth.default(_SCOPES, request)
         return loaded
 
 
 class _Request(google.auth.transport.urllib3.Request):
-    """google-auth's HTTP, with our timeouts in place of its own, which are minutes or none."""
+    """HTTP transport of google-auth with timeouts of seconds; its own are minutes or none."""
 
     def __init__(self, timeout: urllib3.Timeout) -> None:
         self._sockets: list[socket.socket] = []
         pool = urllib3.PoolManager(ca_certs=certifi.where())
         pool.pool_classes_by_scheme = {
-            scheme: self._watched(kind) for scheme, kind in pool.pool_classes_by_scheme.items()
+            scheme: self._track_sockets(kind)
+            for scheme, kind in pool.pool_classes_by_scheme.items()
         }
         super().__init__(pool)  # type: ignore[no-untyped-call]
         self._timeout = timeout
@@ -171,38 +176,38 @@ class _Request(google.auth.transport.urllib3.Request):
         timeout: Any = None,
         **more: Any,
     ) -> Any:
-        # A caller that has a timeout of its own, for the metadata server, tries again by itself.
+        # The metadata server's client passes a timeout, and retries by itself.
         more |= {"timeout": self._timeout, "retries": _RETRIES if timeout is None else False}
         return super().__call__(url, method, body, headers, **more)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """End every exchange. One that goes on byte by byte has no other end."""
-        for each in self._sockets:
-            with suppress(OSError):  # closed, or taken over by TLS
-                each.shutdown(socket.SHUT_RDWR)
+        """Shut down every socket, because a response that drips byte by byte never times out."""
+        for sock in self._sockets:
+            with suppress(OSError):  # already closed, or wrapped by TLS
+                sock.shutdown(socket.SHUT_RDWR)
         self.http.clear()
 
-    def _watched(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-        """Return the class of pool whose connections are known to `close`."""
-        opened = self._sockets
+    def _track_sockets(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        """Return a subclass of the pool that adds its sockets to those that `close` shuts down."""
+        sockets = self._sockets
 
         class Connection(pool.ConnectionCls):  # type: ignore[misc, name-defined]
             def _new_conn(self) -> socket.socket:
                 sock: socket.socket = super()._new_conn()
-                opened.append(sock)
+                sockets.append(sock)
                 return sock
 
             def connect(self) -> None:
                 super().connect()
-                opened.append(self.sock)
+                sockets.append(self.sock)
 
         return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
 
 
 def _is_timeout(error: BaseException | None) -> bool:
-    """Return whether an error, or what it came of, is that somebody did not answer in time."""
+    """Return whether an error or one of its causes is a timeout."""
     while error is not None:
-        if isinstance(error, NewConnectionError):  # refused at once, and by its class a timeout
+        if isinstance(error, NewConnectionError):  # a subclass of urllib3's timeout, but no timeout
             return False
         if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
             return True
@@ -210,21 +215,21 @@ def _is_timeout(error: BaseException | None) -> bool:
     return False
 
 
-def _credentials(info: Mapping[str, Any]) -> Credentials:
-    """The credentials of a key file; each kind has a class of its own."""
+def _parse_credentials(info: Mapping[str, Any]) -> Credentials:
+    """Return the credentials of a key file; its `type` selects google-auth's class."""
     kind: ModuleType
     match info.get("type"):
         case "service_account":
-            kind, made = service_account, "from_service_account_info"
+            kind, factory = service_account, "from_service_account_info"
         case "authorized_user":
-            kind, made = oauth2, "from_authorized_user_info"
+            kind, factory = oauth2, "from_authorized_user_info"
         case "impersonated_service_account":
-            kind, made = impersonated_credentials, "from_impersonated_service_account_info"
+            kind, factory = impersonated_credentials, "from_impersonated_service_account_info"
         case "external_account":
-            kind, made = _external_account(info), "from_info"
+            kind, factory = _external_account(info), "from_info"
         case _:
-            raise ValueError("the credentials are of a type that is not known")
-    credentials: Credentials = getattr(kind.Credentials, made)(info, scopes=_SCOPES)
+            raise ValueError("unknown type of credentials")
+    credentials: Credentials = getattr(kind.Credentials, factory)(info, scopes=_SCOPES)
     return credentials
 
 

@@ -16,7 +16,7 @@ __all__ = ["Gemini"]
 
 
 class Gemini:
-    """A deployment of a Gemini model, by API key."""
+    """Deployment of a Gemini model, by API key."""
 
     name = "gemini"
     prepare_in_thread = True
@@ -26,12 +26,12 @@ class Gemini:
         self._http = http
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        """As `generateContentRequest`: `contents` alone has no place for system and tools."""
+        """Return a call with `generateContentRequest`; `contents` alone has no system or tools."""
         model = model_name(self.name, request.model)
         content = generate_content_request(request.parse())
         body = google_json({"generateContentRequest": {"model": f"models/{model}", **content}})
         target = f"{self._params.endpoint}/v1beta/models/{quote(model, safe='')}:countTokens"
-        # Never as ?key=, which ends up in logs and in exceptions.
+        # Not ?key=, which ends up in logs and exceptions.
         key = self._params.api_key.get_secret_value()
         headers = (("content-type", "application/json"), ("x-goog-api-key", key))
         return UpstreamCall(self.name, target, headers, body)
@@ -40,4 +40,4 @@ class Gemini:
         return parse_count(call.provider, await self._http.post(call), field="totalTokens")
 
     async def aclose(self) -> None:
-        """Nothing to do: the HTTP client is shared."""
+        """Do nothing, because the HTTP client is shared."""

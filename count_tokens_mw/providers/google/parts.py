@@ -1,7 +1,8 @@
-"""Anthropic's content blocks as Gemini's parts, pure.
+"""Translation of Anthropic's content blocks to Gemini's parts, pure.
 
-From https://docs.claude.com/en/api/messages to https://ai.google.dev/api/caching#Part, which Vertex
-takes alike. What Gemini has no word for is refused under its place, never left out.
+From https://docs.claude.com/en/api/messages to https://ai.google.dev/api/caching#Part, for Vertex
+alike. A block without a counterpart in Gemini is an error that names its place; it is never
+dropped.
 """
 
 import math
@@ -27,13 +28,13 @@ __all__ = [
 ]
 
 Part: TypeAlias = dict[str, JsonValue]
-"""One of Gemini's parts, as it goes on the wire."""
+"""One of Gemini's parts in JSON."""
 
-# Far deeper than a tool's schema or arguments ever are, and well before `json.dumps` gives up.
+# Deeper than any real schema or arguments, and within the recursion limit of `json.dumps`.
 _DEEPEST: Final = 200
 _PRINTABLE_TYPE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
-# The four that Anthropic takes: https://docs.claude.com/en/docs/build-with-claude/vision
+# The four types that Anthropic accepts: https://docs.claude.com/en/docs/build-with-claude/vision
 _IMAGE_TYPES: Final[Mapping[str, str]] = {
     ".gif": "image/gif",
     ".jpeg": "image/jpeg",
@@ -45,10 +46,9 @@ _IMAGE_TYPES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A JSON object of the request and its place there, such as `messages.3.content.1`.
+    """JSON object of the request and its place there, such as `messages.3.content.1`.
 
-    Whatever it is asked for and does not have is an `InvalidRequest`, which names the place and
-    quotes no value.
+    A missing or mistyped field raises `InvalidRequest`, which names the place and quotes no value.
     """
 
     place: str
@@ -56,26 +56,26 @@ class Node:
 
     @classmethod
     def at(cls, place: str, value: JsonValue) -> Self:
-        """The object at a place."""
+        """Return the node of an object at a place."""
         if not isinstance(value, Mapping):
             raise InvalidRequest(f"{place}: an object is required.")
         return cls(place, value)
 
     @property
     def type(self) -> str:
-        """Its required `type`."""
+        """The required field `type`."""
         return self.text("type")
 
     def place_of(self, name: str) -> str:
-        """The place of one of its fields."""
+        """Return the place of a field."""
         return f"{self.place}.{name}" if self.place else name
 
     def has(self, name: str) -> bool:
-        """Whether a field is there and not null."""
+        """Return whether a field is present and not null."""
         return self.fields.get(name) is not None
 
     def text(self, name: str, *, default: str | None = None) -> str:
-        """A string, which may be empty; required unless there is a default."""
+        """Return a string, which may be empty; it is required unless there is a default."""
         value = self.fields.get(name)
         if value is None and default is not None:
             return default
@@ -84,25 +84,25 @@ class Node:
         return value
 
     def name(self, name: str) -> str:
-        """A required string that says something."""
+        """Return a required, non-empty string."""
         value = self.text(name)
         if not value:
             raise InvalidRequest(f"{self.place_of(name)}: a non-empty string is required.")
         return value
 
     def flag(self, name: str) -> bool:
-        """An optional boolean."""
+        """Return an optional boolean."""
         value = self.fields.get(name)
         if not isinstance(value, bool | None):
             raise InvalidRequest(f"{self.place_of(name)}: a boolean is required.")
         return bool(value)
 
     def node(self, name: str) -> "Node":
-        """A required object."""
+        """Return a required object."""
         return Node.at(self.place_of(name), self.fields.get(name))
 
     def nodes(self, name: str) -> "list[Node]":
-        """A required list of objects."""
+        """Return a required list of objects."""
         value = self.fields.get(name)
         if not isinstance(value, list):
             raise InvalidRequest(f"{self.place_of(name)}: a list is required.")
@@ -110,7 +110,7 @@ class Node:
         return [Node.at(f"{place}.{index}", item) for index, item in enumerate(value)]
 
     def blocks(self, name: str) -> "list[Node]":
-        """Required content: a list of blocks, or a string, which is one text block or none."""
+        """Return required content: a list of blocks, or a string, which is at most one block."""
         value = self.fields.get(name)
         if isinstance(value, str):
             return [Node(self.place_of(name), {"type": "text", "text": value})] if value else []
@@ -119,92 +119,93 @@ class Node:
         return self.nodes(name)
 
     def opaque(self, name: str) -> Mapping[str, JsonValue]:
-        """A required object that goes on as it came."""
-        found = self.node(name)
-        level: list[JsonValue] = [found.fields]
+        """Return a required object unchanged, once JSON can encode it."""
+        node = self.node(name)
+        level: list[JsonValue] = [node.fields]
         for _ in range(_DEEPEST):
-            level = [child for value in level for child in _children(value)]
-            # JSON has no word for infinity, and Python reads `1e400` as that.
+            level = [child for value in level for child in _list_children(value)]
+            # Python parses `1e400` as infinity, which JSON cannot encode.
             if any(isinstance(value, float) and not math.isfinite(value) for value in level):
-                raise InvalidRequest(f"{found.place}: a number in it is too large.")
+                raise InvalidRequest(f"{node.place}: a number in it is too large.")
             if not level:
-                return found.fields
-        raise InvalidRequest(f"{found.place}: it is nested too deeply.")
+                return node.fields
+        raise InvalidRequest(f"{node.place}: it is nested too deeply.")
 
 
-def _children(value: JsonValue) -> Iterable[JsonValue]:
+def _list_children(value: JsonValue) -> Iterable[JsonValue]:
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list) else ()
 
 
 def cannot_count(node: Node, what: str, kind: str | None = None) -> CannotCount:
-    """The error to raise for what Gemini has no word for: `what`, and its `type` if it has one."""
+    """Return the error for an input without a counterpart in Gemini: `what`, and its type."""
     named = "" if kind is None else f" of type {kind if _PRINTABLE_TYPE(kind) else 'unknown'}"
     return CannotCount(f"{node.place}: Gemini has no counterpart of {what}{named}.")
 
 
 def text_parts(block: Node) -> list[Part]:
-    """A text block, where nothing else may stand; no part if it is empty."""
+    """Return the parts of a block that must be text; an empty one has none."""
     if block.type != "text":
         raise cannot_count(block, "a block", block.type)
-    return _said(block.text("text"))
+    return _as_parts(block.text("text"))
 
 
 def input_parts(block: Node) -> list[Part]:
-    """Whatever may stand in a message and in a tool's result alike.
+    """Return the parts of a block of a kind that messages and tool results share.
 
     Raises:
-        CannotCount: a block or a source that Gemini has no word for.
-        InvalidRequest: a malformed one.
+        CannotCount: the block or its source has no counterpart in Gemini.
+        InvalidRequest: the block is malformed.
     """
-    read = _READERS.get(block.type)
-    if read is None:
+    translate = _TRANSLATORS.get(block.type)
+    if translate is None:
         raise cannot_count(block, "a block", block.type)
-    return read(block)
+    return translate(block)
 
 
 def thought(block: Node) -> list[Part]:
-    """A thinking block, without its signature.
+    """Return the parts of a thinking block, without its signature.
 
-    The signature is Anthropic's own; Gemini checks `thoughtSignature` and would refuse it.
+    Gemini verifies `thoughtSignature` and would reject Anthropic's.
     """
-    return [{**part, "thought": True} for part in _said(block.text("thinking"))]
+    return [{**part, "thought": True} for part in _as_parts(block.text("thinking"))]
 
 
 def function_call(block: Node) -> Part:
-    """A tool_use block, without its id.
+    """Return the part of a tool_use block, without its id.
 
-    https://ai.google.dev/api/caching#FunctionCall has one, but not every version of the API takes
-    it; calls and responses are matched by their order.
+    https://ai.google.dev/api/caching#FunctionCall has an id, but not every version of the API
+    accepts it. Gemini matches calls and responses by their order.
     """
     return {"functionCall": {"name": block.name("name"), "args": block.opaque("input")}}
 
 
 def function_response(block: Node, names: Mapping[str, str]) -> list[Part]:
-    """A tool_result block; `names` are those of the tools that were used, by tool_use id.
+    """Return the parts of a tool_result block; `names` maps a tool_use id to the tool's name.
 
-    Its texts are the output or the error, flight; https://ai.google.dev/api/caching#FunctionResponse
+    Its joined texts are the output or the error:
+    https://ai.google.dev/api/caching#FunctionResponse
     """
     tool = names.get(block.name("tool_use_id"))
     if tool is None:
         place = block.place_of("tool_use_id")
         raise InvalidRequest(f"{place}: no earlier tool_use block has this id.")
     content = block.blocks("content") if block.has("content") else []
-    given = [part for inner in content for part in input_parts(inner)]
-    said = "\n".join(str(part["text"]) for part in given if "text" in part)
+    parts = [part for inner in content for part in input_parts(inner)]
+    text = "\n".join(str(part["text"]) for part in parts if "text" in part)
     response: Part = {
         "name": tool,
-        "response": {"error" if block.flag("is_error") else "output": said},
+        "response": {"error" if block.flag("is_error") else "output": text},
     }
-    if media := [part for part in given if "inlineData" in part]:
+    if media := [part for part in parts if "inlineData" in part]:
         response["parts"] = media
-    # A FunctionResponsePart of the Gemini API has inlineData only, so a file stands beside it.
-    return [{"functionResponse": response}, *(part for part in given if "fileData" in part)]
+    # The Gemini API's FunctionResponsePart has inlineData only, so files become parts beside it.
+    return [{"functionResponse": response}, *(part for part in parts if "fileData" in part)]
 
 
-def _said(words: str) -> list[Part]:
-    return [{"text": words}] if words else []
+def _as_parts(text: str) -> list[Part]:
+    return [{"text": text}] if text else []
 
 
 def _inline_data(source: Node) -> list[Part]:
@@ -226,8 +227,8 @@ def _image(block: Node) -> list[Part]:
             if media_type is None:
                 known = ", ".join(_IMAGE_TYPES)
                 raise CannotCount(
-                    f"{block.place}: Gemini must be told the media type of an image by URL, and "
-                    f"this URL does not end in one of {known}."
+                    f"{block.place}: Gemini requires the media type of an image by URL; use a URL "
+                    f"that ends in one of {known}."
                 )
             return _file_data(url, media_type)
         case other:
@@ -237,27 +238,28 @@ def _image(block: Node) -> list[Part]:
 def _extension(url: str) -> str:
     try:
         return PurePosixPath(urlsplit(url).path).suffix.lower()
-    except ValueError:  # such as a bracket without its pair
+    except ValueError:  # such as for an unpaired bracket
         return ""
 
 
 def _document(block: Node) -> list[Part]:
-    """The document, after its title and context, which Anthropic shows to the model too.
+    """Return the document after its title and context, which are input of the model too.
 
     https://docs.claude.com/en/docs/build-with-claude/citations
     """
-    about = _said(block.text("title", default="")) + _said(block.text("context", default=""))
+    title, context = (_as_parts(block.text(name, default="")) for name in ("title", "context"))
+    about = title + context
     source = block.node("source")
     match source.type:
         case "base64":
             return about + _inline_data(source)
         case "text":
-            return about + _said(source.text("data"))
+            return about + _as_parts(source.text("data"))
         case "content":
             inner = source.blocks("content")
-            return about + [part for each in inner for part in _chunk_parts(each)]
+            return about + [part for chunk in inner for part in _chunk_parts(chunk)]
         case "url":
-            # The only kind that Anthropic takes by URL.
+            # Anthropic accepts only PDFs by URL.
             return about + _file_data(source.name("url"), "application/pdf")
         case other:
             raise cannot_count(block, "a document block with a source", other)
@@ -268,11 +270,11 @@ def _chunk_parts(block: Node) -> list[Part]:
 
 
 def _search_result(block: Node) -> list[Part]:
-    about = _said(block.text("title")) + _said(block.text("source"))
+    about = _as_parts(block.text("title")) + _as_parts(block.text("source"))
     return about + [part for inner in block.blocks("content") for part in text_parts(inner)]
 
 
-_READERS: Final[Mapping[str, Callable[[Node], list[Part]]]] = {
+_TRANSLATORS: Final[Mapping[str, Callable[[Node], list[Part]]]] = {
     "document": _document,
     "image": _image,
     "search_result": _search_result,

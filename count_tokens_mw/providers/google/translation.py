@@ -1,9 +1,9 @@
-"""An Anthropic request as Gemini's `GenerateContentRequest`, pure.
+"""Translation of an Anthropic request to Gemini's `GenerateContentRequest`, pure.
 
 From https://docs.claude.com/en/api/messages-count-tokens to
 https://ai.google.dev/api/generate-content, which
 https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/projects.locations.publishers.models/countTokens
-takes alike but for `toolConfig`.
+shares but for `toolConfig`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ _ONLY_FROM: Final[Mapping[str, str]] = {
     "tool_result": "user",
     "tool_use": "assistant",
 }
-# By the beginning of the type, since each has a date at its end.
+# Keyed by a prefix, because each type ends with a date.
 _BUILT_IN: Final[Mapping[str, str]] = {
     "code_execution_": "codeExecution",
     "web_search_": "googleSearch",
@@ -65,14 +65,14 @@ _KNOWN: Final = {
     "top_p",
     "user",
 }
-"""Any other field may be input, and Gemini would not be told of it."""
+"""Fields of a request; any other is an error, because it may be input that Gemini lacks."""
 
 _MODES: Final[Mapping[str, str]] = {"any": "ANY", "auto": "AUTO", "none": "NONE", "tool": "ANY"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A message read. It `asks` if it is the user's and holds more than results of tools."""
+    """Translated message; it `asks` if it is the user's and holds more than tool results."""
 
     role: str
     parts: list[Part]
@@ -80,46 +80,48 @@ class _Message:
 
 
 def generate_content_request(body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """`contents`, `systemInstruction`, `tools` and `toolConfig`, each if there is something in it.
+    """Return `contents`, `systemInstruction`, `tools` and `toolConfig`, without empty ones.
 
-    An output schema becomes `generationConfig`, so that Gemini itself says what it counts for it.
-    What is no input is ignored: `cache_control`, `citations`, the parameters of the generation, and
-    `context_management`, which Gemini does not do, so that all of the context is its input.
+    An output schema becomes `generationConfig`, so that Gemini counts it. Fields that are no input
+    are ignored: `cache_control`, `citations` and the generation parameters. `context_management`
+    is ignored too, because Gemini always takes the whole context.
 
     Raises:
-        CannotCount: something of the input has no counterpart in Gemini; the message names it and
-            its place.
-        InvalidRequest: malformed, or nothing to count; the message names the place.
+        CannotCount: a part of the input has no counterpart in Gemini; the message names its place.
+        InvalidRequest: the body is malformed or has no content; the message names the place.
     """
     request = Node("", body)
     for name in body.keys() - _KNOWN:
         raise cannot_count(Node(name[:64], {}), "this field")
     if body.get("mcp_servers"):
         raise cannot_count(Node("mcp_servers", {}), "the tools of MCP servers")
-    messages = _messages(request.nodes("messages"))
+    messages = _translate_messages(request.nodes("messages"))
     leading = list(takewhile(lambda message: message.role == "system", messages))
-    contents = _contents(_without_earlier_thinking(messages[len(leading) :]))
+    contents = _merge_turns(_drop_earlier_thinking(messages[len(leading) :]))
     if not contents:
-        raise InvalidRequest("messages: there is no content in them.")
+        raise InvalidRequest("messages: non-empty content is required.")
     system = request.blocks("system") if request.has("system") else []
     instruction = [part for block in system for part in text_parts(block)]
     instruction += [part for message in leading for part in message.parts]
-    functions, built_in = _tools(request.nodes("tools") if request.has("tools") else [])
+    functions, built_in = _translate_tools(request.nodes("tools") if request.has("tools") else [])
     declared: list[Part] = [{"functionDeclarations": functions}] if functions else []
-    choice = _function_calling_config(request, [each["name"] for each in functions])
-    found: dict[str, JsonValue] = {"contents": contents}
+    choice = _function_calling_config(request, [function["name"] for function in functions])
+    content: dict[str, JsonValue] = {"contents": contents}
     if instruction:
-        found["systemInstruction"] = {"parts": instruction}
+        content["systemInstruction"] = {"parts": instruction}
     if declared or built_in:
-        found["tools"] = declared + built_in
+        content["tools"] = declared + built_in
     # "Function calling config is set without function_declarations" is a 400 of the Gemini API.
     if functions and choice:
-        found["toolConfig"] = {"functionCallingConfig": choice}
-    return found | _generation_config(request)
+        content["toolConfig"] = {"functionCallingConfig": choice}
+    return content | _generation_config(request)
 
 
 def _generation_config(request: Node) -> dict[str, JsonValue]:
-    """https://ai.google.dev/api/generate-content#generationconfig for a schema of the output."""
+    """Return the `generationConfig` of an output schema.
+
+    https://ai.google.dev/api/generate-content#generationconfig
+    """
     output = request.node("output_config") if request.has("output_config") else request
     name = "format" if request.has("output_config") else "output_format"
     if not output.has(name):
@@ -133,13 +135,13 @@ def _generation_config(request: Node) -> dict[str, JsonValue]:
     }
 
 
-def _messages(messages: Iterable[Node]) -> list[_Message]:
+def _translate_messages(messages: Iterable[Node]) -> list[_Message]:
     names: dict[str, str] = {}
-    return [_message(message, names) for message in messages]
+    return [_translate_message(message, names) for message in messages]
 
 
-def _message(message: Node, names: dict[str, str]) -> _Message:
-    """One message; the tools that it uses are added to `names`, by tool_use id."""
+def _translate_message(message: Node, names: dict[str, str]) -> _Message:
+    """Translate a message, and add the tools that it uses to `names`, by tool_use id."""
     role = message.text("role")
     if role not in _ROLES:
         raise InvalidRequest(f"{message.place_of('role')}: user, assistant or system is required.")
@@ -168,8 +170,8 @@ def _parts(block: Node, role: str, names: dict[str, str]) -> list[Part]:
             return input_parts(block)
 
 
-def _without_earlier_thinking(messages: Sequence[_Message]) -> list[_Message]:
-    """Only the thinking of the tool loop that is under way is input; Anthropic drops the rest.
+def _drop_earlier_thinking(messages: Sequence[_Message]) -> list[_Message]:
+    """Drop thinking from before the current tool loop, as Anthropic does.
 
     https://docs.claude.com/en/docs/build-with-claude/token-counting#count-tokens-in-messages-with-extended-thinking
     """
@@ -182,23 +184,23 @@ def _without_earlier_thinking(messages: Sequence[_Message]) -> list[_Message]:
     ]
 
 
-def _contents(messages: Iterable[_Message]) -> list[Part]:
-    """Turns of `user` and `model`, by turns and none empty.
+def _merge_turns(messages: Iterable[_Message]) -> list[Part]:
+    """Return non-empty turns that alternate between `user` and `model`.
 
     A model's turn with N functionCalls must be followed by one turn with N functionResponses, so
-    what Anthropic takes as several messages of one role has to be one here. An instruction of the
-    system amid the conversation has no role of its own in Gemini and becomes the user's.
+    adjacent messages of one role are merged. A system message amid the conversation becomes the
+    user's, because Gemini has no role for it.
     """
-    spoken = [message for message in messages if message.parts]
-    fairness = groupby(spoken, lambda message: "model" if message.role == "assistant" else "user")
+    non_empty = [message for message in messages if message.parts]
+    turns = groupby(non_empty, lambda message: "model" if message.role == "assistant" else "user")
     return [
         {"role": role, "parts": [part for message in turn for part in message.parts]}
-        for role, turn in fairness
+        for role, turn in turns
     ]
 
 
-def _tools(tools: Iterable[Node]) -> tuple[list[Part], list[Part]]:
-    """The declarations of the caller's own functions, and the entries of Gemini's built-in tools.
+def _translate_tools(tools: Iterable[Node]) -> tuple[list[Part], list[Part]]:
+    """Return the declarations of the caller's functions, and the entries of built-in tools.
 
     https://ai.google.dev/api/caching#Tool
     """
@@ -207,7 +209,7 @@ def _tools(tools: Iterable[Node]) -> tuple[list[Part], list[Part]]:
     for tool in tools:
         kind = tool.text("type", default="custom")
         if kind == "custom":
-            functions.append(_declaration(tool))
+            functions.append(_declare(tool))
             continue
         name = next((name for start, name in _BUILT_IN.items() if kind.startswith(start)), None)
         if name is None:
@@ -216,19 +218,22 @@ def _tools(tools: Iterable[Node]) -> tuple[list[Part], list[Part]]:
     return functions, list(built_in.values())
 
 
-def _declaration(tool: Node) -> Part:
+def _declare(tool: Node) -> Part:
     if tool.fields.get("input_examples"):
         raise cannot_count(tool, "a tool with input_examples")
     declaration: Part = {"name": tool.name("name")}
     if description := tool.text("description", default=""):
         declaration["description"] = description
-    # Not `parameters`, whose type is a subset of OpenAPI's without $ref and much else.
+    # Not `parameters`, which takes only a subset of OpenAPI's schemas, without $ref.
     declaration["parametersJsonSchema"] = tool.opaque("input_schema")
     return declaration
 
 
 def _function_calling_config(request: Node, declared: list[JsonValue]) -> Part | None:
-    """https://ai.google.dev/api/caching#FunctionCallingConfig for `tool_choice`."""
+    """Return the function calling config of `tool_choice`.
+
+    https://ai.google.dev/api/caching#FunctionCallingConfig
+    """
     if not request.has("tool_choice"):
         return None
     choice = request.node("tool_choice")

@@ -27,10 +27,10 @@ _GEMINI_FIELDS: Final = ("contents", "systemInstruction", "tools", "generationCo
 
 
 class Vertex:
-    """A deployment on Vertex AI, of whichever publisher the model's name tells.
+    """Deployment on Vertex AI; the model's name implies its publisher.
 
-    The target of a call says `{project}` where only the default credentials know the project, which
-    takes I/O; `send` puts it in.
+    A prepared target contains `{project}` if only the default credentials know the project, because
+    loading them takes I/O. `send` replaces it.
     """
 
     name = "vertex_ai"
@@ -50,7 +50,7 @@ class Vertex:
         raise CannotCount(f"{self.name} has no token counting API for {model}.")
 
     async def send(self, call: UpstreamCall) -> TokenCount:
-        """One try, and after a 401 another one with a new token."""
+        """Send a call, and retry it once with a new token after a 401."""
         token = await self._tokens.token()
         if _PROJECT in call.target:
             project = quote(await self._tokens.project(), safe="")
@@ -60,7 +60,7 @@ class Vertex:
         except UpstreamError as error:
             if error.status != 401:
                 raise
-        return await self._post(call, await self._tokens.another(token))
+        return await self._post(call, await self._tokens.replace(token))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
@@ -88,7 +88,7 @@ class Vertex:
 
     def _gemini_call(self, request: CountRequest, model: str) -> UpstreamCall:
         content = generate_content_request(request.parse())
-        # Vertex refuses any other field, toolConfig among them.
+        # Vertex rejects any other field, including toolConfig.
         body = google_json({name: content[name] for name in _GEMINI_FIELDS if name in content})
         target = self._target("google", f"{quote(model, safe='')}:countTokens")
         return UpstreamCall(self.name, target, (("content-type", "application/json"),), body)

@@ -1,4 +1,4 @@
-"""What the calls to the Gemini API and to Vertex AI have in common, pure."""
+"""Model names and bodies of calls to the Gemini API and to Vertex AI, pure."""
 
 import json
 import re
@@ -11,15 +11,15 @@ from count_tokens_mw.rawjson.object import JsonValue
 
 __all__ = ["google_json", "model_name"]
 
-_written: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*").fullmatch
 
 
 def model_name(provider: str, model: str) -> str:
-    """The model as it may stand in a URL and as it is.
+    """Return a model's name, once it is safe in a URL.
 
     Raises:
-        CannotCount: it cannot be the name of a model.
+        CannotCount: no model can have this name.
     """
     if not _MODEL(model):
         raise CannotCount(f"{provider} has no model of the name {model[:200]!r}.")
@@ -27,23 +27,23 @@ def model_name(provider: str, model: str) -> str:
 
 
 def google_json(value: Mapping[str, JsonValue]) -> bytes:
-    """The body of a call. What JSON cannot hold, `_gemini_format` has refused already.
+    """Return the body of a call, whose values `generate_content_request` has validated.
 
-    Item by item: written as a whole, a long one would let no other thread run.
+    The body is encoded item by item, because encoding a long one at once would block all threads.
     """
-    return "".join(_pieces(value, nested=3)).encode()
+    return "".join(_encode_items(value, nested=3)).encode()
 
 
-def _pieces(value: JsonValue, nested: int) -> Iterator[str]:
+def _encode_items(value: JsonValue, nested: int) -> Iterator[str]:
     if nested and value and isinstance(value, Mapping):
         for before, (name, item) in zip(chain("{", repeat(",")), value.items(), strict=False):
-            yield f"{before}{_written(name)}:"
-            yield from _pieces(item, nested - 1)
+            yield f"{before}{_encode(name)}:"
+            yield from _encode_items(item, nested - 1)
         yield "}"
     elif nested and value and isinstance(value, list):
         for before, item in zip(chain("[", repeat(",")), value, strict=False):
             yield before
-            yield from _pieces(item, nested - 1)
+            yield from _encode_items(item, nested - 1)
         yield "]"
     else:
-        yield _written(value)
+        yield _encode(value)
