@@ -13,7 +13,7 @@ from count_tokens_mw.cli.hints import hint_for
 from count_tokens_mw.config import Config
 from count_tokens_mw.config.model_names import ANY_PROVIDER
 from count_tokens_mw.config.models import Deployment
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.reader import Reading
 from count_tokens_mw.counting.failover import Failover
 from count_tokens_mw.counting.record import RequestRecord

@@ -10,8 +10,10 @@ from count_tokens_mw.config.fields import Duration
 from count_tokens_mw.config.litellm_keys import ignored_params, is_ignored, nearest, unknown_key
 from count_tokens_mw.config.model_names import ANY_PROVIDER, may_count, provider_of
 from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
-from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams, Params
-from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
+from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
 __all__ = ["Credential", "EntryReader"]

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from count_tokens_mw.config.fields import Amount, Duration, HeaderName, RedisUrl, Seconds
-from count_tokens_mw.config.params.anthropic import Params, PassthroughParams
+from count_tokens_mw.config.params.anthropic import PassthroughParams
+from count_tokens_mw.config.params.base import Params
 
 __all__ = [
     "PASSTHROUGH_ID",

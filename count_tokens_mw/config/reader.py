@@ -10,10 +10,10 @@ from count_tokens_mw.config.litellm_keys import nearest
 from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
 from count_tokens_mw.config.params.anthropic import (
     ANTHROPIC_API,
-    FILE_VARIABLE,
     AnthropicParams,
     PassthroughParams,
 )
+from count_tokens_mw.config.params.base import FILE_VARIABLE
 from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
 __all__ = ["Reading", "read"]

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import botocore.session
 import pytest
 
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 
 SESSION = botocore.session.Session()
 REGIONS = [

@@ -10,7 +10,8 @@ import yaml
 from count_tokens_mw import Config, ConfigError, Deployment
 from count_tokens_mw.config.files import Document
 from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
-from count_tokens_mw.config.params.clouds import BedrockParams, VertexParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.config.reader import read
 
 SECRET = "sk-ant-api03-canary"

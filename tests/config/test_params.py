@@ -7,8 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 from count_tokens_mw import Config, ConfigError
-from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams, Params
-from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
+from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 
 SECRET = "canary-of-a-secret"
 
