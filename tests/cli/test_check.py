@@ -47,14 +47,14 @@ SECOND = "model_list[1] (claude-bedrock): litellm_params"
 PROBLEMS = [
     "nowhere.yaml: cannot be read: No such file or directory",
     "more.yaml: a mapping with model_list is required",
-    "count_tokens.tiemout: nobody knows this key; did you mean timeout?",
+    "count_tokens.tiemout: unknown key; did you mean timeout?",
     f"{FIRST}.api_key: the environment variable NOT_SET is not set",
     f"{FIRST}.timeout: Input should be greater than 0",
-    f"{SECOND}: aws_region_name is missing, and AWS_REGION is not set",
+    f"{SECOND}: aws_region_name is missing; set it or AWS_REGION",
     "model_list[4].model_name: Field required",
 ]
 WARNINGS = [
-    f"{SECOND}.vertex_projet: nobody knows this key; did you mean vertex_project?",
+    f"{SECOND}.vertex_projet: unknown key; did you mean vertex_project?",
     "router_settings.model_group_alias.fast: no entry is named quick-one",
 ]
 

@@ -24,10 +24,10 @@ V = TypeVar("V")
 
 
 class Params(BaseModel):
-    """What every deployment has. `timeout` is in seconds, for one attempt.
+    """The parameters of every deployment. `timeout` is in seconds, for one attempt.
 
-    `credentials` are the fields that say as whom the provider is asked, the one that counts first;
-    `without_credentials` says who it is where none of them is set.
+    `credentials` are the fields that authenticate the gateway at the provider, in order of
+    precedence. `without_credentials` names the source that is used if none of them is set.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,30 +37,27 @@ class Params(BaseModel):
     timeout: Seconds | None = None
 
     @classmethod
-    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
-        """The fields that the environment fills beside those that are given, by their own names.
-
-        Each with the name of its variable, which is set.
-        """
+    def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the fields that `raw` leaves to the environment, each with its set variable."""
         return {}
 
     @classmethod
     def first_set(
-        cls, variables: Mapping[str, tuple[str, ...]], given: Raw, environ: Mapping[str, str]
+        cls, variables: Mapping[str, tuple[str, ...]], raw: Raw, environ: Mapping[str, str]
     ) -> dict[str, str]:
-        """For each field that is not given, the first of its variables that is set."""
-        found = {
+        """Return the first set variable of each field that `raw` does not have."""
+        first = {
             field: next((name for name in names if environ.get(name)), None)
             for field, names in variables.items()
-            if not given.get(field)
+            if not raw.get(field)
         }
-        return {field: name for field, name in found.items() if name is not None}
+        return {field: name for field, name in first.items() if name is not None}
 
     @classmethod
-    def canonical(cls, given: Mapping[str, V]) -> dict[str, V]:
-        """The same with every field under its own name; of several names the first one counts."""
-        renamed = dict(given)
-        for field, names in _of_several_names(cls):
+    def canonical(cls, raw: Mapping[str, V]) -> dict[str, V]:
+        """Return `raw` with aliases replaced by field names; the field's first alias wins."""
+        renamed = dict(raw)
+        for field, names in _aliases_of(cls):
             values = [renamed.pop(name) for name in names if name in renamed]
             if values:
                 renamed[field] = values[0]
@@ -68,22 +65,22 @@ class Params(BaseModel):
 
     @classmethod
     def names(cls, field: str) -> tuple[str, ...]:
-        """What a field may be called in a file."""
+        """Return the names that a file may use for a field."""
         alias = cls.model_fields[field].validation_alias
         return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (field,)
 
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """The URL of the server that is asked: scheme and host, and a path where one is given."""
+        """The upstream's base URL: scheme, host and, if configured, a path."""
 
     @property
     def credential_field(self) -> str | None:
-        """Which of `credentials` is used, None if none of them is set."""
+        """The first of `credentials` that is set, or None."""
         return next((name for name in self.credentials if getattr(self, name)), None)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, whose account and identity are its own."""
+        """Return a copy that computes its own account and identity."""
         copy = super().model_copy(update=update, deep=deep)
         for name in ("account", "identity"):
             copy.__dict__.pop(name, None)
@@ -91,33 +88,33 @@ class Params(BaseModel):
 
     @cached_property
     def account(self) -> str:
-        """A hash that is the same in every process for equal parameters, and tells none of them."""
+        """A hash of the parameters that is stable across processes and discloses none of them."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        text = json.dumps([type(self).__name__, values], sort_keys=True, default=_revealed)
+        text = json.dumps([type(self).__name__, values], sort_keys=True, default=_reveal)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
     def identity(self) -> Hashable:
-        """Equal for equal parameters, which lead to one place under one account."""
+        """A key that is equal for equal parameters, which share one endpoint and one account."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return (type(self), *map(_hashable, values))
+        return (type(self), *map(_to_hashable, values))
 
 
 @cache
-def _of_several_names(params: type[Params]) -> Sequence[tuple[str, tuple[str, ...]]]:
+def _aliases_of(params: type[Params]) -> Sequence[tuple[str, tuple[str, ...]]]:
     named = ((field, params.names(field)) for field in params.model_fields)
     return [(field, names) for field, names in named if len(names) > 1]
 
 
-def _revealed(value: object) -> object:
+def _reveal(value: object) -> object:
     return value.get_secret_value() if isinstance(value, SecretStr) else repr(value)
 
 
-def _hashable(value: object) -> Hashable:
+def _to_hashable(value: object) -> Hashable:
     if isinstance(value, Mapping):
-        return frozenset((key, _hashable(item)) for key, item in value.items())
+        return frozenset((key, _to_hashable(item)) for key, item in value.items())
     if isinstance(value, list):
-        return tuple(map(_hashable, value))
+        return tuple(map(_to_hashable, value))
     try:
         hash(value)
     except TypeError:

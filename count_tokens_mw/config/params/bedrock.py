@@ -17,7 +17,7 @@ from count_tokens_mw.config.params.base import Params, Raw
 
 __all__ = ["BedrockParams"]
 
-# Where AWS's regions are not below amazonaws.com, by how their names begin.
+# The domains of AWS's partitions other than amazonaws.com, by prefix of the region.
 _AWS_DOMAINS: Final = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
@@ -30,12 +30,13 @@ _AWS_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_T
 
 
 class BedrockParams(Params):
-    """Amazon Bedrock. Credentials are looked for in the order of the fields, then AWS's own chain.
+    """Parameters of Amazon Bedrock.
 
-    `count_tokens_via` says which API counts: the runtime's CountTokens, bedrock-mantle, or the
-    second where the first does not support the model. `count_tokens_model` is the foundation model
-    to count for, and `base_model` the one that an ARN stands for. `bedrock_betas` replaces the list
-    of betas that the runtime is known to take.
+    Credentials take precedence in the order of their fields, before AWS's own chain.
+    `count_tokens_via` selects the API: the runtime's CountTokens, bedrock-mantle, or (`auto`) the
+    second if the first does not support the model. `count_tokens_model` is the foundation model to
+    count for, and `base_model` is the foundation model behind an ARN. `bedrock_betas` replaces the
+    list of betas that the runtime is known to accept.
     """
 
     credentials: ClassVar = (
@@ -69,32 +70,32 @@ class BedrockParams(Params):
     bedrock_betas: tuple[HeaderName, ...] | None = None
 
     @classmethod
-    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+    def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
         variables: dict[str, tuple[str, ...]] = {
             "aws_region_name": ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"),
             "aws_bedrock_runtime_endpoint": ("AWS_BEDROCK_RUNTIME_ENDPOINT",),
         }
-        if _region_in(given):
+        if _region_in(raw):
             del variables["aws_region_name"]
-        own = ("api_key", "aws_access_key_id", "aws_profile_name", "aws_web_identity_token")
-        if any(given.get(name) for name in own):
-            return cls.first_set(variables, given, environ)
-        bearer = environ.get("AWS_BEARER_TOKEN_BEDROCK") and not given.get("aws_role_name")
+        fields = ("api_key", "aws_access_key_id", "aws_profile_name", "aws_web_identity_token")
+        if any(raw.get(name) for name in fields):
+            return cls.first_set(variables, raw, environ)
+        bearer = environ.get("AWS_BEARER_TOKEN_BEDROCK") and not raw.get("aws_role_name")
         if bearer:
             variables["api_key"] = ("AWS_BEARER_TOKEN_BEDROCK",)
         elif all(environ.get(name) for name in _AWS_KEYS[:2]):
-            # They come first in AWS's own chain too, which does not see those of the file.
+            # AWS's own chain begins with them too, but does not see the file's variables.
             variables |= {name.lower(): (name,) for name in _AWS_KEYS}
-        return cls.first_set(variables, given, environ)
+        return cls.first_set(variables, raw, environ)
 
     @model_validator(mode="before")
     @classmethod
-    def _region_of_the_model(cls, given: Raw) -> Raw:
-        """LiteLLM's `bedrock/{region}/{model}`, and that of an ARN."""
-        region = given.get("aws_region_name") or _region_in(given)
+    def _set_region(cls, raw: Raw) -> Raw:
+        """Set the region from LiteLLM's `bedrock/{region}/{model}`, or from an ARN."""
+        region = raw.get("aws_region_name") or _region_in(raw)
         if not region:
-            raise ValueError("aws_region_name is missing, and AWS_REGION is not set")
-        return {**given, "aws_region_name": region}
+            raise ValueError("aws_region_name is missing; set it or AWS_REGION")
+        return {**raw, "aws_region_name": region}
 
     @property
     def endpoint(self) -> str:
@@ -104,15 +105,18 @@ class BedrockParams(Params):
         if self.aws_bedrock_runtime_endpoint:
             return self.aws_bedrock_runtime_endpoint
         region = self.aws_region_name
-        elsewhere = (domain for start, domain in _AWS_DOMAINS.items() if region.startswith(start))
-        return f"https://bedrock-runtime.{region}.{next(elsewhere, 'amazonaws.com')}"
+        domains = (domain for start, domain in _AWS_DOMAINS.items() if region.startswith(start))
+        return f"https://bedrock-runtime.{region}.{next(domains, 'amazonaws.com')}"
 
     @property
     def may_use_mantle(self) -> bool:
-        """Not in its default place where the runtime has one of its own: nobody named that."""
+        """Whether counts may go to bedrock-mantle.
+
+        A runtime endpoint of its own (a VPC endpoint, a proxy) rules out mantle's default endpoint.
+        """
         if self.count_tokens_via == "auto":
-            is_elsewhere = self.aws_bedrock_runtime_endpoint is not None
-            return self.aws_bedrock_mantle_endpoint is not None or not is_elsewhere
+            has_own_runtime = self.aws_bedrock_runtime_endpoint is not None
+            return self.aws_bedrock_mantle_endpoint is not None or not has_own_runtime
         return self.count_tokens_via == "mantle"
 
     @property
@@ -122,14 +126,14 @@ class BedrockParams(Params):
         return self.aws_bedrock_mantle_endpoint or default
 
     @model_validator(mode="after")
-    def _whole_credentials(self) -> Self:
+    def _check_credentials(self) -> Self:
         if bool(self.aws_access_key_id) != bool(self.aws_secret_access_key):
-            raise ValueError("aws_access_key_id and aws_secret_access_key belong together")
+            raise ValueError("aws_access_key_id and aws_secret_access_key are a pair; set both")
         if self.aws_web_identity_token and not self.aws_role_name:
-            raise ValueError("aws_web_identity_token requires aws_role_name")
+            raise ValueError("aws_web_identity_token requires a role; set aws_role_name")
         return self
 
 
-def _region_in(given: Raw) -> str | None:
-    region = re.search(r"(?:^|/|:bedrock:)([a-z]{2}(?:-[a-z]+)+-\d)[/:]", str(given.get("model")))
+def _region_in(raw: Raw) -> str | None:
+    region = re.search(r"(?:^|/|:bedrock:)([a-z]{2}(?:-[a-z]+)+-\d)[/:]", str(raw.get("model")))
     return region[1] if region else None

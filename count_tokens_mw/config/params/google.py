@@ -16,7 +16,10 @@ GEMINI_API: Final = "https://generativelanguage.googleapis.com"
 
 
 class GeminiParams(Params):
-    """The Gemini API (AI Studio). The key defaults to GEMINI_API_KEY, then GOOGLE_API_KEY."""
+    """Parameters of the Gemini API (AI Studio).
+
+    The key defaults to GEMINI_API_KEY, then to GOOGLE_API_KEY.
+    """
 
     credentials: ClassVar = ("api_key",)
 
@@ -26,27 +29,27 @@ class GeminiParams(Params):
     )
 
     @classmethod
-    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+    def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
         variables = {
             "api_key": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
             "api_base": ("GEMINI_API_BASE",),
         }
-        return cls.first_set(variables, given, environ)
+        return cls.first_set(variables, raw, environ)
 
     @model_validator(mode="before")
     @classmethod
-    def _with_a_key(cls, given: Raw) -> Raw:
-        if given.get("api_key") is None:
-            raise ValueError("api_key is missing, and GEMINI_API_KEY is not set")
-        return given
+    def _require_key(cls, raw: Raw) -> Raw:
+        if raw.get("api_key") is None:
+            raise ValueError("api_key is missing; set it or GEMINI_API_KEY")
+        return raw
 
     @property
     def endpoint(self) -> str:
         return self.api_base
 
 
-def _credentials_info(value: object) -> object:
-    """`vertex_credentials` as LiteLLM takes them: a mapping, its JSON text, or a path to it."""
+def _parse_credentials(value: object) -> object:
+    """Return the mapping of `vertex_credentials`, which may be JSON text or the path of a file."""
     if not isinstance(value, str):
         return value
     try:
@@ -54,17 +57,18 @@ def _credentials_info(value: object) -> object:
         return json.loads(text)
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
-    except ValueError:  # its text quotes the credentials
-        raise ValueError("it is neither JSON nor the path of a JSON file") from None
+    except ValueError:  # its message quotes the credentials
+        raise ValueError("neither JSON nor the path of a JSON file") from None
 
 
 class VertexParams(Params):
-    """Vertex AI. Without `vertex_credentials`, Google's application default credentials are used.
+    """Parameters of Vertex AI.
 
-    Tokens are counted at `vertex_count_tokens_location`, else at `vertex_location`, which defaults
-    to VERTEXAI_LOCATION. The project defaults to VERTEXAI_PROJECT, and then is that of the
-    credentials. `api_base` replaces scheme and host. `strip_version` takes a model's `@date` off,
-    and `forward_beta` sends `anthropic-beta`; Vertex has at times refused each of them.
+    `vertex_credentials` default to Google's application default credentials. Tokens are counted at
+    `vertex_count_tokens_location`, else at `vertex_location`, which defaults to VERTEXAI_LOCATION.
+    The project defaults to VERTEXAI_PROJECT, then to the credentials' project. `api_base` replaces
+    scheme and host. `strip_version` removes a model's `@date`, and `forward_beta` sends
+    `anthropic-beta`, because Vertex AI has at times refused each of them.
     """
 
     credentials: ClassVar = ("vertex_credentials",)
@@ -77,7 +81,7 @@ class VertexParams(Params):
     vertex_project: PathSegment | None = Field(
         default=None, validation_alias=AliasChoices("vertex_project", "vertex_ai_project")
     )
-    vertex_credentials: Annotated[dict[str, object], BeforeValidator(_credentials_info)] | None = (
+    vertex_credentials: Annotated[dict[str, object], BeforeValidator(_parse_credentials)] | None = (
         Field(
             default=None,
             repr=False,
@@ -91,24 +95,24 @@ class VertexParams(Params):
     forward_beta: bool = False
 
     @classmethod
-    def from_environment(cls, given: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+    def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
         variables: dict[str, tuple[str, ...]] = {
             "api_base": ("VERTEXAI_API_BASE", "VERTEX_API_BASE"),
             "vertex_credentials": (
                 "VERTEXAI_CREDENTIALS",
-                # That of the process is the first of the application default credentials.
+                # The process's own variable is the first of the application default credentials.
                 f"{FILE_VARIABLE}GOOGLE_APPLICATION_CREDENTIALS",
             ),
         }
-        if not given.get("vertex_count_tokens_location"):
+        if not raw.get("vertex_count_tokens_location"):
             variables["vertex_location"] = ("VERTEXAI_LOCATION", "VERTEX_LOCATION")
-        if not given.get("vertex_credentials"):  # a key file is of a project of its own
+        if not raw.get("vertex_credentials"):  # a key file names its own project
             variables["vertex_project"] = ("VERTEXAI_PROJECT",)
-        return cls.first_set(variables, given, environ)
+        return cls.first_set(variables, raw, environ)
 
     @property
     def location(self) -> str:
-        """Where tokens are counted."""
+        """The location at which tokens are counted."""
         return self.vertex_count_tokens_location or self.vertex_location or ""
 
     @property
@@ -124,12 +128,12 @@ class VertexParams(Params):
 
     @property
     def project(self) -> str | None:
-        """The configured project, None if only the default credentials know it."""
+        """The configured project, or None if only the default credentials have one."""
         named = (self.vertex_credentials or {}).get("project_id")
         return self.vertex_project or (named if isinstance(named, str) else None)
 
     @model_validator(mode="after")
-    def _somewhere(self) -> Self:
+    def _require_location(self) -> Self:
         if not self.location:
-            raise ValueError("vertex_location or vertex_count_tokens_location is required")
+            raise ValueError("vertex_location is missing; set it or vertex_count_tokens_location")
         return self
