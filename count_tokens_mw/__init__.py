@@ -1,4 +1,4 @@
-"""POST /v1/messages/count_tokens for the Starlette or FastAPI gateway that you already run."""
+"""POST /v1/messages/count_tokens for an existing Starlette or FastAPI gateway."""
 
 from typing import TYPE_CHECKING
 
@@ -84,11 +84,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-# Unseen by type checkers, or they would take any name for one of this module's.
+# Hidden from type checkers, which would otherwise accept any attribute of this module.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Load the public models on first use: they take longer than all the rest together."""
+        """Load the public models on first use, because they take longer than all else together."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import count_tokens_mw.config.models as models

@@ -1,4 +1,4 @@
-"""`python -m count_tokens_mw check config.yaml`: what a configuration comes to, and is wrong."""
+"""The command line: `python -m count_tokens_mw check config.yaml`."""
 
 import argparse
 import asyncio
@@ -7,18 +7,18 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from count_tokens_mw.cli.check import is_well, probe, rows_of
+from count_tokens_mw.cli.check import is_ok, probe, rows_of
 from count_tokens_mw.cli.report import as_json, draw
 from count_tokens_mw.config import read_yaml
 
 __all__ = ["main"]
 
-_NO_RICH: Final = "The table needs rich, which the extra 'cli' installs. Or ask for --json."
+_NO_RICH: Final = "rich is not installed; run pip install 'count-tokens-mw[cli]', or pass --json."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0 only if all is well."""
-    options = _parser().parse_args(arguments)
+    """Run the command line and return the exit status, which is 0 only without any problem."""
+    options = _build_parser().parse_args(arguments)
     console = None
     if not options.json:
         try:
@@ -27,37 +27,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{_NO_RICH}\n")
             return 2
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal may know few letters
+            sys.stdout.reconfigure(errors="replace")  # a terminal's encoding may be ASCII
         console = Console(highlight=False)
     reading = read_yaml(options.config)
     rows = rows_of(reading, options.model)
     if options.probe:
         rows = asyncio.run(probe(reading, rows))
-    well = is_well(reading, rows)
+    ok = is_ok(reading, rows)
     if console is None:
-        sys.stdout.write(f"{as_json(reading, rows, well=well)}\n")
+        sys.stdout.write(f"{as_json(reading, rows, ok=ok)}\n")
     else:
         draw(console, options.config, reading, rows)
-    return 0 if well else 1
+    return 0 if ok else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m count_tokens_mw")
     commands = parser.add_subparsers(required=True, metavar="check")
     check = commands.add_parser(
-        "check", help="say what a configuration comes to, and all that is wrong with it"
+        "check", help="show the deployments of a configuration, and every problem in it"
     )
     check.add_argument("config", help="a LiteLLM-style config.yaml")
     check.add_argument(
-        "--probe", action="store_true", help="send one tiny count to each deployment; it is free"
+        "--probe", action="store_true", help="send one tiny count to each deployment, which is free"
     )
     check.add_argument(
         "--model",
         action="append",
         default=[],
-        help="only what this model of a caller leads to; may be given again",
+        help="show only the deployments of this model; may be repeated",
     )
-    check.add_argument("--json", action="store_true", help="for machines")
+    check.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What an operator may look at first when a provider refuses a count."""
+"""Hints for an operator whose provider refuses a count."""
 
 import re
 from typing import Final
@@ -15,7 +15,7 @@ __all__ = ["hint_for"]
 
 _ANY: Final = ""
 
-# By provider, status and the upstream's words, the most telling first.
+# By provider, status and the upstream's message, the most specific first.
 _HINTS: Final = (
     (
         "bedrock",
@@ -24,7 +24,7 @@ _HINTS: Final = (
         "allow bedrock-mantle:CountTokens (keys: CallWithBearerToken) in IAM",
     ),
     ("bedrock", 403, _ANY, "allow bedrock:CountTokens on this foundation model in IAM"),
-    ("bedrock", 401, _ANY, "the Bedrock API key is refused: expired, or of another account"),
+    ("bedrock", 401, _ANY, "the Bedrock API key is refused; check its expiry and its account"),
     (
         "bedrock",
         400,
@@ -40,30 +40,30 @@ _HINTS: Final = (
         "not supported",
         "try strip_version, or another vertex_count_tokens_location",
     ),
-    ("vertex_ai", 401, _ANY, "the Google credentials are refused: check vertex_credentials"),
+    ("vertex_ai", 401, _ANY, "the Google credentials are refused; check vertex_credentials"),
     ("gemini", 403, _ANY, "enable the Generative Language API for this key's project"),
-    ("azure_ai", 404, _ANY, "the model has to be the name of the deployment in this resource"),
-    (_ANY, 401, _ANY, "the credential is refused: check where it comes from"),
-    (_ANY, 403, _ANY, "the credential may not do this: check its permissions"),
-    (_ANY, 404, _ANY, "the provider does not know this model under this name"),
-    (_ANY, 429, _ANY, "the provider's rate limit or quota is used up"),
+    ("azure_ai", 404, _ANY, "set the model to the name of the deployment in this resource"),
+    (_ANY, 401, _ANY, "the credential is refused; check its source"),
+    (_ANY, 403, _ANY, "the credential lacks a permission; check its role or policy"),
+    (_ANY, 404, _ANY, "the provider has no model of this name; check its spelling"),
+    (_ANY, 429, _ANY, "the provider's rate limit or quota is exhausted; retry later"),
 )
 
 
 def hint_for(provider: str, error: CountError) -> str | None:
-    """A first place to look at, None if the error says all that there is to say."""
+    """Return a hint at the likely cause, or None if the error needs none."""
     match error:
         case CredentialsUnavailable():
-            return "check where the credential comes from, and that it can be had on this machine"
+            return "check the credential's source, and that it is available on this machine"
         case CannotCount():
             return "set model_info.token_count_model to a model that can be counted"
         case DeadlineExceeded():
             return "is the endpoint right, and reachable from here? or is its timeout too short?"
         case UpstreamUnusable():
             return "is the endpoint right, and reachable from here? (proxies are not used)"
-    for where, status, words, hint in _HINTS:
+    for where, status, pattern, hint in _HINTS:
         if where not in {provider, _ANY} or status != error.status:
             continue
-        if re.search(words, error.message, re.IGNORECASE):
+        if re.search(pattern, error.message, re.IGNORECASE):
             return hint
     return None

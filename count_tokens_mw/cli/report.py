@@ -1,4 +1,4 @@
-"""How a check is told: as JSON for machines, or drawn by rich."""
+"""The output of a check: JSON, or a table drawn by rich."""
 
 import json
 from collections.abc import Sequence
@@ -24,19 +24,19 @@ _STYLES: Final[dict[State, str]] = {
 }
 
 
-def as_json(reading: Reading, rows: Sequence[Row], *, well: bool) -> str:
-    """One JSON object: `ok`, `deployments`, `problems`, `warnings`; the states are `State`."""
-    said = {
-        "ok": well,
+def as_json(reading: Reading, rows: Sequence[Row], *, ok: bool) -> str:
+    """Return the check as a JSON object: `ok`, `deployments`, `problems` and `warnings`."""
+    report = {
+        "ok": ok,
         "deployments": [_members(row) for row in rows],
         "problems": reading.problems,
         "warnings": reading.warnings,
     }
-    return json.dumps(said, indent=2)
+    return json.dumps(report, indent=2)
 
 
 def draw(console: "Console", source: str, reading: Reading, rows: Sequence[Row]) -> None:
-    """A table of the rows, and lists of what is wrong in a file."""
+    """Draw a table of the rows, and lists of problems and warnings."""
     from rich.table import Table
     from rich.text import Text
 
@@ -45,11 +45,11 @@ def draw(console: "Console", source: str, reading: Reading, rows: Sequence[Row])
         table.add_column(heading, overflow="fold")
     for row in rows:
         cells = (row.model_name, _deployment(row), _upstream(row), _state(row))
-        table.add_row(*map(_text, cells), style=_STYLES[row.state])
+        table.add_row(*map(_to_text, cells), style=_STYLES[row.state])
     if rows:
         console.print(table)
     elif not reading.problems:
-        console.print(Text("There is nothing in it that could be counted.", style="red"))
+        console.print(Text("No deployment is configured; add entries to model_list.", style="red"))
     _draw_list(console, f"{source}: problems", reading.problems, "red")
     _draw_list(console, f"{source}: warnings", reading.warnings, "yellow")
 
@@ -60,30 +60,30 @@ def _draw_list(console: "Console", heading: str, items: Sequence[str], style: st
     if items:
         console.print(Text(f"\n{heading}: {len(items)}", style=f"bold {style}"))
     for item in items:
-        console.print(_text(f"  {item}", style), soft_wrap=True)
+        console.print(_to_text(f"  {item}", style), soft_wrap=True)
 
 
-def _text(words: str, style: str = "") -> "Text":
-    """As text, not as markup, and without control characters: an upstream's words are not ours."""
+def _to_text(content: str, style: str = "") -> "Text":
+    """Return literal text without markup and control characters, which an upstream may send."""
     from rich.text import Text
 
-    shown = (letter if letter.isprintable() or letter == "\n" else "?" for letter in words)
+    shown = (letter if letter.isprintable() or letter == "\n" else "?" for letter in content)
     return Text("".join(shown), style=style)
 
 
 def _members(row: Row) -> dict[str, object]:
-    found = row.deployment
+    deployment = row.deployment
     return {
         "model_name": row.model_name,
-        "id": found.id if found else None,
-        "provider": found.provider if found else None,
-        "upstream_model": found.upstream_model if found else None,
-        "order": found.order if found else None,
-        "weight": found.weight if found else None,
+        "id": deployment.id if deployment else None,
+        "provider": deployment.provider if deployment else None,
+        "upstream_model": deployment.upstream_model if deployment else None,
+        "order": deployment.order if deployment else None,
+        "weight": deployment.weight if deployment else None,
         "host": row.host,
         "credential": row.credential,
         "state": row.state,
-        "words": row.words,
+        "words": row.message,
         "hint": row.hint,
         "input_tokens": row.input_tokens,
         "milliseconds": row.milliseconds,
@@ -91,22 +91,22 @@ def _members(row: Row) -> dict[str, object]:
 
 
 def _deployment(row: Row) -> str:
-    found = row.deployment
-    if found is None:
+    deployment = row.deployment
+    if deployment is None:
         return ""
-    order = f"\norder {found.order}" if found.order is not None else ""
-    weight = f"\nweight {found.weight:g}" if found.weight is not None else ""
-    return f"{found.id}{order}{weight}"
+    order = f"\norder {deployment.order}" if deployment.order is not None else ""
+    weight = f"\nweight {deployment.weight:g}" if deployment.weight is not None else ""
+    return f"{deployment.id}{order}{weight}"
 
 
 def _upstream(row: Row) -> str:
-    found = row.deployment
-    model = f"{found.provider}/{found.upstream_model}" if found else None
+    deployment = row.deployment
+    model = f"{deployment.provider}/{deployment.upstream_model}" if deployment else None
     return "\n".join(filter(None, (model, row.host, row.credential)))
 
 
 def _state(row: Row) -> str:
     if row.state == "counted":
         return f"{row.input_tokens} tokens, {row.milliseconds} ms"
-    words = row.words or row.state
-    return f"{words}\n→ {row.hint}" if row.hint else words
+    message = row.message or row.state
+    return f"{message}\n→ {row.hint}" if row.hint else message

@@ -1,8 +1,8 @@
-"""The configuration: a LiteLLM `config.yaml`, read once, checked whole, frozen.
+"""The frozen configuration, which is read from a LiteLLM `config.yaml`.
 
 https://docs.litellm.ai/docs/proxy/configs describes `model_list`, `credential_list`,
-`router_settings`, `environment_variables` and `include`; the section `count_tokens` is ours, and
-strict; all others are ignored. This is the only module that reads the environment.
+`router_settings`, `environment_variables` and `include`. The section `count_tokens` is this
+package's, and strict. All other sections are ignored. No other module reads the environment.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["Config", "read_yaml"]
 _logger = logging.getLogger("count_tokens_mw")
 
 
-def _nothing_read() -> Reading:
-    # Not at the top: pydantic takes longer to build the models than all else takes to import. The
-    # reader with them, or a host's `resolve` that makes deployments would load it in a request.
+def _empty_reading() -> Reading:
+    # Not at the top, because pydantic takes longer to build the models than all else to import. The
+    # reader is loaded too, or a host's `resolve` that makes deployments would load it in a request.
     from count_tokens_mw.config.reader import Reading
 
     return Reading()
@@ -38,24 +38,26 @@ def _nothing_read() -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that the package is told at start.
+    """Configuration of the package: deployments and settings.
 
-    `warnings` are about what was read and has no effect; they are logged too.
+    `warnings` name the parts of the file that have no effect; they are also logged.
     """
 
     deployments: tuple[Deployment, ...] = ()
-    settings: Settings = field(default_factory=lambda: _nothing_read().settings)
-    router_settings: RouterSettings = field(default_factory=lambda: _nothing_read().router_settings)
+    settings: Settings = field(default_factory=lambda: _empty_reading().settings)
+    router_settings: RouterSettings = field(
+        default_factory=lambda: _empty_reading().router_settings
+    )
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_yaml(cls, path: str | Path, environ: Mapping[str, str] | None = None) -> Self:
-        """Read a file, and those that it includes. `environ` stands in for the process's own.
+        """Read a file and its includes; `environ` replaces the process's environment.
 
         Raises:
-            ConfigError: it cannot be read or used; all its problems are named at once.
+            ConfigError: the file cannot be read or used; the error lists every problem.
         """
-        return cls._of(read_yaml(path, environ), str(path))
+        return cls._from_reading(read_yaml(path, environ), str(path))
 
     @classmethod
     def from_mapping(
@@ -65,19 +67,22 @@ class Config:
         *,
         source: str = "configuration",
     ) -> Self:
-        """The same for a mapping of the file's shape; `source` is its name in errors.
+        """Read a mapping in the shape of the file; `source` is its name in errors.
 
-        Only a file can `include` others: here that is a problem.
+        A mapping with `include` is refused, because it has no folder to include from.
+
+        Raises:
+            ConfigError: the mapping cannot be used; the error lists every problem.
         """
         from count_tokens_mw.config.files import Document
 
         document = Document("", data)
         includes = isinstance(document.data, Mapping) and document.data.get("include")
-        problems = ("include: only a file can include files",) if includes else ()
-        return cls._of(_read([document], environ, problems), source)
+        problems = ("include: a mapping cannot include files; use a file",) if includes else ()
+        return cls._from_reading(_read([document], environ, problems), source)
 
     @classmethod
-    def _of(cls, reading: Reading, source: str) -> Self:
+    def _from_reading(cls, reading: Reading, source: str) -> Self:
         if reading.problems:
             raise ConfigError(source, reading.problems)
         for warning in reading.warnings:
@@ -86,10 +91,10 @@ class Config:
 
 
 def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Reading:
-    """What a file says, with all that is wrong with it beside what is not."""
+    """Read a file, and return its configuration together with its problems."""
     from count_tokens_mw.config.files import read_documents
 
-    with _without_garbage_collection():
+    with _pause_garbage_collection():
         documents, problems = read_documents(Path(path))
         return _read(documents, environ, tuple(problems))
 
@@ -102,13 +107,13 @@ def _read(
     try:
         reading = read(documents, os.environ if environ is None else environ)
     except RecursionError:
-        return Reading(problems=(*problems, "an alias refers to itself"))
+        return Reading(problems=(*problems, "a YAML alias refers to itself"))
     return replace(reading, problems=(*problems, *reading.problems))
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """A large file is objects by the million; collecting among them takes more than half."""
+def _pause_garbage_collection() -> Iterator[None]:
+    """Pause the collector, which takes more than half the time of reading a large file."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""From one entry of `model_list` to a deployment."""
+"""The reader that turns an entry of `model_list` into a deployment."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,8 +10,10 @@ from count_tokens_mw.config.fields import Duration
 from count_tokens_mw.config.litellm_keys import ignored_params, is_ignored, nearest, unknown_key
 from count_tokens_mw.config.model_names import ANY_PROVIDER, may_count, provider_of
 from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
-from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams, Params
-from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
+from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
 __all__ = ["Credential", "EntryReader"]
@@ -23,7 +25,7 @@ _PARAMS: Final[Mapping[str, type[Params]]] = {
     "gemini": GeminiParams,
     "vertex_ai": VertexParams,
 }
-_OURS: Final = frozenset(
+_USED: Final = frozenset(
     {"custom_llm_provider", "litellm_credential_name", "model", "order", "weight"}
 ).union(*(params.names(field) for params in _PARAMS.values() for field in params.model_fields))
 _REGION: Final = {"bedrock": "aws_region_name", "vertex_ai": "vertex_count_tokens_location"}
@@ -34,18 +36,18 @@ class _CountModel(BaseModel):
     region: str | None = None
 
 
-def _count_model(value: object) -> object:
+def _parse_count_model(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
 
 
 class _Info(BaseModel):
-    """What of `model_info` concerns a count."""
+    """The fields of `model_info` that concern a count."""
 
     id: str | int | None = None
     supported_environments: list[str] | None = None
     order: int | None = None
     base_model: str | None = None
-    token_count_model: Annotated[_CountModel, BeforeValidator(_count_model)] | None = None
+    token_count_model: Annotated[_CountModel, BeforeValidator(_parse_count_model)] | None = None
 
 
 class _Routing(BaseModel):
@@ -60,15 +62,15 @@ class _Entry(BaseModel):
 
 
 class Credential(BaseModel):
-    """One entry of `credential_list` as it stands in the file."""
+    """An entry of `credential_list` as it stands in the file."""
 
     credential_name: str
     credential_values: dict[str, Any] = Field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Given:
-    """An entry's own parameters, those of its credential, and where each of them is from."""
+class _RawParams:
+    """An entry's own parameters, its credential's parameters, and the origin of both."""
 
     own: Mapping[str, object]
     shared: Mapping[str, object]
@@ -77,9 +79,9 @@ class _Given:
 
 
 class EntryReader:
-    """Reads entries; what is wrong with them is gathered in `values`.
+    """Reader of entries, which adds their problems to those of `values`.
 
-    `credentials` are those of `credential_list` by name, each with its place in the file.
+    `credentials` has the entries of `credential_list` by name, each with its place in the file.
     """
 
     def __init__(
@@ -93,10 +95,10 @@ class EntryReader:
         self._ids = {PASSTHROUGH_ID: "the pass-through"}
 
     def deployments(self, items: Iterable[tuple[str, object]]) -> Iterator[Deployment]:
-        """The deployments of entries that each come with their place.
+        """Yield the deployments of entries, which come with their places.
 
-        What is wrong with one is its `problem` too. One that is not meant for this
-        LITELLM_ENVIRONMENT is left out.
+        The problems of an entry are also the `problem` of its deployment. Entries for another
+        LITELLM_ENVIRONMENT are skipped.
         """
         for index, (place, data) in enumerate(items):
             entry = self._values.validate(_Entry, data, place)
@@ -105,117 +107,125 @@ class EntryReader:
             place_and_name = f"{place} ({entry.model_name})"
             known_problems = len(self._values.problems)
             try:
-                found = self._deployment(index, entry, place_and_name)
+                deployment = self._build(index, entry, place_and_name)
             except RecursionError:
-                self._values.problems.append(f"{place_and_name}: an alias refers to itself")
-                found = None
+                self._values.problems.append(f"{place_and_name}: a YAML alias refers to itself")
+                deployment = None
             problems = self._values.problems[known_problems:]
-            if found is not None and problems:
-                words = (problem.removeprefix(f"{place_and_name}: ") for problem in problems)
-                found = found.model_copy(update={"problem": "; ".join(words)})
-            if found is not None:
-                yield found
+            if deployment is not None and problems:
+                texts = (problem.removeprefix(f"{place_and_name}: ") for problem in problems)
+                deployment = deployment.model_copy(update={"problem": "; ".join(texts)})
+            if deployment is not None:
+                yield deployment
 
     def warnings(self) -> list[str]:
-        """One for each key that nobody knows, with the nearest that somebody knows."""
+        """Return one warning for each unknown key, with the nearest known one."""
         return [
-            f"{places[0]}.{key}: {unknown_key(key, _OURS | ignored_params())}"
+            f"{places[0]}.{key}: {unknown_key(key, _USED | ignored_params())}"
             + (f" (also in {len(places) - 1} more)" if len(places) > 1 else "")
             for key, places in self._unknown.items()
         ]
 
-    def _deployment(self, index: int, entry: _Entry, place: str) -> Deployment | None:
-        # Apart at first: entries of other providers may say what only their proxy understands, or
-        # refer to variables that only it has.
+    def _build(self, index: int, entry: _Entry, place: str) -> Deployment | None:
+        # Separate at first, because entries of other providers may have values that only LiteLLM's
+        # proxy understands, or refer to variables that only the proxy has.
         values = ReferenceResolver(self._values.environ)
-        given = _only(_Info, entry.model_info or {})
-        info = values.load(_Info, given, f"{place}: model_info") or _Info()
+        fields = _pick_fields(_Info, entry.model_info or {})
+        info = values.load(_Info, fields, f"{place}: model_info") or _Info()
         params_place = f"{place}: litellm_params"
-        given = _only(_Routing, entry.litellm_params)
-        routing = values.load(_Routing, given, params_place) or _Routing()
-        model = _model(entry, f"{params_place}.model", values)
+        fields = _pick_fields(_Routing, entry.litellm_params)
+        routing = values.load(_Routing, fields, params_place) or _Routing()
+        model = _resolve_model(entry, f"{params_place}.model", values)
         named_place = f"{params_place}.custom_llm_provider"
         named = values.resolve(entry.litellm_params.get("custom_llm_provider"), named_place)
         provider, upstream_model = provider_of(model, named if isinstance(named, str) else None)
         if info.token_count_model:
-            its_provider, name = provider_of(info.token_count_model.model)
-            is_same = its_provider == provider
+            count_provider, name = provider_of(info.token_count_model.model)
+            is_same = count_provider == provider
             upstream_model = name if is_same else info.token_count_model.model
-        here = self._values.environ.get("LITELLM_ENVIRONMENT")
-        if here and here not in (info.supported_environments or (here,)):
+        environment = self._values.environ.get("LITELLM_ENVIRONMENT")
+        if environment and environment not in (info.supported_environments or (environment,)):
             return None
-        found = Deployment(
-            id=self._id(index, entry, info, place),
+        deployment = Deployment(
+            id=self._assign_id(index, entry, info, place),
             model_name=entry.model_name,
             provider=provider,
             upstream_model=upstream_model,
             order=info.order if routing.order is None else routing.order,
             weight=routing.weight,
         )
-        countable = _may_be_counted(found, info)
-        is_others = not countable and (model or named) and named_place not in values.unset
-        if is_others:
-            return found
-        self._values.merge(values)
-        return self._with_params(found, entry, info, params_place) if countable else found
+        is_countable = _is_countable(deployment, info)
+        is_foreign = not is_countable and (model or named) and named_place not in values.unset
+        if not is_foreign:
+            self._values.merge(values)
+        if not is_countable:
+            return deployment
+        return self._add_params(deployment, entry, info, params_place)
 
-    def _id(self, index: int, entry: _Entry, info: _Info, place: str) -> str:
-        """An entry without an id of its own is named after its model and its place."""
+    def _assign_id(self, index: int, entry: _Entry, info: _Info, place: str) -> str:
+        """Return the entry's id, which defaults to its name and its index."""
         id_ = f"{entry.model_name}#{index}" if info.id is None else str(info.id)
         if id_ in self._ids:
-            self._values.problems.append(f"{place}: model_info.id: {self._ids[id_]} has it too")
+            problem = f"{self._ids[id_]} has the same id; choose another"
+            self._values.problems.append(f"{place}: model_info.id: {problem}")
         self._ids[id_] = place
         return id_
 
-    def _with_params(self, found: Deployment, entry: _Entry, info: _Info, place: str) -> Deployment:
-        given = self._given(entry.litellm_params, place)
-        found = self._with_given(found, given, info, place)
-        credential = given.own.get("litellm_credential_name")
+    def _add_params(
+        self, deployment: Deployment, entry: _Entry, info: _Info, place: str
+    ) -> Deployment:
+        raw = self._resolve_params(entry.litellm_params, place)
+        deployment = self._configure_all(deployment, raw, info, place)
+        credential = raw.own.get("litellm_credential_name")
         if str(credential) not in self._broken_credentials:
-            return found
-        # What is wrong with it is told once, at its own place; nobody may be asked by it.
-        words = f"credential_list ({credential}): a problem of it"
-        return found.model_copy(update={"params": None, "by_provider": {}, "problem": words})
+            return deployment
+        # The problem itself is reported once, at the credential; no request may use the credential.
+        problem = f"credential_list ({credential}): the credential has a problem; see its entry"
+        return deployment.model_copy(update={"params": None, "by_provider": {}, "problem": problem})
 
-    def _with_given(self, found: Deployment, given: _Given, info: _Info, place: str) -> Deployment:
+    def _configure_all(
+        self, deployment: Deployment, raw: _RawParams, info: _Info, place: str
+    ) -> Deployment:
+        """Return the deployment with parameters for its provider, or for every provider."""
         more: dict[str, object] = {} if info.base_model is None else {"base_model": info.base_model}
-        if info.token_count_model and info.token_count_model.region and found.provider in _REGION:
-            more[_REGION[found.provider]] = info.token_count_model.region
-        given = replace(given, own={**given.own, **more})
-        if found.provider != ANY_PROVIDER:
-            return self._at(found, given, place, self._values) or found
-        by_provider = {name: self._at_any(found, name, given) for name in _PARAMS}
-        return found.model_copy(update={"by_provider": by_provider})
+        count_model, provider = info.token_count_model, deployment.provider
+        if count_model and count_model.region and provider in _REGION:
+            more[_REGION[provider]] = count_model.region
+        raw = replace(raw, own={**raw.own, **more})
+        if provider != ANY_PROVIDER:
+            return self._configure(deployment, raw, place, self._values) or deployment
+        by_provider = {name: self._configure_for(deployment, name, raw) for name in _PARAMS}
+        return deployment.model_copy(update={"by_provider": by_provider})
 
-    def _at(
-        self, found: Deployment, given: _Given, place: str, values: ReferenceResolver
+    def _configure(
+        self, deployment: Deployment, raw: _RawParams, place: str, values: ReferenceResolver
     ) -> Deployment | None:
-        kind = _PARAMS[found.provider]
-        # By the fields' own names, or an `api_base` that is shared would win over a `base_url`.
-        merged = {**kind.canonical(given.shared), **kind.canonical(given.own)}
+        kind = _PARAMS[deployment.provider]
+        # By field name, or a shared `api_base` would take precedence over an own `base_url`.
+        merged = {**kind.canonical(raw.shared), **kind.canonical(raw.own)}
         variables = kind.from_environment(merged, values.environ)
         filled = {field: values.environ[name] for field, name in variables.items()}
         params = values.validate(kind, {**merged, **filled}, place)
         if params is None:
             return None
-        origins = {**kind.canonical(given.shared_origins), **kind.canonical(given.own_origins)}
-        source = _source_of_credential(params, {**origins, **variables})
-        return found.model_copy(update={"params": params, "credential_source": source})
+        origins = {**kind.canonical(raw.shared_origins), **kind.canonical(raw.own_origins)}
+        source = _credential_source(params, {**origins, **variables})
+        return deployment.model_copy(update={"params": params, "credential_source": source})
 
-    def _at_any(self, found: Deployment, provider: str, given: _Given) -> Deployment:
-        """What an entry for any provider is at one of them: no problem until it is asked for."""
+    def _configure_for(self, deployment: Deployment, provider: str, raw: _RawParams) -> Deployment:
+        """Return the deployment at one provider; its problem matters only if a caller needs it."""
         values = ReferenceResolver(self._values.environ)
-        there = found.model_copy(update={"provider": provider})
-        return self._at(there, given, provider, values) or there.model_copy(
+        variant = deployment.model_copy(update={"provider": provider})
+        return self._configure(variant, raw, provider, values) or variant.model_copy(
             update={"problem": "; ".join(values.problems)}
         )
 
-    def _given(self, litellm_params: Mapping[str, object], place: str) -> _Given:
-        own = self._of_ours(litellm_params, place)
+    def _resolve_params(self, litellm_params: Mapping[str, object], place: str) -> _RawParams:
+        own = self._pick_used(litellm_params, place)
         origins = {key: _origin(value, f"litellm_params.{key}") for key, value in own.items()}
         resolved = self._values.resolve_items(own, place)
         if "litellm_credential_name" not in resolved:
-            return _Given(resolved, {}, origins, {})
+            return _RawParams(resolved, {}, origins, {})
         name = str(resolved["litellm_credential_name"])
         if name not in self._credentials:
             near = nearest(name, self._credentials)
@@ -223,39 +233,39 @@ class EntryReader:
                 f"{place}.litellm_credential_name: no entry of credential_list has this name"
                 + (f"; did you mean {near}?" if near else "")
             )
-            return _Given(resolved, {}, origins, {})
-        shared = self._credential(name)
-        # A reference that is unset there makes no further problem here.
-        there = f"{self._credentials[name][0]}.credential_values"
+            return _RawParams(resolved, {}, origins, {})
+        shared = self._resolve_credential(name)
+        # An unset reference of the credential is a problem there, and none of the entry.
+        credential_place = f"{self._credentials[name][0]}.credential_values"
         self._values.unset |= {
-            f"{place}.{key}" for key in shared if f"{there}.{key}" in self._values.unset
+            f"{place}.{key}" for key in shared if f"{credential_place}.{key}" in self._values.unset
         }
-        words = f"credential_list ({name})"
-        return _Given(resolved, shared, origins, dict.fromkeys(shared, words))
+        origin = f"credential_list ({name})"
+        return _RawParams(resolved, shared, origins, dict.fromkeys(shared, origin))
 
-    def _credential(self, name: str) -> dict[str, object]:
-        """A credential's values, resolved when an entry that can be counted first needs them."""
+    def _resolve_credential(self, name: str) -> dict[str, object]:
+        """Return a credential's values, which are resolved when a countable entry needs them."""
         if name not in self._resolved_credentials:
             place, credential = self._credentials[name]
             place = f"{place}.credential_values"
-            given = self._of_ours(credential.credential_values, place)
+            used = self._pick_used(credential.credential_values, place)
             known_problems = len(self._values.problems)
-            self._resolved_credentials[name] = self._values.resolve_items(given, place)
+            self._resolved_credentials[name] = self._values.resolve_items(used, place)
             if len(self._values.problems) > known_problems:
                 self._broken_credentials.add(name)
         return self._resolved_credentials[name]
 
-    def _of_ours(self, given: Mapping[str, object], place: str) -> dict[str, object]:
-        """What concerns a count; a key that is left empty is a key that is not there."""
-        not_empty = {key: value for key, value in given.items() if value is not None}
-        for key in sorted(not_empty.keys() - _OURS):
+    def _pick_used(self, values: Mapping[str, object], place: str) -> dict[str, object]:
+        """Return the items that concern a count; an empty key counts as absent."""
+        not_empty = {key: value for key, value in values.items() if value is not None}
+        for key in sorted(not_empty.keys() - _USED):
             if not is_ignored(key):
                 self._unknown.setdefault(key, []).append(place)
-        return {key: not_empty[key] for key in not_empty.keys() & _OURS}
+        return {key: not_empty[key] for key in not_empty.keys() & _USED}
 
 
-def _model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
-    """The entry's model; empty where there is none, which is a problem."""
+def _resolve_model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
+    """Return the entry's model; a missing one is a problem, and becomes the empty string."""
     model = values.resolve(entry.litellm_params.get("model"), place)
     if place in values.unset:
         return ""
@@ -265,15 +275,15 @@ def _model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
     return model
 
 
-def _may_be_counted(found: Deployment, info: _Info) -> bool:
+def _is_countable(deployment: Deployment, info: _Info) -> bool:
     base_model = provider_of(info.base_model or "")[1]
-    names = (found.upstream_model, base_model)
-    return found.provider == ANY_PROVIDER or any(
-        may_count(found.provider, name) for name in names if name
+    names = (deployment.upstream_model, base_model)
+    return deployment.provider == ANY_PROVIDER or any(
+        may_count(deployment.provider, name) for name in names if name
     )
 
 
-def _only(model: type[BaseModel], data: Mapping[str, object]) -> dict[str, object]:
+def _pick_fields(model: type[BaseModel], data: Mapping[str, object]) -> dict[str, object]:
     return {key: data[key] for key in model.model_fields if key in data}
 
 
@@ -281,7 +291,7 @@ def _origin(value: object, place: str) -> str:
     return value if isinstance(value, str) and value.startswith(REFERENCE) else place
 
 
-def _source_of_credential(params: Params, origins: Mapping[str, str]) -> str:
+def _credential_source(params: Params, origins: Mapping[str, str]) -> str:
     source = origins.get(params.credential_field or "", params.without_credentials)
     assumes_role = isinstance(params, BedrockParams) and params.aws_role_name
     return f"{source}, assuming aws_role_name" if assumes_role else source

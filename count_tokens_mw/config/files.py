@@ -1,4 +1,4 @@
-"""The YAML files of a configuration: the one that is named, and those that it includes.
+"""The YAML files of a configuration: the main file and the files that it includes.
 
 https://docs.litellm.ai/docs/proxy/config_management
 """
@@ -10,7 +10,7 @@ from typing import Final
 
 __all__ = ["Document", "read_documents"]
 
-# What PyYAML lets through from Python for a number, a date or a tag that is none.
+# PyYAML lets these of Python's errors through for an invalid number, date or tag.
 _STRAY: Final = (
     ArithmeticError,
     AttributeError,
@@ -23,49 +23,49 @@ _STRAY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's data. `name` is how the file that includes it names it, empty for the first."""
+    """A file's data. `name` is its name in the file that includes it; the main file has none."""
 
     name: str
     data: object = field(repr=False)
 
     def place(self, where: str) -> str:
-        """A place in this file as it is told to a person."""
+        """Return a place in this file for messages."""
         return f"{self.name}: {where}" if self.name else where
 
 
 def read_documents(path: Path) -> tuple[list[Document], list[str]]:
-    """A file and all that it includes, in LiteLLM's order, with what could not be read.
+    """Read a file and all that it includes, in LiteLLM's order, and return them with problems.
 
-    An included file is looked for beside the one that names it, else beside the first one; no file
-    is read twice.
+    An included file is looked up beside the file that includes it, then beside the main file. No
+    file is read twice.
     """
     problems: list[str] = []
     documents: list[Document] = []
     waiting = [("", path)]
     seen: set[Path] = set()
-    for name, each in waiting:
-        if _resolved(each) in seen:
+    for name, file in waiting:
+        if _resolve(file) in seen:
             continue
-        seen.add(_resolved(each))
-        data, problem = _read(each)
+        seen.add(_resolve(file))
+        data, problem = _read(file)
         document = Document(name, data)
         if problem:
             problems.append(document.place(problem))
             continue
         documents.append(document)
-        waiting += _included(document, each, path, problems)
+        waiting += _list_includes(document, file, path, problems)
     return documents, problems
 
 
-def _resolved(path: Path) -> Path:
+def _resolve(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError, ValueError):  # links in a ring, or no path at all
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, or an invalid path
         return path
 
 
-def _included(
-    document: Document, declared_in: Path, first: Path, problems: list[str]
+def _list_includes(
+    document: Document, included_by: Path, main: Path, problems: list[str]
 ) -> Iterator[tuple[str, Path]]:
     names = document.data.get("include") if isinstance(document.data, Mapping) else None
     names = [names] if isinstance(names, str) else names
@@ -73,20 +73,20 @@ def _included(
         problems.append(document.place("include: a list of files is required"))
         return
     for name in names or ():
-        beside = declared_in.parent / name
-        yield name, beside if _exists(beside) else first.parent / name
+        beside = included_by.parent / name
+        yield name, beside if _exists(beside) else main.parent / name
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that is too long, a folder that is closed
+    except OSError:  # a name that is too long, a folder without permission
         return False
 
 
 def _read(path: Path) -> tuple[object, str | None]:
-    """The data of a YAML file, or why there is none."""
-    # Not at the top: a mapping needs none.
+    """Read a YAML file and return its data, or None and the problem."""
+    # Not at the top, because a configuration from a mapping needs no YAML.
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -95,7 +95,7 @@ def _read(path: Path) -> tuple[object, str | None]:
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
     except (yaml.YAMLError, *_STRAY) as error:
-        # The text of none of these is shown: it quotes the file, which may hold keys.
+        # The error's message is not shown, because it quotes the file, which may hold keys.
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         return None, f"cannot be read as YAML{where}"

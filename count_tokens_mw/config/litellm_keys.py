@@ -1,6 +1,6 @@
-"""The keys of `litellm_params` that say nothing about counting, and what a misspelt one meant.
+"""The keys of `litellm_params` that do not concern counting, and suggestions for unknown ones.
 
-LiteLLM's own: https://docs.litellm.ai/docs/proxy/configs, /docs/completion/input, /docs/routing
+They are listed at https://docs.litellm.ai/docs/proxy/configs, /docs/completion/input, /docs/routing
 """
 
 import re
@@ -46,7 +46,7 @@ _IGNORED: Final = frozenset(
     """.split()  # noqa: SIM905 - as a list it would be a page and a half
 )
 
-# Families of such keys, by how they begin, end or what they have in the middle.
+# Families of keys, by a prefix, a suffix or a part in the middle.
 _FAMILIES: Final = re.compile(
     "(?:adaptive_router|arize|auto_router|caching|complexity_router|dd|gcs|humanloop|langfuse"
     "|langsmith|milvus|newrelic|openai_identity|openai_service|posthog|quality_router|regional"
@@ -60,21 +60,21 @@ _FAMILIES: Final = re.compile(
 
 
 def is_ignored(key: str) -> bool:
-    """Whether LiteLLM has such a key, and counting does not depend on it."""
+    """Return whether LiteLLM knows the key, and counting does not depend on it."""
     return key in _IGNORED or bool(_FAMILIES(key))
 
 
 def ignored_params() -> frozenset[str]:
-    """Those of them that are known by their whole name."""
+    """Return the ignored keys that are known by their whole name."""
     return _IGNORED
 
 
 def nearest(key: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """The known key that a misspelt one is most like, if any is as like as that (1 is the same)."""
+    """Return the most similar known key, if its similarity (1 for equal) is at least `likeness`."""
     return next(iter(get_close_matches(key, sorted(known), n=1, cutoff=likeness)), None)
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """What is said of a key that is none of those that are known."""
+    """Return the message for an unknown key, with the nearest known one."""
     meant = nearest(key, known)
-    return "nobody knows this key" + (f"; did you mean {meant}?" if meant else "")
+    return "unknown key" + (f"; did you mean {meant}?" if meant else "")

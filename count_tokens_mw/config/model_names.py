@@ -1,4 +1,4 @@
-"""What a model's name says: its provider, whether that may count it, and Claude Code's suffix.
+"""Model names: the provider of one, whether it can be counted, and Claude Code's suffix.
 
 https://docs.litellm.ai/docs/providers and https://docs.litellm.ai/docs/wildcard_routing
 """
@@ -10,12 +10,12 @@ from typing import Final
 __all__ = ["ANY_PROVIDER", "may_count", "provider_of", "without_context_suffix"]
 
 ANY_PROVIDER: Final = "*"
-"""The provider of an entry whose star may stand for one."""
+"""The provider of an entry whose wildcard may match any provider."""
 
 _UNKNOWN: Final = "unknown"
 _ALIASES: Final = {"bedrock_mantle": "bedrock", "vertex_ai_beta": "vertex_ai"}
 
-# As LiteLLM infers them: a bare Gemini name is Vertex AI's, not AI Studio's.
+# LiteLLM infers Vertex AI from a bare Gemini name, not AI Studio.
 _INFERRED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"claude-"), "anthropic"),
     (re.compile(r"(?:[a-z]{2}(?:-[a-z]+)+-\d/)?(?:[a-z-]+\.)?anthropic\.claude"), "bedrock"),
@@ -23,7 +23,7 @@ _INFERRED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"gemini-"), "vertex_ai"),
 )
 
-# Clouds have models of many makers.
+# Clouds also offer models of vendors that have no counting API there.
 _COUNTABLE: Final[Mapping[str, re.Pattern[str]]] = {
     "anthropic": re.compile(""),
     "azure_ai": re.compile(r"claude|\*"),
@@ -37,11 +37,11 @@ _LONGEST_NAME: Final = 1024
 
 
 def provider_of(model: str, named: str | None = None) -> tuple[str, str]:
-    """A LiteLLM model as its provider and the provider's own name for it.
+    """Return the provider of a LiteLLM model, and the provider's own name for the model.
 
-    The provider is the one that is `named` beside it (`custom_llm_provider`), else the prefix of
-    `provider/model`, else inferred. It is `unknown` if nothing tells, and `ANY_PROVIDER` if only
-    what a star stands for will tell.
+    The provider is `named` (`custom_llm_provider`), else the prefix of `provider/model`, else it is
+    inferred. It is `unknown` if none of these applies, and `ANY_PROVIDER` if the prefix has a
+    wildcard.
     """
     if named:
         return _ALIASES.get(named, named), model.removeprefix(f"{named}/")
@@ -57,15 +57,16 @@ def provider_of(model: str, named: str | None = None) -> tuple[str, str]:
 
 
 def may_count(provider: str, upstream_model: str) -> bool:
-    """Whether there is a counting API for such a model; an entry of another is not read further."""
+    """Return whether the provider has a counting API for the model."""
     return provider in _COUNTABLE and bool(_COUNTABLE[provider].match(upstream_model))
 
 
 def without_context_suffix(model: str) -> str:
     """Return a model's name without every `[1m]` at its end, in either case.
 
-    Claude Code asks by it for a million tokens of context. A name that is nothing else is returned
-    as it is, and so is one over 1,024 characters, which callers choose and nobody configures.
+    Claude Code requests a context of a million tokens by this suffix. A name that consists of
+    suffixes is returned unchanged, and so is a name over 1,024 characters, which no configuration
+    has.
 
     https://code.claude.com/docs/en/model-config
     """

@@ -1,4 +1,4 @@
-"""What a configuration consists of: deployments, how they are routed, and our own settings."""
+"""The models of a configuration: deployments, router settings, and the package's settings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final
@@ -6,7 +6,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from count_tokens_mw.config.fields import Amount, Duration, HeaderName, RedisUrl, Seconds
-from count_tokens_mw.config.params.anthropic import Params, PassthroughParams
+from count_tokens_mw.config.params.anthropic import PassthroughParams
+from count_tokens_mw.config.params.base import Params
 
 __all__ = [
     "PASSTHROUGH_ID",
@@ -20,17 +21,17 @@ __all__ = [
 ]
 
 PASSTHROUGH_ID: Final = "passthrough/anthropic"
-"""The deployment id of the pass-through, which no entry may have."""
+"""The deployment id of the pass-through, which is reserved."""
 
 
 class Deployment(BaseModel):
-    """One entry of `model_list`: a model at a provider, under the name that callers use.
+    """An entry of `model_list`: a model at a provider, under the name that callers use.
 
-    `model_name` and `upstream_model` may have stars. `params` is None where the provider has no
-    counting API that this package speaks, or where `problem` says why it cannot be asked. Those of
-    a lower `order` are tried first; among equals, those with `weight` are drawn by it, and the rest
-    follow. `by_provider` is for an entry whose provider only a caller's model tells.
-    `credential_source` says where the credential comes from, and nothing of it.
+    `model_name` and `upstream_model` may have wildcards. `params` is None if this package supports
+    no counting API of the provider, or if the configuration has a `problem`. Deployments of a lower
+    `order` are tried first. Among equals, deployments with a `weight` are drawn by it, and the rest
+    follow. `by_provider` has one deployment per provider for an entry of any provider.
+    `credential_source` names the origin of the credential, and discloses nothing of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,7 +49,7 @@ class Deployment(BaseModel):
 
 
 class PassthroughSettings(BaseModel):
-    """The upstreams that are served as they are, under their own path; false turns one off."""
+    """Upstreams that are passed through under a path of their own; false turns one off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,9 +57,9 @@ class PassthroughSettings(BaseModel):
 
 
 class CacheSettings(BaseModel):
-    """How long a count is remembered, in seconds, and how many are; a `ttl` of 0 turns it off.
+    """Settings of the cache: the seconds that a count is kept, and the number of counts.
 
-    `url` is that of a Redis by which processes share their counts.
+    A `ttl` of 0 turns the cache off. `url` is the Redis server by which processes share counts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,7 +70,7 @@ class CacheSettings(BaseModel):
 
 
 class BreakdownSettings(BaseModel):
-    """How many counts one breakdown may take, and how many of them at once; 0 turns it off."""
+    """Limits of a breakdown: its counts in all (0 turns breakdowns off), and counts in flight."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,10 +79,10 @@ class BreakdownSettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """Our own connections to the upstreams; a host's `http_client` has its own.
+    """Settings of the package's own HTTP connections, which do not apply to an `http_client`.
 
-    At most `max_connections` to one host at a time, None for as many as there are counts under way;
-    further calls wait for one. An idle one is kept open for `keepalive_expiry` seconds.
+    `max_connections` caps the connections to one host, and further calls wait; None is no cap. An
+    idle connection is kept open for `keepalive_expiry` seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,9 +94,8 @@ class HttpSettings(BaseModel):
 class Settings(BaseModel):
     """The section `count_tokens`.
 
-    `timeout` is in seconds, for one count with all its attempts, and `cooldown` is how long a
-    deployment that failed is tried last. `end_user_headers` are looked at in their order to learn
-    for whom a request is.
+    `timeout` is in seconds, for one count with all its attempts. A deployment that failed is tried
+    last for `cooldown` seconds. `end_user_headers` may name the end user, in order of precedence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,16 +117,16 @@ class Settings(BaseModel):
 
 
 def _target_of(alias: object) -> object:
-    """Where an alias leads; LiteLLM also takes `{model: ..., hidden: true}`."""
+    """Return the target of an alias, which may also be LiteLLM's `{model: ..., hidden: true}`."""
     return alias.get("model") if isinstance(alias, Mapping) else alias
 
 
 class RouterSettings(BaseModel):
-    """What of LiteLLM's section `router_settings` concerns a count.
+    """Settings of LiteLLM's section `router_settings` that concern a count.
 
-    `model_group_alias` leads from further names to a `model_name`. `timeout` is in seconds, for one
-    attempt of a deployment that has none of its own. With `num_retries: 0` a broken connection is
-    not tried once more.
+    `model_group_alias` maps further names to a `model_name`. `timeout` is in seconds, for one
+    attempt of a deployment without its own. `num_retries: 0` disables the retry after a broken
+    connection.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

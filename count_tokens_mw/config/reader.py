@@ -1,4 +1,4 @@
-"""From the documents of a LiteLLM `config.yaml` to what is configured, and all that is wrong."""
+"""The reader of a LiteLLM `config.yaml`: its documents become deployments, settings, problems."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from count_tokens_mw.config.litellm_keys import nearest
 from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
 from count_tokens_mw.config.params.anthropic import (
     ANTHROPIC_API,
-    FILE_VARIABLE,
     AnthropicParams,
     PassthroughParams,
 )
+from count_tokens_mw.config.params.base import FILE_VARIABLE
 from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
 __all__ = ["Reading", "read"]
@@ -21,10 +21,10 @@ __all__ = ["Reading", "read"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What documents say, with all that is wrong.
+    """Result of reading documents: a configuration and its problems.
 
-    A deployment whose entry has problems is there with its `problem`. `warnings` are about what has
-    no effect.
+    An entry with problems is a deployment with a `problem`. `warnings` name the parts that have no
+    effect.
     """
 
     deployments: tuple[Deployment, ...] = ()
@@ -35,21 +35,22 @@ class Reading:
 
 
 def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
-    """Read documents as one configuration: lists add up, of other sections the last one counts.
+    """Read documents as one configuration.
 
-    Problems name file, entry and key, and quote no value. References `os.environ/NAME` are looked
-    up in `environ`, where the section `environment_variables` is put first.
+    Lists are concatenated, and the last one of any other section wins. Problems name file, entry
+    and key, and quote no value. References `os.environ/NAME` are looked up in the section
+    `environment_variables`, then in `environ`.
     """
     sections = _Sections(documents)
-    values = ReferenceResolver(_with_variables(environ, sections.mapping("environment_variables")))
+    values = ReferenceResolver(_add_variables(environ, sections.mapping("environment_variables")))
     settings = values.load(
         Settings,
         sections.last("count_tokens", {}),
         "count_tokens",
-        lambda section: _with_passthrough(section, values.environ),
+        lambda section: _add_passthrough(section, values.environ),
     )
     router_settings = values.load(
-        RouterSettings, _of_ours(sections.mapping("router_settings")), "router_settings"
+        RouterSettings, _pick_used(sections.mapping("router_settings")), "router_settings"
     )
     entries = EntryReader(values, dict(_credentials(sections, values)))
     deployments = tuple(entries.deployments(sections.items("model_list")))
@@ -60,11 +61,11 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
         router_settings=router_settings,
         problems=(*sections.problems, *values.problems),
         warnings=(
-            *sections.misspelt(),
-            *_misspelt_settings(sections.mapping("router_settings")),
-            *_unused_variables(values.environ, deployments),
+            *sections.warnings(),
+            *_warn_of_settings(sections.mapping("router_settings")),
+            *_warn_of_variables(values.environ, deployments),
             *entries.warnings(),
-            *_misled_aliases(router_settings, deployments),
+            *_warn_of_aliases(router_settings, deployments),
         ),
     )
 
@@ -77,8 +78,8 @@ _SECTIONS: Final = (
     "model_list",
     "router_settings",
 )
-_MOST_COMPARED: Final = 500
-_READ: Final = {
+_MAX_COMPARED: Final = 500
+_USED_VARIABLES: Final = {
     "AWS_ACCESS_KEY_ID",
     "AWS_BEARER_TOKEN_BEDROCK",
     "AWS_BEDROCK_RUNTIME_ENDPOINT",
@@ -90,11 +91,11 @@ _READ: Final = {
     "GOOGLE_API_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
 }
-_VERY_LIKE: Final = 0.85  # LiteLLM has many more sections and settings, which change with time
+_MIN_LIKENESS: Final = 0.85  # high, as LiteLLM has many more sections and settings
 
 
 class _Sections:
-    """The documents' top-level sections, each checked to be a mapping or a list as it has to be."""
+    """Top-level sections of the documents, with a problem for each of the wrong type."""
 
     def __init__(self, documents: Sequence[Document]) -> None:
         self.problems: list[str] = []
@@ -106,16 +107,16 @@ class _Sections:
                 self.problems.append(document.place("a mapping with model_list is required"))
 
     def last(self, name: str, default: object) -> object:
-        found = [data[name] for _, data in self._documents if data.get(name) is not None]
-        return found[-1] if found else default
+        sections = [data[name] for _, data in self._documents if data.get(name) is not None]
+        return sections[-1] if sections else default
 
-    def misspelt(self) -> Iterator[str]:
-        """A word for each section that is called almost like one of ours."""
+    def warnings(self) -> Iterator[str]:
+        """Yield a warning for each section whose name is almost that of a known one."""
         for document, data in self._documents:
             for key in data:
-                meant = nearest(str(key), _SECTIONS, likeness=_VERY_LIKE)
+                meant = nearest(str(key), _SECTIONS, likeness=_MIN_LIKENESS)
                 if meant and meant != key:
-                    yield document.place(f"{key}: nobody knows this section; did you mean {meant}?")
+                    yield document.place(f"{key}: unknown section; did you mean {meant}?")
 
     def mapping(self, name: str) -> Mapping[str, object]:
         section = self.last(name, {})
@@ -125,7 +126,7 @@ class _Sections:
         return {}
 
     def items(self, name: str) -> Iterator[tuple[str, object]]:
-        """The items of all lists of this name, each with its place."""
+        """Yield the items of all lists of this name, each with its place."""
         for document, data in self._documents:
             items = data.get(name)
             if items is not None and not isinstance(items, list):
@@ -145,34 +146,34 @@ def _credentials(
             yield name, (f"{place} ({name})", credential)
 
 
-def _with_variables(environ: Mapping[str, str], section: Mapping[str, object]) -> Mapping[str, str]:
-    """The environment with the file's own variables; those that refer to an unset one are none."""
+def _add_variables(environ: Mapping[str, str], section: Mapping[str, object]) -> Mapping[str, str]:
+    """Return the environment with the file's variables, without references to unset variables."""
     added = {name: str(value) for name, value in section.items() if value is not None}
     for name, value in list(added.items()):
         if value.startswith(REFERENCE):
             del added[name]
-            referred = environ.get(value.removeprefix(REFERENCE))
-            if referred is not None:
-                added[name] = referred
+            target = environ.get(value.removeprefix(REFERENCE))
+            if target is not None:
+                added[name] = target
     return {**environ, **added, **{f"{FILE_VARIABLE}{name}": added[name] for name in added}}
 
 
-def _of_ours(section: Mapping[str, object]) -> dict[str, object]:
-    """References elsewhere in the section may be to variables that only the proxy has."""
+def _pick_used(section: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings in use; others may refer to variables that only LiteLLM's proxy has."""
     return {name: section[name] for name in RouterSettings.model_fields if name in section}
 
 
-def _misspelt_settings(section: Mapping[str, object]) -> Iterator[str]:
+def _warn_of_settings(section: Mapping[str, object]) -> Iterator[str]:
     for key in section:
-        meant = nearest(str(key), RouterSettings.model_fields, likeness=_VERY_LIKE)
+        meant = nearest(str(key), RouterSettings.model_fields, likeness=_MIN_LIKENESS)
         if meant and meant != key:
-            yield f"router_settings.{key}: nobody knows this key; did you mean {meant}?"
+            yield f"router_settings.{key}: unknown key; did you mean {meant}?"
 
 
-def _with_passthrough(
+def _add_passthrough(
     section: Mapping[str, object], environ: Mapping[str, str]
 ) -> Mapping[str, object]:
-    """On where it is configured, or where Anthropic's key is there anyway; false is off."""
+    """Turn the pass-through on if it is configured or ANTHROPIC_API_KEY is set; false is off."""
     passthrough = section.get("passthrough", {})
     if passthrough is False:
         passthrough = {"anthropic": False}
@@ -182,45 +183,46 @@ def _with_passthrough(
     if anthropic is None and environ.get("ANTHROPIC_API_KEY"):
         anthropic = {}
     if isinstance(anthropic, Mapping):
-        given = PassthroughParams.canonical(anthropic)
-        variables = PassthroughParams.from_environment(given, environ)
-        anthropic = {**given, **{field: environ[name] for field, name in variables.items()}}
+        raw = PassthroughParams.canonical(anthropic)
+        variables = PassthroughParams.from_environment(raw, environ)
+        anthropic = {**raw, **{field: environ[name] for field, name in variables.items()}}
     passthrough = {**passthrough, "anthropic": None if anthropic is False else anthropic}
     return {**section, "passthrough": passthrough}
 
 
-def _unused_variables(
+def _warn_of_variables(
     environ: Mapping[str, str], deployments: Sequence[Deployment]
 ) -> Iterator[str]:
-    """Variables that LiteLLM, or a vendor's library under it, would have used."""
+    """Yield a warning for each ignored variable that LiteLLM or a vendor's library would use."""
     for name in sorted(environ):
         own = name.removeprefix(FILE_VARIABLE)
-        if own != name and own.startswith(("AWS_", "GOOGLE_")) and own not in _READ:
+        if own != name and own.startswith(("AWS_", "GOOGLE_")) and own not in _USED_VARIABLES:
             yield f"{name}: has no effect here; set it in the environment of the process"
     is_public = any(
-        isinstance(each.params, AnthropicParams) and each.params.api_base == ANTHROPIC_API
-        for each in deployments
+        isinstance(deployment.params, AnthropicParams)
+        and deployment.params.api_base == ANTHROPIC_API
+        for deployment in deployments
     )
     if is_public and environ.get("ANTHROPIC_API_BASE"):
-        instead = "api_base: os.environ/ANTHROPIC_API_BASE"
-        yield f"ANTHROPIC_API_BASE: is set, and has no effect here; write {instead}"
+        setting = "api_base: os.environ/ANTHROPIC_API_BASE"
+        yield f"ANTHROPIC_API_BASE: has no effect here; write {setting}"
 
 
-def _misled_aliases(
+def _warn_of_aliases(
     router_settings: RouterSettings, deployments: Sequence[Deployment]
 ) -> Iterator[str]:
     names = {deployment.model_name for deployment in deployments}
-    stars = any("*" in name for name in names)
+    has_wildcard = any("*" in name for name in names)
     aliases = router_settings.model_group_alias
     for alias, target in aliases.items():
         place = f"router_settings.model_group_alias.{alias}"
         if alias in names:
-            yield f"{place}: an entry has this name, and is what callers get"
+            yield f"{place}: an entry of this name takes precedence; rename the alias"
         elif target in aliases and target not in names:
-            yield f"{place}: {target} is an alias too, and an alias cannot lead to one"
-        elif target not in names and not stars:
-            # A suggestion is a comparison with every name there is.
-            near = nearest(target, names) if len(names) <= _MOST_COMPARED else None
+            yield f"{place}: {target} is an alias too; name a model_name of model_list"
+        elif target not in names and not has_wildcard:
+            # A suggestion compares the target with every name.
+            near = nearest(target, names) if len(names) <= _MAX_COMPARED else None
             yield f"{place}: no entry is named {target}" + (
                 f"; did you mean {near}?" if near else ""
             )

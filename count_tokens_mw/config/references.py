@@ -1,4 +1,4 @@
-"""Values of a file: references resolved, defaults added, validated; and what is wrong with them."""
+"""The resolver of a file's values: references to variables, defaults, validation, problems."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
@@ -10,16 +10,16 @@ from count_tokens_mw.config.litellm_keys import unknown_key
 __all__ = ["REFERENCE", "ReferenceResolver"]
 
 REFERENCE: Final = "os.environ/"
-"""How a value that is a reference to a variable begins."""
+"""The prefix of a value that refers to an environment variable."""
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class ReferenceResolver:
-    """Reads single values, and gathers `problems`: each names the place and quotes no value.
+    """Resolver of values, with the `problems` so far, which name a place and quote no value.
 
-    References `os.environ/NAME` are looked up in `environ`; `unset` are the places of those that
-    are not there.
+    References `os.environ/NAME` are looked up in `environ`. `unset` has the places of references
+    to variables that are not set.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -34,15 +34,15 @@ class ReferenceResolver:
         place: str,
         complete: Callable[[Mapping[str, object]], Mapping[str, object]] = dict,
     ) -> M | None:
-        """Data with its references resolved, completed by defaults, and validated."""
+        """Resolve the references in data, complete it by defaults, and validate it."""
         resolved = self.resolve(data, place)
         if isinstance(resolved, Mapping):
-            given = {key: value for key, value in resolved.items() if value is not None}
-            resolved = complete(given)  # a key that is left empty is a key that is not there
+            not_empty = {key: value for key, value in resolved.items() if value is not None}
+            resolved = complete(not_empty)  # LiteLLM treats an empty key as an absent one
         return self.validate(model, resolved, place)
 
     def resolve(self, value: object, place: str) -> object:
-        """The value with each `os.environ/NAME` in it replaced by that variable."""
+        """Return the value with each `os.environ/NAME` in it replaced by the variable."""
         if isinstance(value, Mapping):
             return self.resolve_items(value, place)
         if isinstance(value, list):
@@ -56,25 +56,25 @@ class ReferenceResolver:
         return self.environ.get(name, value)
 
     def resolve_items(self, data: Mapping[str, object], place: str) -> dict[str, object]:
-        """The same for each value of a mapping."""
+        """Return a mapping with each of its values resolved."""
         return {key: self.resolve(item, f"{place}.{key}") for key, item in data.items()}
 
     def validate(self, model: type[M], data: object, place: str) -> M | None:
-        """Data as a model; None if it is not one."""
+        """Return data as a model, or None if it is invalid."""
         try:
             return model.model_validate(data)
         except ValidationError as error:
-            # Without the input: it may be a key.
+            # Without the input, because it may be a key.
             for problem in error.errors(include_input=False, include_url=False):
                 key = "".join(f".{part}" for part in problem["loc"])
-                words = problem["msg"].removeprefix("Value error, ")
+                text = problem["msg"].removeprefix("Value error, ")
                 if problem["type"] == "extra_forbidden":
-                    words = unknown_key(str(problem["loc"][-1]), model.model_fields)
+                    text = unknown_key(str(problem["loc"][-1]), model.model_fields)
                 if place + key not in self.unset:
-                    self.problems.append(f"{place}{key}: {words}")
+                    self.problems.append(f"{place}{key}: {text}")
             return None
 
     def merge(self, other: "ReferenceResolver") -> None:
-        """Make what another one gathered a part of this."""
+        """Add another resolver's problems and unset places to these."""
         self.problems += other.problems
         self.unset |= other.unset

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from count_tokens_mw.config.models import Deployment, HttpSettings
-    from count_tokens_mw.config.params.anthropic import Params
+    from count_tokens_mw.config.params.base import Params
     from count_tokens_mw.providers.http import HttpClient
 
 __all__ = ["Provider", "Providers"]
@@ -155,7 +155,8 @@ class Providers:
             AzureParams,
             PassthroughParams,
         )
-        from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
+        from count_tokens_mw.config.params.bedrock import BedrockParams
+        from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 
         match params:
             case PassthroughParams():

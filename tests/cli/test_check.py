@@ -1,4 +1,4 @@
-"""`python -m count_tokens_mw check`: what a configuration comes to, and all that is wrong."""
+"""`python -m count_tokens_mw check`: the deployments of a configuration and its problems."""
 
 import json
 import os
@@ -47,14 +47,14 @@ SECOND = "model_list[1] (claude-bedrock): litellm_params"
 PROBLEMS = [
     "nowhere.yaml: cannot be read: No such file or directory",
     "more.yaml: a mapping with model_list is required",
-    "count_tokens.tiemout: nobody knows this key; did you mean timeout?",
+    "count_tokens.tiemout: unknown key; did you mean timeout?",
     f"{FIRST}.api_key: the environment variable NOT_SET is not set",
     f"{FIRST}.timeout: Input should be greater than 0",
-    f"{SECOND}: aws_region_name is missing, and AWS_REGION is not set",
+    f"{SECOND}: aws_region_name is missing; set it or AWS_REGION",
     "model_list[4].model_name: Field required",
 ]
 WARNINGS = [
-    f"{SECOND}.vertex_projet: nobody knows this key; did you mean vertex_project?",
+    f"{SECOND}.vertex_projet: unknown key; did you mean vertex_project?",
     "router_settings.model_group_alias.fast: no entry is named quick-one",
 ]
 
@@ -74,23 +74,23 @@ def _no_credentials_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
 
 
-def said_by(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
-    """The exit status, and what `--json` says."""
+def run_check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """Run `check --json`, and return its exit status and its report."""
     status = main(["check", "--json", *arguments])
-    said = capsys.readouterr().out
-    assert SECRET not in said
-    return status, json.loads(said)
+    output = capsys.readouterr().out
+    assert SECRET not in output
+    return status, json.loads(output)
 
 
 def test_a_broken_file_shows_every_problem_in_one_run(
     broken: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, said = said_by(capsys, str(broken))
+    status, report = run_check(capsys, str(broken))
     assert status == 1
-    assert said["ok"] is False
-    assert said["problems"] == PROBLEMS
-    assert said["warnings"] == WARNINGS
-    assert [(row["model_name"], row["state"]) for row in said["deployments"]] == [
+    assert report["ok"] is False
+    assert report["problems"] == PROBLEMS
+    assert report["warnings"] == WARNINGS
+    assert [(row["model_name"], row["state"]) for row in report["deployments"]] == [
         ("claude-sonnet", "problem"),
         ("claude-bedrock", "problem"),
         ("good", "configured"),
@@ -104,21 +104,21 @@ def test_the_table_has_the_same_rows_problems_and_warnings(
     broken: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", str(broken)]) == 1
-    said = capsys.readouterr().out
-    for words in (*PROBLEMS, *WARNINGS):
-        assert f"  {words}" in said.splitlines()
-    for words in (
+    output = capsys.readouterr().out
+    for message in (*PROBLEMS, *WARNINGS):
+        assert f"  {message}" in output.splitlines()
+    for cell in (
         "anthropic/claude-y",
         "api.anthropic.com",
         "litellm_params.api_key",
         "weight 2",
         "order 1",
         "configured",
-        "cannot be counted: answers 501",
-        "leads to claude-sonnet",
+        "no counting API; answers 501",
+        "alias of claude-sonnet",
     ):
-        assert words in said
-    assert SECRET not in said
+        assert cell in output
+    assert SECRET not in output
 
 
 def test_a_row_says_where_its_credential_comes_from_and_where_it_is_sent(
@@ -128,7 +128,7 @@ def test_a_row_says_where_its_credential_comes_from_and_where_it_is_sent(
     monkeypatch.setenv("TEAM_KEY", SECRET)
     aws = {"model": "bedrock/anthropic.claude-x", "aws_region_name": "eu-west-1"}
     vertex = {"model": "vertex_ai/claude-x", "vertex_location": "global"}
-    given: list[tuple[dict[str, Any], str, str]] = [
+    cases: list[tuple[dict[str, Any], str, str]] = [
         ({"model": "anthropic/x"}, "ANTHROPIC_API_KEY", "api.anthropic.com"),
         (
             {"model": "anthropic/x", "api_key": SECRET},
@@ -170,15 +170,15 @@ def test_a_row_says_where_its_credential_comes_from_and_where_it_is_sent(
         ),
     ]
     entries = [
-        {"model_name": f"m{n}", "litellm_params": params} for n, (params, _, _) in enumerate(given)
+        {"model_name": f"m{n}", "litellm_params": params} for n, (params, _, _) in enumerate(cases)
     ]
     shared = {"credential_name": "team", "credential_values": {"api_key": SECRET}}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({"model_list": entries, "credential_list": [shared]}))
-    status, said = said_by(capsys, str(path))
+    status, report = run_check(capsys, str(path))
     assert status == 0
-    found = [(row["credential"], row["host"]) for row in said["deployments"]]
-    assert found == [(credential, host) for _, credential, host in given]
+    rows = [(row["credential"], row["host"]) for row in report["deployments"]]
+    assert rows == [(credential, host) for _, credential, host in cases]
 
 
 def test_a_server_that_needs_no_credential_has_none(
@@ -187,8 +187,8 @@ def test_a_server_that_needs_no_credential_has_none(
     entry = {"model_name": "m", "litellm_params": {"model": "anthropic/x", "api_base": "http://h"}}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({"model_list": [entry]}))
-    _, said = said_by(capsys, str(path))
-    assert said["deployments"][0]["credential"] == "none"
+    _, report = run_check(capsys, str(path))
+    assert report["deployments"][0]["credential"] == "none"
 
 
 # --model
@@ -197,9 +197,9 @@ def test_a_server_that_needs_no_credential_has_none(
 def test_a_callers_name_is_followed_to_its_deployments(
     broken: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, said = said_by(capsys, str(broken), "--model", "sonnet[1m]", "--model", "nobody")
-    assert [(row["model_name"], row["id"], row["words"]) for row in said["deployments"]] == [
-        ("sonnet[1m]", "claude-sonnet#0", said["deployments"][0]["words"]),
+    _, report = run_check(capsys, str(broken), "--model", "sonnet[1m]", "--model", "nobody")
+    assert [(row["model_name"], row["id"], row["words"]) for row in report["deployments"]] == [
+        ("sonnet[1m]", "claude-sonnet#0", report["deployments"][0]["words"]),
         ("nobody", None, "no entry has this name"),
     ]
 
@@ -211,12 +211,12 @@ def test_an_entry_for_any_provider_says_which_it_is_configured_for(
     monkeypatch.setenv("GEMINI_API_KEY", SECRET)
     path = tmp_path / "config.yaml"
     path.write_text('model_list: [{model_name: "*", litellm_params: {model: "*"}}]')
-    status, said = said_by(capsys, str(path))
-    (row,) = said["deployments"]
+    status, report = run_check(capsys, str(path))
+    (row,) = report["deployments"]
     assert (status, row["state"]) == (0, "pattern")
     assert row["words"] == "any model of anthropic, gemini"
-    _, said = said_by(capsys, str(path), "--model", "claude-opus-4-8")
-    (row,) = said["deployments"]
+    _, report = run_check(capsys, str(path), "--model", "claude-opus-4-8")
+    (row,) = report["deployments"]
     assert (row["provider"], row["state"]) == ("anthropic", "configured")
 
 
@@ -225,7 +225,7 @@ def test_an_entry_for_any_provider_says_which_it_is_configured_for(
 
 @pytest.fixture(scope="module")
 def five() -> Iterator[dict[str, Any]]:
-    """A configuration of the five providers, at emulated upstreams."""
+    """Return a configuration of the five providers, at emulated upstreams."""
     google = EmulatedGoogle()
     with ExitStack() as stack:
         anthropic = stack.enter_context(serving(emulated_anthropic()))
@@ -243,7 +243,7 @@ def five() -> Iterator[dict[str, Any]]:
         params["gemini"]["api_base"] = google_url
         yield {
             "model_list": [
-                {"model_name": name, "litellm_params": each} for name, each in params.items()
+                {"model_name": name, "litellm_params": own} for name, own in params.items()
             ]
         }
 
@@ -253,10 +253,10 @@ def test_a_good_file_probes_to_five_green_rows(
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(five))
-    status, said = said_by(capsys, str(path), "--probe")
+    status, report = run_check(capsys, str(path), "--probe")
     assert status == 0
-    assert said["ok"] is True
-    rows = said["deployments"]
+    assert report["ok"] is True
+    rows = report["deployments"]
     assert [row["model_name"] for row in rows] == [e["model_name"] for e in five["model_list"]]
     assert [row["state"] for row in rows] == ["counted"] * 5
     assert all(row["input_tokens"] > 0 and row["milliseconds"] >= 0 for row in rows)
@@ -277,7 +277,7 @@ def test_it_runs_as_a_program_and_draws_green_rows_on_a_terminal(
     assert len(green) == 5
 
 
-def configured_at(upstream: str, tmp_path: Path, key: str = SECRET, **more: Any) -> Path:
+def write_config(upstream: str, tmp_path: Path, key: str = SECRET, **more: Any) -> Path:
     params = {"model": "anthropic/claude-x", "api_key": key, "api_base": upstream, **more}
     data = {
         "model_list": [{"model_name": "m", "litellm_params": params}],
@@ -288,10 +288,10 @@ def configured_at(upstream: str, tmp_path: Path, key: str = SECRET, **more: Any)
     return path
 
 
-def probed_at(
+def probe_at(
     upstream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], **more: Any
 ) -> tuple[int, dict[str, Any]]:
-    path = configured_at(upstream, tmp_path, **more)
+    path = write_config(upstream, tmp_path, **more)
     status = main(["check", "--json", "--probe", str(path)])
     (row,) = json.loads(capsys.readouterr().out)["deployments"]
     return status, row
@@ -307,12 +307,12 @@ def test_a_probe_that_fails_shows_the_upstreams_words_without_the_key_and_a_hint
         await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
     with serving(refusing) as url:
-        status, row = probed_at(url, tmp_path, capsys)
-        _, other = probed_at(url, tmp_path, capsys, extra_headers={"x-key": f"Bearer {SECRET}"})
-        _, dummy = probed_at(url, tmp_path, capsys, key="k")
+        status, row = probe_at(url, tmp_path, capsys)
+        _, other = probe_at(url, tmp_path, capsys, extra_headers={"x-key": f"Bearer {SECRET}"})
+        _, dummy = probe_at(url, tmp_path, capsys, key="k")
     assert (status, row["state"]) == (1, "failed")
     assert row["words"] == "401 authentication_error: invalid x-api-key: …"
-    assert row["hint"] == "the credential is refused: check where it comes from"
+    assert row["hint"] == "the credential is refused; check its source"
     assert other["words"] == row["words"]
     assert dummy["words"].startswith("401 authentication_error: invalid x-api-key: ")
 
@@ -326,11 +326,11 @@ def test_control_characters_and_markup_of_an_upstream_are_shown_as_what_they_are
         await send({"type": "http.response.body", "body": body})
 
     with serving(painting) as url:
-        path = configured_at(url, tmp_path)
+        path = write_config(url, tmp_path)
         assert main(["check", str(path), "--probe"]) == 1
-    said = capsys.readouterr().out
-    assert "?[31m[bold]red[/bold]?" in said
-    assert "\x1b" not in said
+    output = capsys.readouterr().out
+    assert "?[31m[bold]red[/bold]?" in output
+    assert "\x1b" not in output
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
@@ -350,15 +350,15 @@ def test_a_file_without_anything_to_count_is_not_well(
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    assert said_by(capsys, str(path))[0] == 1
+    assert run_check(capsys, str(path))[0] == 1
     assert main(["check", str(path)]) == 1
-    assert "There is nothing in it that could be counted." in capsys.readouterr().out
+    assert "No deployment is configured;" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("params", "words"),
+    ("params", "message"),
     [
-        ({"model": "*"}, "it is for any model, and no provider has credentials"),
+        ({"model": "*"}, "no provider has credentials; set an API key in the environment"),
         (
             {"model": "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/a"},
             "bedrock: the ARN does not name its model; set model_info.base_model.",
@@ -366,20 +366,20 @@ def test_a_file_without_anything_to_count_is_not_well(
     ],
 )
 def test_an_entry_that_can_never_count_is_a_problem(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], params: dict[str, str], words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], params: dict[str, str], message: str
 ) -> None:
     path = tmp_path / "config.yaml"
     entry = {"model_name": "m*" if "*" in params["model"] else "m", "litellm_params": params}
     path.write_text(yaml.safe_dump({"model_list": [entry]}))
-    status, said = said_by(capsys, str(path))
-    (row,) = said["deployments"]
-    assert (status, row["state"], row["words"]) == (1, "problem", words)
+    status, report = run_check(capsys, str(path))
+    (row,) = report["deployments"]
+    assert (status, row["state"], row["words"]) == (1, "problem", message)
 
 
 def test_an_upstream_that_cannot_be_reached_is_a_failed_probe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, row = probed_at("http://127.0.0.1:1", tmp_path, capsys)
+    status, row = probe_at("http://127.0.0.1:1", tmp_path, capsys)
     assert (status, row["state"]) == (1, "failed")
     assert row["words"].startswith("502 api_error: anthropic could not be reached")
     assert "reachable from here?" in row["hint"]
@@ -404,11 +404,11 @@ def test_what_has_no_model_of_its_own_is_not_probed(
             }
         )
     )
-    status, said = said_by(capsys, str(path), "--probe")
+    status, report = run_check(capsys, str(path), "--probe")
     assert status == 0
-    states = [row["state"] for row in said["deployments"]]
+    states = [row["state"] for row in report["deployments"]]
     assert states == ["pattern", "cannot_count", "alias"]
-    assert said["deployments"][0]["words"].endswith("to probe it, name one by --model")
+    assert report["deployments"][0]["words"].endswith("to probe one, pass --model")
     assert upstream.requests == []
 
 
@@ -420,8 +420,8 @@ def test_without_rich_it_says_what_to_install_and_json_works(
 ) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert main(["check", str(broken)]) == 2
-    assert "the extra 'cli' installs" in capsys.readouterr().err
-    status, _ = said_by(capsys, str(broken))
+    assert "pip install 'count-tokens-mw[cli]'" in capsys.readouterr().err
+    status, _ = run_check(capsys, str(broken))
     assert status == 1
 
 

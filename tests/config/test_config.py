@@ -1,4 +1,4 @@
-"""The configuration: what is read, and what is said of a file that cannot be used."""
+"""The configuration that is read from a file, and the problems of an unusable one."""
 
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def test_references_are_resolved_anywhere() -> None:
 
 
 def test_other_sections_and_other_providers_are_left_alone() -> None:
-    """Their references may be to variables that only the proxy has."""
+    """Their references may name variables that only LiteLLM's proxy has."""
     config = Config.from_mapping(
         {
             "model_list": [
@@ -186,9 +186,9 @@ ENTRY = "model_list[0] (claude): litellm_params"
         (entry(model="os.environ/NOPE"), f"{ENTRY}.model: the environment variable NOPE is not"),
         (entry(model=None), f"{ENTRY}.model: a string is required"),
         (entry(api_key=12345), f"{ENTRY}.api_key: Input should be a valid string"),
-        (entry(api_key=""), f"{ENTRY}.api_key: it is empty"),
-        (entry(api_key=f"{SECRET}\n"), f"{ENTRY}.api_key: it is empty, or has a space"),
-        (entry(api_key=SECRET, auth_token=SECRET), f"{ENTRY}: api_key and auth_token cannot"),
+        (entry(api_key=""), f"{ENTRY}.api_key: empty"),
+        (entry(api_key=f"{SECRET}\n"), f"{ENTRY}.api_key: empty, or not visible ASCII"),
+        (entry(api_key=SECRET, auth_token=SECRET), f"{ENTRY}: api_key and auth_token are both"),
         (entry(timeout="soon"), f"{ENTRY}.timeout: Input should be a valid number"),
         (entry(timeout=True), f"{ENTRY}.timeout: a number is required"),
         (entry(timeout=0), f"{ENTRY}.timeout: Input should be greater than 0"),
@@ -198,18 +198,18 @@ ENTRY = "model_list[0] (claude): litellm_params"
         (entry(api_base="https://[h/"), f"{ENTRY}.api_base: a URL is required"),
         (entry(api_base="https://h/a b"), f"{ENTRY}.api_base: a URL is required"),
         (entry(api_base="https://"), f"{ENTRY}.api_base: a URL is required"),
-        (entry(api_base="https://h.example/#a"), f"{ENTRY}.api_base: the URL may have a host"),
+        (entry(api_base="https://h.example/#a"), f"{ENTRY}.api_base: the URL has more than"),
         (entry(api_base="https://a..b/"), f"{ENTRY}.api_base: a URL is required"),
         (entry(api_base=f"https://{'h' * 64}.example"), f"{ENTRY}.api_base: a URL is required"),
         (entry(litellm_credential_name="team"), f"{ENTRY}.litellm_credential_name: no entry of"),
         (
             {**entry(), "model_info": {"id": "passthrough/anthropic"}},
-            "model_list[0] (claude): model_info.id: the pass-through has it too",
+            "model_list[0] (claude): model_info.id: the pass-through has the same id; choose",
         ),
-        (entry(api_base="https://h.example/?a=b"), f"{ENTRY}.api_base: the URL may have a host"),
-        (entry(api_base=f"https://u:{SECRET}@h/"), f"{ENTRY}.api_base: the URL may have a host"),
+        (entry(api_base="https://h.example/?a=b"), f"{ENTRY}.api_base: the URL has more than"),
+        (entry(api_base=f"https://u:{SECRET}@h/"), f"{ENTRY}.api_base: the URL has more than"),
         (entry(api_base="https://h:port/"), f"{ENTRY}.api_base: a URL is required"),
-        (entry(extra_headers={"a b": "c"}), f"{ENTRY}.extra_headers: a header has characters"),
+        (entry(extra_headers={"a b": "c"}), f"{ENTRY}.extra_headers: a header has invalid"),
         (entry(extra_headers={"a": "c\r\nd: e"}), f"{ENTRY}.extra_headers: a header has"),
         (entry(extra_headers={"Content-Length": "1"}), f"{ENTRY}.extra_headers: Content-Length"),
         (entry(extra_headers=["a"]), f"{ENTRY}.extra_headers: Input should be a valid"),
@@ -219,29 +219,29 @@ ENTRY = "model_list[0] (claude): litellm_params"
     ],
 )
 def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: str) -> None:
-    (said,) = problems_of({"model_list": [data]})
-    assert said.startswith(problem)
+    (actual,) = problems_of({"model_list": [data]})
+    assert actual.startswith(problem)
 
 
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
-        ({"tiemout": 5}, "count_tokens.tiemout: nobody knows this key; did you mean timeout?"),
+        ({"tiemout": 5}, "count_tokens.tiemout: unknown key; did you mean timeout?"),
         ({"timeout": "os.environ/NOPE"}, "count_tokens.timeout: the environment variable NOPE"),
         ({"timeout": -1}, "count_tokens.timeout: Input should be greater than 0"),
         ({"max_body_bytes": 0}, "count_tokens.max_body_bytes: Input should be greater than 0"),
         ({"max_concurrency": False}, "count_tokens.max_concurrency: a number is required"),
         ({"end_user_headers": "x"}, "count_tokens.end_user_headers: Input should be a valid"),
-        ({"end_user_headers": ["a b"]}, "count_tokens.end_user_headers.0: it is not the name"),
+        ({"end_user_headers": ["a b"]}, "count_tokens.end_user_headers.0: not a header name"),
         ({"passthrough": []}, "count_tokens.passthrough: Input should be a valid dictionary"),
         ({"passthrough": "on"}, "count_tokens.passthrough: Input should be a valid dictionary"),
         (
             {"passthrough": {"openai": {}}},
-            "count_tokens.passthrough.openai: nobody knows this key",
+            "count_tokens.passthrough.openai: unknown key",
         ),
         (
             {"passthrough": {"anthropic": {"api_bse": "https://h"}}},
-            "count_tokens.passthrough.anthropic.api_bse: nobody knows this key",
+            "count_tokens.passthrough.anthropic.api_bse: unknown key",
         ),
         (
             {
@@ -268,8 +268,8 @@ def test_a_problem_of_an_entry_names_the_entry_and_the_key(data: Any, problem: s
     ],
 )
 def test_our_own_section_is_strict(section: Any, problem: str) -> None:
-    (said,) = problems_of({"count_tokens": section})
-    assert said.startswith(problem)
+    (actual,) = problems_of({"count_tokens": section})
+    assert actual.startswith(problem)
 
 
 @pytest.mark.parametrize(
@@ -277,10 +277,12 @@ def test_our_own_section_is_strict(section: Any, problem: str) -> None:
 )
 def test_what_is_forwarded_has_to_be_named_by_its_header(value: Any) -> None:
     passthrough = {"anthropic": {"forward_client_credentials": value}}
-    (said,) = problems_of({"count_tokens": {"passthrough": passthrough}}, {})
+    (problem,) = problems_of({"count_tokens": {"passthrough": passthrough}}, {})
     place = "count_tokens.passthrough.anthropic.forward_client_credentials"
-    assert said.startswith(f"{place}: the header in which callers send their own credential ")
-    assert "authorization, x-api-key, or a list of both" in said
+    assert problem.startswith(
+        f"{place}: not a header in which callers may send their own credential "
+    )
+    assert "authorization, x-api-key, or a list of both" in problem
 
 
 @pytest.mark.parametrize(
@@ -308,11 +310,12 @@ def test_what_is_forwarded_may_be_one_header_or_both(value: Any, headers: tuple[
 def test_without_any_key_the_entry_and_the_passthrough_say_so() -> None:
     data = {"model_list": [entry()], "count_tokens": {"passthrough": {"anthropic": {}}}}
     assert problems_of(data, {}) == (
-        "count_tokens.passthrough.anthropic: api_key is missing, and ANTHROPIC_API_KEY is not set",
-        f"{ENTRY}: api_key is missing, and ANTHROPIC_API_KEY is not set",
+        "count_tokens.passthrough.anthropic: api_key is missing; set it or ANTHROPIC_API_KEY",
+        f"{ENTRY}: api_key is missing; set it or ANTHROPIC_API_KEY",
     )
 
 
+SAME_ID = "model_list[2] (b) has the same id; choose another"
 NO_NUMBER = "Input should be a valid number, unable to parse string as a number"
 
 
@@ -332,11 +335,11 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
         CountTokens.from_yaml(path, environ=KEY)
     assert str(raised.value).splitlines() == [
         f"{path}: count_tokens.timeout: the environment variable T is not set",
-        f"{path}: count_tokens.retries: nobody knows this key",
+        f"{path}: count_tokens.retries: unknown key",
         f"{path}: model_list[0] (a): litellm_params.api_key: the environment variable A is not set",
         f"{path}: model_list[0] (a): litellm_params.timeout: Input should be greater than 0",
         f"{path}: model_list[1] (b): litellm_params.timeout: {NO_NUMBER}",
-        f"{path}: model_list[3] (c): model_info.id: model_list[2] (b) has it too",
+        f"{path}: model_list[3] (c): model_info.id: {SAME_ID}",
     ]
 
 
@@ -351,7 +354,7 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
         ("general_settings: {start: 2026-02-30}", "cannot be read as YAML"),
         (f"a: !!int {SECRET}", "cannot be read as YAML"),
         (f"a: !!timestamp {SECRET}", "cannot be read as YAML"),
-        ("model_list: []\ncount_tokens: &a {passthrough: *a}", "an alias refers to itself"),
+        ("model_list: []\ncount_tokens: &a {passthrough: *a}", "a YAML alias refers to itself"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str, problem: str) -> None:

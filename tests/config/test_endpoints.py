@@ -1,11 +1,11 @@
-"""Which host a deployment is asked at, judged by the vendor's own table of hosts."""
+"""The host of a deployment's requests, compared with the vendor's own table of hosts."""
 
 from urllib.parse import urlsplit
 
 import botocore.session
 import pytest
 
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 
 SESSION = botocore.session.Session()
 REGIONS = [
@@ -24,5 +24,5 @@ def test_bedrocks_host_is_the_one_that_botocore_asks(region: str) -> None:
     client = SESSION.create_client(
         "bedrock-runtime", region_name=region, aws_access_key_id="a", aws_secret_access_key="s"
     )
-    ours = BedrockParams(aws_region_name=region).endpoint
-    assert urlsplit(ours).netloc == urlsplit(client.meta.endpoint_url).netloc
+    endpoint = BedrockParams(aws_region_name=region).endpoint
+    assert urlsplit(endpoint).netloc == urlsplit(client.meta.endpoint_url).netloc

@@ -1,4 +1,4 @@
-"""What a LiteLLM file may say beside its entries: credentials, aliases, includes, variables."""
+"""The rest of a LiteLLM file beside its entries: credentials, aliases, includes, variables."""
 
 import logging
 from pathlib import Path
@@ -10,7 +10,8 @@ import yaml
 from count_tokens_mw import Config, ConfigError, Deployment
 from count_tokens_mw.config.files import Document
 from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
-from count_tokens_mw.config.params.clouds import BedrockParams, VertexParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.config.reader import read
 
 SECRET = "sk-ant-api03-canary"
@@ -83,7 +84,7 @@ def test_an_unset_variable_of_a_credential_is_told_once_at_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "suggestion"),
     [
         ("taem", "; did you mean team?"),
         ("nobody at all", ""),
@@ -92,12 +93,12 @@ def test_an_unset_variable_of_a_credential_is_told_once_at_its_place() -> None:
     ],
 )
 def test_a_credential_that_is_not_there_is_a_problem_with_the_nearest_name(
-    name: object, said: str
+    name: object, suggestion: str
 ) -> None:
     data = {"model_list": [entry(api_key="k", litellm_credential_name=name)]}
     place = "model_list[0] (claude): litellm_params.litellm_credential_name"
     assert problems_of({**data, "credential_list": CREDENTIALS}) == (
-        f"{place}: no entry of credential_list has this name{said}",
+        f"{place}: no entry of credential_list has this name{suggestion}",
     )
 
 
@@ -138,12 +139,12 @@ def test_an_entrys_own_value_wins_by_whatever_name_it_is_called(
 
 
 def test_all_entries_of_a_credential_that_is_broken_have_a_problem() -> None:
-    """Else a check would send what the file says in place of the key."""
+    """Otherwise a check would send the text of the reference as the key."""
     named = [entry(litellm_credential_name="gpt"), entry(litellm_credential_name="gpt")]
     documents = [Document("", {"model_list": named, "credential_list": CREDENTIALS})]
     first, second = read(documents, {}).deployments
     assert first.problem is not None
-    assert second.problem == "credential_list (gpt): a problem of it"
+    assert second.problem == "credential_list (gpt): the credential has a problem; see its entry"
     assert (first.params, second.params) == (None, None)
 
 
@@ -153,20 +154,22 @@ def test_a_broken_credential_does_not_hide_what_else_is_wrong_with_its_entries()
         "credential_values": {"api_base": "os.environ/NO_BASE", "api_key": "os.environ/NO_KEY"},
     }
     entries = [entry(n, litellm_credential_name="c", timeout=0) for n in ("a", "b")]
-    there = "credential_list[0] (c).credential_values"
-    said = problems_of({"model_list": entries, "credential_list": [broken]})
-    assert sorted(said) == [
-        f"{there}.api_base: the environment variable NO_BASE is not set",
-        f"{there}.api_key: the environment variable NO_KEY is not set",
+    place = "credential_list[0] (c).credential_values"
+    problems = problems_of({"model_list": entries, "credential_list": [broken]})
+    assert sorted(problems) == [
+        f"{place}.api_base: the environment variable NO_BASE is not set",
+        f"{place}.api_key: the environment variable NO_KEY is not set",
         "model_list[0] (a): litellm_params.timeout: Input should be greater than 0",
         "model_list[1] (b): litellm_params.timeout: Input should be greater than 0",
     ]
 
 
 def test_an_unset_provider_is_told_at_its_own_place_and_once() -> None:
-    said = problems_of({"model_list": [entry(custom_llm_provider="os.environ/P", api_key="k")]})
+    named = entry(custom_llm_provider="os.environ/P", api_key="k")
     place = "model_list[0] (claude): litellm_params.custom_llm_provider"
-    assert said == (f"{place}: the environment variable P is not set",)
+    assert problems_of({"model_list": [named]}) == (
+        f"{place}: the environment variable P is not set",
+    )
 
 
 def test_a_key_that_a_credential_leaves_empty_is_not_there() -> None:
@@ -231,17 +234,17 @@ def test_aliases_timeout_and_retries_are_read_and_the_rest_is_litellms() -> None
     ],
 )
 def test_router_settings_that_cannot_be_used_are_a_problem(settings: Any, problem: str) -> None:
-    (said,) = problems_of({"router_settings": settings})
-    assert said.startswith(problem)
+    (actual,) = problems_of({"router_settings": settings})
+    assert actual.startswith(problem)
 
 
 @pytest.mark.parametrize(
     ("alias", "warning"),
     [
-        ({"claude": "other"}, "claude: an entry has this name, and is what callers get"),
+        ({"claude": "other"}, "claude: an entry of this name takes precedence; rename the alias"),
         ({"a": "claud"}, "a: no entry is named claud; did you mean claude?"),
         ({"a": "nobody at all"}, "a: no entry is named nobody at all"),
-        ({"a": "b", "b": "claude"}, "a: b is an alias too, and an alias cannot lead to one"),
+        ({"a": "b", "b": "claude"}, "a: b is an alias too; name a model_name of model_list"),
     ],
 )
 def test_an_alias_that_leads_nowhere_is_a_warning(alias: dict[str, str], warning: str) -> None:
@@ -269,11 +272,11 @@ def test_the_files_own_variables_come_before_the_environments() -> None:
 def test_the_files_own_aws_keys_are_used_and_not_those_of_the_process() -> None:
     bedrock = entry("m", "bedrock/anthropic.claude-x")
     variables = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
-    found = only(config_of(bedrock, environment_variables=variables))
-    assert isinstance(found.params, BedrockParams)
-    assert found.params.aws_access_key_id is not None
-    assert found.params.aws_access_key_id.get_secret_value() == "a"
-    assert found.credential_source == "AWS_ACCESS_KEY_ID"
+    deployment = only(config_of(bedrock, environment_variables=variables))
+    assert isinstance(deployment.params, BedrockParams)
+    assert deployment.params.aws_access_key_id is not None
+    assert deployment.params.aws_access_key_id.get_secret_value() == "a"
+    assert deployment.credential_source == "AWS_ACCESS_KEY_ID"
 
 
 @pytest.mark.parametrize("name", ["VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"])
@@ -316,18 +319,18 @@ def test_a_variable_that_litellm_would_have_used_and_we_do_not_is_a_warning() ->
     config = config_of(entry(api_key="k"), environ=environ, environment_variables=variables)
     no_effect = "has no effect here"
     instead = "set it in the environment of the process"
-    rather = "write api_base: os.environ/ANTHROPIC_API_BASE"
+    setting = "write api_base: os.environ/ANTHROPIC_API_BASE"
     assert config.warnings == (
         f"environment_variables.AWS_PROFILE: {no_effect}; {instead}",
         f"environment_variables.GOOGLE_CLOUD_PROJECT: {no_effect}; {instead}",
-        f"ANTHROPIC_API_BASE: is set, and {no_effect}; {rather}",
+        f"ANTHROPIC_API_BASE: {no_effect}; {setting}",
     )
     own = entry(api_key="k", api_base="https://own.example")
     assert config_of(own, environ=environ).warnings == ()
 
 
 def test_a_variable_that_refers_to_none_is_none() -> None:
-    """LiteLLM lets it be; whoever needs it is told."""
+    """LiteLLM ignores it; an entry that refers to the variable has a problem."""
     data = {"environment_variables": {"KEY": "os.environ/NOT_SET", "UNUSED": "os.environ/NOR_THIS"}}
     assert Config.from_mapping(data, {}).deployments == ()
     assert problems_of({**data, "model_list": [entry(api_key="os.environ/KEY")]}) == (
@@ -342,8 +345,8 @@ def test_a_variable_that_refers_to_none_is_none() -> None:
 def test_an_entry_may_be_meant_for_some_environments_only(
     environment: str, names: list[str]
 ) -> None:
-    only_there: dict[str, Any] = {"supported_environments": ["production"]}
-    entries = [entry("both", api_key="k"), entry("production", api_key="k", model_info=only_there)]
+    info: dict[str, Any] = {"supported_environments": ["production"]}
+    entries = [entry("both", api_key="k"), entry("production", api_key="k", model_info=info)]
     config = config_of(*entries, environ={"LITELLM_ENVIRONMENT": environment})
     assert [deployment.model_name for deployment in config.deployments] == names
 
@@ -403,8 +406,8 @@ def test_problems_of_all_files_are_told_together_each_with_its_file(tmp_path: Pa
     )
     with pytest.raises(ConfigError) as raised:
         Config.from_yaml(path, {"ANTHROPIC_API_KEY": "k"})
-    said = str(raised.value).splitlines()
-    assert [line.removeprefix(f"{path}: ") for line in said] == [
+    lines = str(raised.value).splitlines()
+    assert [line.removeprefix(f"{path}: ") for line in lines] == [
         "a.yaml: include: a list of files is required",
         "nowhere.yaml: cannot be read: No such file or directory",
         "c.yaml: a mapping with model_list is required",
@@ -443,13 +446,13 @@ def test_an_entry_that_refers_to_itself_does_not_hide_the_problems_of_others() -
     ring: dict[str, Any] = entry("ring", api_key="k")
     ring["litellm_params"]["extra_headers"] = ring["litellm_params"]
     assert problems_of({"model_list": [ring, entry("next", api_key="k", timeout=0)]}) == (
-        "model_list[0] (ring): an alias refers to itself",
+        "model_list[0] (ring): a YAML alias refers to itself",
         "model_list[1] (next): litellm_params.timeout: Input should be greater than 0",
     )
 
 
 @pytest.mark.parametrize(
-    "given",
+    "configured",
     [
         {"model_info": {"base_model": "os.environ/NOT_SET"}},
         {"model_info": {"supported_environments": "production"}},
@@ -458,9 +461,9 @@ def test_an_entry_that_refers_to_itself_does_not_hide_the_problems_of_others() -
         {"order": "os.environ/NOT_SET"},
     ],
 )
-def test_an_entry_that_cannot_be_counted_stops_no_file(given: dict[str, Any]) -> None:
-    assert only(config_of(entry("gpt", "openai/gpt-4o", **given))).params is None
-    named = entry("gpt", "os.environ/NOT_SET", custom_llm_provider="openai", **given)
+def test_an_entry_that_cannot_be_counted_stops_no_file(configured: dict[str, Any]) -> None:
+    assert only(config_of(entry("gpt", "openai/gpt-4o", **configured))).params is None
+    named = entry("gpt", "os.environ/NOT_SET", custom_llm_provider="openai", **configured)
     assert only(config_of(named)).params is None
 
 
@@ -474,18 +477,18 @@ def test_what_litellm_alone_uses_is_not_read() -> None:
 @pytest.mark.parametrize(
     ("section", "warning"),
     [
-        ({"modle_list": []}, "modle_list: nobody knows this section; did you mean model_list?"),
+        ({"modle_list": []}, "modle_list: unknown section; did you mean model_list?"),
         (
             {"count_token": {}},
-            "count_token: nobody knows this section; did you mean count_tokens?",
+            "count_token: unknown section; did you mean count_tokens?",
         ),
         (
             {"router_settings": {"timout": 5}},
-            "router_settings.timout: nobody knows this key; did you mean timeout?",
+            "router_settings.timout: unknown key; did you mean timeout?",
         ),
         (
             {"router_settings": {"num_retrie": 1}},
-            "router_settings.num_retrie: nobody knows this key; did you mean num_retries?",
+            "router_settings.num_retrie: unknown key; did you mean num_retries?",
         ),
     ],
 )
@@ -505,13 +508,15 @@ LITELLMS_OWN = {
 
 
 def test_litellms_own_sections_and_settings_make_no_noise() -> None:
-    words = " ".join(LITELLMS_OWN.values()).split()
-    settings: dict[str, Any] = {name: {} for name in words}
+    names = " ".join(LITELLMS_OWN.values()).split()
+    settings: dict[str, Any] = {name: {} for name in names}
     assert config_of(router_settings=settings, **settings).warnings == ()
 
 
 def test_a_mapping_has_no_folder_to_include_from() -> None:
-    assert problems_of({"include": ["a.yaml"]}) == ("include: only a file can include files",)
+    assert problems_of({"include": ["a.yaml"]}) == (
+        "include: a mapping cannot include files; use a file",
+    )
 
 
 # keys
@@ -519,7 +524,7 @@ def test_a_mapping_has_no_folder_to_include_from() -> None:
 
 @pytest.mark.parametrize("key", LITELLM_PARAMS)
 def test_litellms_own_parameters_make_no_noise(key: str) -> None:
-    """Those that we use may have a problem with such a value, and that is another matter."""
+    """A parameter in use may have a problem with the value, but none has a warning."""
     own: dict[str, Any] = {"model": "anthropic/claude-x", "api_key": "k", key: ["any"]}
     documents = [Document("", {"model_list": [{"model_name": "m", "litellm_params": own}]})]
     assert read(documents, {}).warnings == ()
@@ -542,7 +547,7 @@ def test_a_key_that_nobody_knows_is_one_warning_with_the_nearest(
 ) -> None:
     data = entry(api_key="k", **{key: SECRET})
     place = f"model_list[0] (claude): litellm_params.{key}"
-    warning = f"{place}: nobody knows this key; did you mean {meant}?"
+    warning = f"{place}: unknown key; did you mean {meant}?"
     assert config_of(data).warnings == (warning,)
     assert caplog.record_tuples == [
         ("count_tokens_mw", logging.WARNING, f"configuration: {warning}")
@@ -551,14 +556,14 @@ def test_a_key_that_nobody_knows_is_one_warning_with_the_nearest(
 
 def test_a_key_like_none_that_is_known_is_a_warning_all_the_same() -> None:
     (warning,) = config_of(entry(api_key="k", zzzzzz=1)).warnings
-    assert warning == "model_list[0] (claude): litellm_params.zzzzzz: nobody knows this key"
+    assert warning == "model_list[0] (claude): litellm_params.zzzzzz: unknown key"
 
 
 def test_the_same_unknown_key_in_many_places_is_one_warning() -> None:
     credential = {"credential_name": "a", "credential_values": {"api_key": "k", "api_bse": 1}}
     entries = [entry(litellm_credential_name="a", api_bse=1) for _ in range(3)]
     (warning,) = config_of(*entries, credential_list=[credential]).warnings
-    assert warning.startswith("model_list[0] (claude): litellm_params.api_bse: nobody knows")
+    assert warning.startswith("model_list[0] (claude): litellm_params.api_bse: unknown key")
     assert warning.endswith("did you mean api_base? (also in 3 more)")
 
 
@@ -583,18 +588,18 @@ def test_keys_of_entries_that_cannot_be_counted_are_not_judged() -> None:
 def test_another_model_may_be_named_to_count_for(
     model: str, counted: Any, upstream_model: str
 ) -> None:
-    given = {
+    configured = {
         "api_key": "k",
         "vertex_location": "us-east5",
         "aws_region_name": "us-east-1",
     }
-    config = config_of(entry("m", model, **given, model_info={"token_count_model": counted}))
+    config = config_of(entry("m", model, **configured, model_info={"token_count_model": counted}))
     assert only(config).upstream_model == upstream_model
     assert only(config).params is not None
 
 
 @pytest.mark.parametrize(
-    ("model", "given", "field"),
+    ("model", "configured", "field"),
     [
         (
             "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/x",
@@ -605,11 +610,13 @@ def test_another_model_may_be_named_to_count_for(
         ("anthropic/claude-x", {"api_key": "k"}, None),
     ],
 )
-def test_and_the_region_to_count_in(model: str, given: dict[str, Any], field: str | None) -> None:
+def test_and_the_region_to_count_in(
+    model: str, configured: dict[str, Any], field: str | None
+) -> None:
     name = "anthropic.claude-y" if model.startswith("bedrock") else "claude-y"
     counted = {"model": name, "region": "us-west-2"}
     config = config_of(
-        entry("m", model, **given, model_info={"token_count_model": counted}),
+        entry("m", model, **configured, model_info={"token_count_model": counted}),
         environ={"AWS_REGION": "us-east-1"},
     )
     params = only(config).params
@@ -629,12 +636,12 @@ def test_and_the_region_to_count_in(model: str, given: dict[str, Any], field: st
     ],
 )
 def test_a_model_info_that_cannot_be_used_is_a_problem(info: Any, problem: str) -> None:
-    said = problems_of({"model_list": [entry(api_key="k", model_info=info)]})
-    assert said[0].startswith(f"model_list[0] (claude): model_info.{problem}")
+    problems = problems_of({"model_list": [entry(api_key="k", model_info=info)]})
+    assert problems[0].startswith(f"model_list[0] (claude): model_info.{problem}")
 
 
 @pytest.mark.parametrize(
-    ("given", "info", "order", "weight"),
+    ("configured", "info", "order", "weight"),
     [
         ({"order": 1, "weight": 0.5}, {"order": 9}, 1, 0.5),
         ({"weight": "os.environ/W"}, {"order": 9}, 9, 3),
@@ -642,16 +649,18 @@ def test_a_model_info_that_cannot_be_used_is_a_problem(info: Any, problem: str) 
     ],
 )
 def test_order_and_weight_are_read_from_where_litellm_has_them(
-    given: dict[str, Any], info: dict[str, Any], order: int | None, weight: float | None
+    configured: dict[str, Any], info: dict[str, Any], order: int | None, weight: float | None
 ) -> None:
-    found = only(config_of(entry(api_key="k", model_info=info, **given), environ={"W": "3"}))
-    assert (found.order, found.weight) == (order, weight)
+    deployment = only(
+        config_of(entry(api_key="k", model_info=info, **configured), environ={"W": "3"})
+    )
+    assert (deployment.order, deployment.weight) == (order, weight)
 
 
 @pytest.mark.parametrize(("key", "value"), [("order", "a"), ("weight", -1), ("weight", True)])
 def test_an_order_or_weight_that_is_no_number_is_a_problem(key: str, value: Any) -> None:
-    (said,) = problems_of({"model_list": [entry(api_key="k", **{key: value})]})
-    assert said.startswith(f"model_list[0] (claude): litellm_params.{key}: ")
+    (problem,) = problems_of({"model_list": [entry(api_key="k", **{key: value})]})
+    assert problem.startswith(f"model_list[0] (claude): litellm_params.{key}: ")
 
 
 @pytest.mark.parametrize(
@@ -674,20 +683,20 @@ def test_the_provider_is_the_prefix_or_inferred(
     model: str, provider: str, upstream_model: str
 ) -> None:
     environ = {"ANTHROPIC_API_KEY": "k", "AWS_REGION": "us-east-1", "VERTEXAI_LOCATION": "us"}
-    found = only(config_of(entry("m", model), environ=environ))
-    assert (found.provider, found.upstream_model) == (provider, upstream_model)
+    deployment = only(config_of(entry("m", model), environ=environ))
+    assert (deployment.provider, deployment.upstream_model) == (provider, upstream_model)
     if provider not in {"openrouter", "unknown", "*"}:
-        assert found.params is not None
+        assert deployment.params is not None
 
 
 def test_a_deployment_in_foundry_may_be_called_anything_if_its_base_model_is_claude() -> None:
-    given: dict[str, Any] = {"api_base": "https://r.example", "azure_ad_token": "entra"}
-    mine = entry("m", "azure_ai/my-deployment", **given, model_info={"base_model": "claude-x"})
-    found = only(config_of(mine))
-    assert isinstance(found.params, AzureParams)
-    assert found.params.auth_token is not None
-    assert found.upstream_model == "my-deployment"
-    assert only(config_of(entry("m", "azure_ai/my-deployment", **given))).params is None
+    configured: dict[str, Any] = {"api_base": "https://r.example", "azure_ad_token": "entra"}
+    mine = entry("m", "azure_ai/my-deployment", **configured, model_info={"base_model": "claude-x"})
+    deployment = only(config_of(mine))
+    assert isinstance(deployment.params, AzureParams)
+    assert deployment.params.auth_token is not None
+    assert deployment.upstream_model == "my-deployment"
+    assert only(config_of(entry("m", "azure_ai/my-deployment", **configured))).params is None
 
 
 def test_foundry_has_variables_of_its_own() -> None:
@@ -712,17 +721,17 @@ def test_vertex_has_litellms_other_names_and_variables() -> None:
     params = only(config_of(entry("m", "vertex_ai/claude-x"), environ=environ)).params
     assert isinstance(params, VertexParams)
     assert (params.location, params.project) == ("eu", "of-env")
-    given = {
+    configured = {
         "vertex_ai_location": "us-east5",
         "vertex_ai_credentials": {"project_id": "of-file"},
     }
-    params = only(config_of(entry("m", "vertex_ai/claude-x", **given), environ=environ)).params
+    params = only(config_of(entry("m", "vertex_ai/claude-x", **configured), environ=environ)).params
     assert isinstance(params, VertexParams)
     assert (params.location, params.project) == ("us-east5", "of-file")
 
 
 @pytest.mark.parametrize(
-    ("given", "environ"),
+    ("configured", "environ"),
     [
         ({"api_base": "https://vpce.example"}, {"AWS_BEDROCK_RUNTIME_ENDPOINT": "https://not"}),
         ({"aws_bedrock_runtime_endpoint": "https://vpce.example"}, {}),
@@ -730,10 +739,10 @@ def test_vertex_has_litellms_other_names_and_variables() -> None:
     ],
 )
 def test_bedrocks_endpoint_is_where_the_operator_says(
-    given: dict[str, str], environ: dict[str, str]
+    configured: dict[str, str], environ: dict[str, str]
 ) -> None:
-    bedrock = entry("m", "bedrock/anthropic.claude-x", aws_region_name="us-east-1", **given)
+    bedrock = entry("m", "bedrock/anthropic.claude-x", aws_region_name="us-east-1", **configured)
     params = only(config_of(bedrock, environ=environ)).params
     assert isinstance(params, BedrockParams)
     assert params.endpoint == "https://vpce.example"
-    assert not params.may_use_mantle, "nobody named its place"
+    assert not params.may_use_mantle, "mantle has no configured endpoint"

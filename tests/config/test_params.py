@@ -1,4 +1,4 @@
-"""What each provider's entry may say, and what is taken from the environment for it."""
+"""The parameters of each provider's entry, and their defaults from the environment."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 from count_tokens_mw import Config, ConfigError
-from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams, Params
-from count_tokens_mw.config.params.clouds import BedrockParams, GeminiParams, VertexParams
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
+from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 
 SECRET = "canary-of-a-secret"
 
@@ -37,7 +39,7 @@ PROFILE_ARN = "arn:aws:bedrock:eu-north-1:123456789012:application-inference-pro
 
 
 @pytest.mark.parametrize(
-    ("model", "given", "environ", "region"),
+    ("model", "configured", "environ", "region"),
     [
         (CLAUDE, {"aws_region_name": "eu-west-1"}, {"AWS_REGION": "us-east-1"}, "eu-west-1"),
         ("bedrock/us-east-2/anthropic.claude", {}, {"AWS_REGION": "us-east-1"}, "us-east-2"),
@@ -49,19 +51,19 @@ PROFILE_ARN = "arn:aws:bedrock:eu-north-1:123456789012:application-inference-pro
     ],
 )
 def test_bedrocks_region_is_named_by_the_operator(
-    model: str, given: dict[str, str], environ: dict[str, str], region: str
+    model: str, configured: dict[str, str], environ: dict[str, str], region: str
 ) -> None:
-    params = params_of(model, environ, **given)
+    params = params_of(model, environ, **configured)
     assert isinstance(params, BedrockParams)
     assert params.aws_region_name == region
 
 
 def test_without_any_region_the_configuration_is_refused() -> None:
-    assert problem_of(CLAUDE) == ": aws_region_name is missing, and AWS_REGION is not set"
+    assert problem_of(CLAUDE) == ": aws_region_name is missing; set it or AWS_REGION"
 
 
 @pytest.mark.parametrize(
-    ("given", "is_taken"),
+    ("configured", "is_taken"),
     [
         ({}, True),
         ({"api_key": "own"}, False),
@@ -71,30 +73,30 @@ def test_without_any_region_the_configuration_is_refused() -> None:
     ],
 )
 def test_bedrocks_token_of_the_environment_is_taken_only_where_nothing_is_configured(
-    given: dict[str, str], is_taken: bool
+    configured: dict[str, str], is_taken: bool
 ) -> None:
     environ = {"AWS_BEARER_TOKEN_BEDROCK": SECRET}
-    params = params_of(CLAUDE, environ, aws_region_name="us-east-1", **given)
+    params = params_of(CLAUDE, environ, aws_region_name="us-east-1", **configured)
     assert isinstance(params, BedrockParams)
     token = params.api_key.get_secret_value() if params.api_key else None
     assert (token == SECRET) is is_taken
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("configured", "problem"),
     [
-        ({"aws_access_key_id": SECRET}, ": aws_access_key_id and aws_secret_access_key belong"),
+        ({"aws_access_key_id": SECRET}, ": aws_access_key_id and aws_secret_access_key are a"),
         ({"aws_secret_access_key": SECRET}, ": aws_access_key_id and aws_secret_access_key"),
-        ({"aws_web_identity_token": SECRET}, ": aws_web_identity_token requires aws_role_name"),
-        ({"aws_region_name": "us-east-1/../x"}, ".aws_region_name: it has characters"),
+        ({"aws_web_identity_token": SECRET}, ": aws_web_identity_token requires a role; set"),
+        ({"aws_region_name": "us-east-1/../x"}, ".aws_region_name: invalid characters"),
         ({"aws_bedrock_runtime_endpoint": "h"}, ".aws_bedrock_runtime_endpoint: a URL is requ"),
         ({"count_tokens_via": "converse"}, ".count_tokens_via: Input should be 'auto', 'runt"),
         ({"bedrock_betas": "a"}, ".bedrock_betas: Input should be a valid"),
     ],
 )
-def test_a_wrong_value_for_bedrock_is_named(given: dict[str, Any], problem: str) -> None:
-    said = problem_of(CLAUDE, **{"aws_region_name": "us-east-1", **given})
-    assert said.startswith(problem)
+def test_a_wrong_value_for_bedrock_is_named(configured: dict[str, Any], problem: str) -> None:
+    actual = problem_of(CLAUDE, **{"aws_region_name": "us-east-1", **configured})
+    assert actual.startswith(problem)
 
 
 def test_the_base_model_of_an_entry_reaches_its_parameters() -> None:
@@ -118,39 +120,43 @@ def test_the_seeds_vertex_entry_counts_at_its_count_tokens_location() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("configured", "problem"),
     [
-        ({}, ": vertex_location or vertex_count_tokens_location is required"),
-        ({"vertex_location": "us/../x"}, ".vertex_location: it has characters"),
-        ({"vertex_project": "p?x"}, ".vertex_project: it has characters"),
-        ({"vertex_credentials": f"{{{SECRET}"}, ".vertex_credentials: it is neither JSON nor"),
+        ({}, ": vertex_location is missing; set it or vertex_count_tokens_location"),
+        ({"vertex_location": "us/../x"}, ".vertex_location: invalid characters"),
+        ({"vertex_project": "p?x"}, ".vertex_project: invalid characters"),
+        ({"vertex_credentials": f"{{{SECRET}"}, ".vertex_credentials: neither JSON nor"),
         ({"vertex_credentials": "/nowhere.json"}, ".vertex_credentials: the file cannot be read"),
         ({"vertex_credentials": [SECRET]}, ".vertex_credentials: Input should be a valid dict"),
         ({"strip_version": SECRET}, ".strip_version: Input should be a valid boolean"),
     ],
 )
-def test_a_wrong_value_for_vertex_is_named(given: dict[str, Any], problem: str) -> None:
+def test_a_wrong_value_for_vertex_is_named(configured: dict[str, Any], problem: str) -> None:
     location: dict[str, Any] = (
         {} if problem.startswith(": vertex_location") else {"vertex_location": "us-east5"}
     )
-    assert problem_of("vertex_ai/gemini-2.5-flash", **{**location, **given}).startswith(problem)
+    assert problem_of("vertex_ai/gemini-2.5-flash", **{**location, **configured}).startswith(
+        problem
+    )
 
 
 def test_a_file_of_credentials_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "key.json").write_text(SECRET)
-    given: dict[str, Any] = {
+    configured: dict[str, Any] = {
         "vertex_location": "us",
         "vertex_credentials": str(tmp_path / "key.json"),
     }
-    assert problem_of("vertex_ai/gemini-x", **given).startswith(".vertex_credentials: it is nei")
+    assert problem_of("vertex_ai/gemini-x", **configured).startswith(
+        ".vertex_credentials: neither JSON"
+    )
 
 
 def test_no_part_of_vertex_credentials_shows() -> None:
-    given: dict[str, Any] = {
+    configured: dict[str, Any] = {
         "vertex_location": "us",
         "vertex_credentials": {"type": "service_account", "private_key": SECRET},
     }
-    params = params_of("vertex_ai/gemini-x", **given)
+    params = params_of("vertex_ai/gemini-x", **configured)
     assert SECRET not in repr(params)
 
 
@@ -181,7 +187,7 @@ def test_geminis_key_of_its_entry_wins() -> None:
 def test_without_any_key_for_gemini_the_configuration_is_refused() -> None:
     assert (
         problem_of("gemini/gemini-x", {"ANTHROPIC_API_KEY": "a"})
-        == ": api_key is missing, and GEMINI_API_KEY is not set"
+        == ": api_key is missing; set it or GEMINI_API_KEY"
     )
 
 
@@ -197,17 +203,17 @@ def test_foundry_is_a_host_and_a_credential_of_its_own(credential: dict[str, Any
     assert params.api_base == FOUNDRY
 
 
-NO_BASE = ": api_base is missing, and AZURE_AI_API_BASE is not set"
-NO_KEY = ": api_key or auth_token is missing, and AZURE_AI_API_KEY is not set"
+NO_BASE = ": api_base is missing; set it or AZURE_AI_API_BASE"
+NO_KEY = ": api_key is missing; set it, auth_token or AZURE_AI_API_KEY"
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("configured", "problem"),
     [({}, NO_BASE), ({"api_base": FOUNDRY}, NO_KEY), ({"api_key": SECRET}, NO_BASE)],
 )
-def test_anthropics_key_and_host_are_not_foundrys(given: dict[str, str], problem: str) -> None:
-    said = problem_of("azure_ai/claude-sonnet-4-5", {"ANTHROPIC_API_KEY": "a"}, **given)
-    assert said == problem
+def test_anthropics_key_and_host_are_not_foundrys(configured: dict[str, str], problem: str) -> None:
+    environ = {"ANTHROPIC_API_KEY": "a"}
+    assert problem_of("azure_ai/claude-sonnet-4-5", environ, **configured) == problem
 
 
 @pytest.mark.parametrize(
@@ -227,13 +233,15 @@ def test_models_of_other_makers_load_without_more_and_cannot_be_counted(model: s
 
 def test_a_copy_with_another_credential_is_another_account() -> None:
     params = AnthropicParams.model_validate({"api_key": "sk-a"})
-    of_the_first = (params.account, params.identity)
+    account, identity = params.account, params.identity
     copy = params.model_copy(update={"api_key": SecretStr("sk-b")})
-    assert copy.account != of_the_first[0]
-    assert copy.identity != of_the_first[1]
-    assert params.model_copy().account == of_the_first[0]
+    assert copy.account != account
+    assert copy.identity != identity
+    assert params.model_copy().account == account
 
 
 def test_a_host_is_asked_in_lower_case_as_it_is_signed() -> None:
-    given = {"api_key": "k", "api_base": "https://Gateway.Example:8443/Path"}
-    assert AnthropicParams.model_validate(given).endpoint == "https://gateway.example:8443/Path"
+    configured = {"api_key": "k", "api_base": "https://Gateway.Example:8443/Path"}
+    assert (
+        AnthropicParams.model_validate(configured).endpoint == "https://gateway.example:8443/Path"
+    )

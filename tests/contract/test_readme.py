@@ -229,7 +229,7 @@ def test_the_check_shows_what_the_file_comes_to(
     code = snippet("bash", "count_tokens_mw check")
     said = run_in_shell(re.sub(r"^python", sys.executable, code, flags=re.MULTILINE))
     assert said.count("tokens,") == 2
-    assert said.count("leads to claude-sonnet") == 2
+    assert said.count("alias of claude-sonnet") == 2
     assert "canary" not in said
 
 

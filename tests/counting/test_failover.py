@@ -17,7 +17,7 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.config.params.anthropic import Params
+from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import request_from_mapping

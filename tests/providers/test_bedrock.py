@@ -30,7 +30,7 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import InternalError
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.bedrock.credentials import aws_errors

@@ -12,7 +12,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from httpx_aiohttp import AiohttpTransport
 
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.bedrock.provider import Bedrock
 from count_tokens_mw.providers.http import HttpClient

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 
 from count_tokens_mw import CannotCount
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
 from count_tokens_mw.providers.bedrock.provider import KNOWN_BETAS, Bedrock, foundation_model

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
-from count_tokens_mw.config.params.clouds import VertexParams
+from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.google.credentials import GoogleTokens, _parse_credentials
 from count_tokens_mw.providers.google.translation import generate_content_request

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from count_tokens_mw import CannotCount, InvalidRequest
-from count_tokens_mw.config.params.clouds import GeminiParams, VertexParams
+from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 from count_tokens_mw.protocol.request import parse_request, request_from_mapping
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
 from count_tokens_mw.providers.google.credentials import GoogleTokens

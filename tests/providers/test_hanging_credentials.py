@@ -19,7 +19,7 @@ import urllib3
 from count_tokens_mw import CountError, DeadlineExceeded
 from count_tokens_mw.aio.single_flight import SingleFlight
 from count_tokens_mw.aio.threads import DaemonThreads
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
 from count_tokens_mw.providers.bedrock.session import IdentityToken, _start_program, load_session
 from count_tokens_mw.providers.google.credentials import GoogleTokens

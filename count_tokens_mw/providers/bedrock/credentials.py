@@ -34,7 +34,7 @@ from botocore.parsers import ResponseParserError
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES
 from count_tokens_mw.aio.single_flight import SingleFlight
 from count_tokens_mw.aio.threads import DaemonThreads
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import (
     CredentialsUnavailable,
     DeadlineExceeded,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, combine_header_lines
 from count_tokens_mw.providers.bedrock.credentials import AwsSession

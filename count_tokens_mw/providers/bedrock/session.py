@@ -23,7 +23,7 @@ from aiobotocore.credentials import (
 from aiobotocore.session import AioSession
 from pydantic import SecretStr
 
-from count_tokens_mw.config.params.clouds import BedrockParams
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import CredentialsUnavailable
 
 __all__ = ["IdentityToken", "load_session"]

@@ -5,7 +5,7 @@ https://ai.google.dev/api/tokens
 
 from urllib.parse import quote
 
-from count_tokens_mw.config.params.clouds import GeminiParams
+from count_tokens_mw.config.params.google import GeminiParams
 from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.google.wire import google_json, model_name
 from count_tokens_mw.providers.http import HttpClient

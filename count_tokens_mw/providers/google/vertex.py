@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-from count_tokens_mw.config.params.clouds import VertexParams
+from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
 from count_tokens_mw.providers.google.credentials import GoogleTokens

@@ -1,0 +1,122 @@
+"""The base class of every vendor's `litellm_params`, a frozen model.
+
+The names are LiteLLM's: https://docs.litellm.ai/docs/providers
+"""
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, SecretStr
+
+from count_tokens_mw.config.fields import Seconds
+
+__all__ = ["FILE_VARIABLE", "Params", "Raw"]
+
+FILE_VARIABLE: Final = "environment_variables."
+"""The prefix of the file's own variables, which keeps them apart from the process's."""
+
+Raw: TypeAlias = Mapping[str, object]
+V = TypeVar("V")
+
+
+class Params(BaseModel):
+    """The parameters of every deployment. `timeout` is in seconds, for one attempt.
+
+    `credentials` are the fields that authenticate the gateway at the provider, in order of
+    precedence. `without_credentials` names the source that is used if none of them is set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    credentials: ClassVar[tuple[str, ...]] = ()
+    without_credentials: ClassVar[str] = "none"
+
+    timeout: Seconds | None = None
+
+    @classmethod
+    def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the fields that `raw` leaves to the environment, each with its set variable."""
+        return {}
+
+    @classmethod
+    def first_set(
+        cls, variables: Mapping[str, tuple[str, ...]], raw: Raw, environ: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the first set variable of each field that `raw` does not have."""
+        first = {
+            field: next((name for name in names if environ.get(name)), None)
+            for field, names in variables.items()
+            if not raw.get(field)
+        }
+        return {field: name for field, name in first.items() if name is not None}
+
+    @classmethod
+    def canonical(cls, raw: Mapping[str, V]) -> dict[str, V]:
+        """Return `raw` with aliases replaced by field names; the field's first alias wins."""
+        renamed = dict(raw)
+        for field, names in _aliases_of(cls):
+            values = [renamed.pop(name) for name in names if name in renamed]
+            if values:
+                renamed[field] = values[0]
+        return renamed
+
+    @classmethod
+    def names(cls, field: str) -> tuple[str, ...]:
+        """Return the names that a file may use for a field."""
+        alias = cls.model_fields[field].validation_alias
+        return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (field,)
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """The upstream's base URL: scheme, host and, if configured, a path."""
+
+    @property
+    def credential_field(self) -> str | None:
+        """The first of `credentials` that is set, or None."""
+        return next((name for name in self.credentials if getattr(self, name)), None)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy that computes its own account and identity."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("account", "identity"):
+            copy.__dict__.pop(name, None)
+        return copy
+
+    @cached_property
+    def account(self) -> str:
+        """A hash of the parameters that is stable across processes and discloses none of them."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        text = json.dumps([type(self).__name__, values], sort_keys=True, default=_reveal)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def identity(self) -> Hashable:
+        """A key that is equal for equal parameters, which share one endpoint and one account."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return (type(self), *map(_to_hashable, values))
+
+
+@cache
+def _aliases_of(params: type[Params]) -> Sequence[tuple[str, tuple[str, ...]]]:
+    named = ((field, params.names(field)) for field in params.model_fields)
+    return [(field, names) for field, names in named if len(names) > 1]
+
+
+def _reveal(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else repr(value)
+
+
+def _to_hashable(value: object) -> Hashable:
+    if isinstance(value, Mapping):
+        return frozenset((key, _to_hashable(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return tuple(map(_to_hashable, value))
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
+    return value

@@ -1,0 +1,139 @@
+"""The `litellm_params` of the Gemini API and of Vertex AI."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+
+from count_tokens_mw.config.fields import Credential, GoogleUrl, PathSegment
+from count_tokens_mw.config.params.base import FILE_VARIABLE, Params, Raw
+
+__all__ = ["GEMINI_API", "GeminiParams", "VertexParams"]
+
+GEMINI_API: Final = "https://generativelanguage.googleapis.com"
+
+
+class GeminiParams(Params):
+    """Parameters of the Gemini API (AI Studio).
+
+    The key defaults to GEMINI_API_KEY, then to GOOGLE_API_KEY.
+    """
+
+    credentials: ClassVar = ("api_key",)
+
+    api_key: Credential
+    api_base: GoogleUrl = Field(
+        default=GEMINI_API, validation_alias=AliasChoices("base_url", "api_base")
+    )
+
+    @classmethod
+    def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        variables = {
+            "api_key": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+            "api_base": ("GEMINI_API_BASE",),
+        }
+        return cls.first_set(variables, raw, environ)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_key(cls, raw: Raw) -> Raw:
+        if raw.get("api_key") is None:
+            raise ValueError("api_key is missing; set it or GEMINI_API_KEY")
+        return raw
+
+    @property
+    def endpoint(self) -> str:
+        return self.api_base
+
+
+def _parse_credentials(value: object) -> object:
+    """Return the mapping of `vertex_credentials`, which may be JSON text or the path of a file."""
+    if not isinstance(value, str):
+        return value
+    try:
+        text = value if value.lstrip().startswith("{") else Path(value).read_text(encoding="utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    except ValueError:  # its message quotes the credentials
+        raise ValueError("neither JSON nor the path of a JSON file") from None
+
+
+class VertexParams(Params):
+    """Parameters of Vertex AI.
+
+    `vertex_credentials` default to Google's application default credentials. Tokens are counted at
+    `vertex_count_tokens_location`, else at `vertex_location`, which defaults to VERTEXAI_LOCATION.
+    The project defaults to VERTEXAI_PROJECT, then to the credentials' project. `api_base` replaces
+    scheme and host. `strip_version` removes a model's `@date`, and `forward_beta` sends
+    `anthropic-beta`, because Vertex AI has at times refused each of them.
+    """
+
+    credentials: ClassVar = ("vertex_credentials",)
+    without_credentials: ClassVar = "application default credentials"
+
+    vertex_location: PathSegment | None = Field(
+        default=None, validation_alias=AliasChoices("vertex_location", "vertex_ai_location")
+    )
+    vertex_count_tokens_location: PathSegment | None = None
+    vertex_project: PathSegment | None = Field(
+        default=None, validation_alias=AliasChoices("vertex_project", "vertex_ai_project")
+    )
+    vertex_credentials: Annotated[dict[str, object], BeforeValidator(_parse_credentials)] | None = (
+        Field(
+            default=None,
+            repr=False,
+            validation_alias=AliasChoices("vertex_credentials", "vertex_ai_credentials"),
+        )
+    )
+    api_base: GoogleUrl | None = Field(
+        default=None, validation_alias=AliasChoices("base_url", "api_base")
+    )
+    strip_version: bool = False
+    forward_beta: bool = False
+
+    @classmethod
+    def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        variables: dict[str, tuple[str, ...]] = {
+            "api_base": ("VERTEXAI_API_BASE", "VERTEX_API_BASE"),
+            "vertex_credentials": (
+                "VERTEXAI_CREDENTIALS",
+                # The process's own variable is the first of the application default credentials.
+                f"{FILE_VARIABLE}GOOGLE_APPLICATION_CREDENTIALS",
+            ),
+        }
+        if not raw.get("vertex_count_tokens_location"):
+            variables["vertex_location"] = ("VERTEXAI_LOCATION", "VERTEX_LOCATION")
+        if not raw.get("vertex_credentials"):  # a key file names its own project
+            variables["vertex_project"] = ("VERTEXAI_PROJECT",)
+        return cls.first_set(variables, raw, environ)
+
+    @property
+    def location(self) -> str:
+        """The location at which tokens are counted."""
+        return self.vertex_count_tokens_location or self.vertex_location or ""
+
+    @property
+    def endpoint(self) -> str:
+        """https://cloud.google.com/vertex-ai/docs/reference/rest#rest_endpoints"""
+        if self.api_base:
+            return self.api_base
+        if self.location == "global":
+            return "https://aiplatform.googleapis.com"
+        if self.location in {"us", "eu"}:
+            return f"https://aiplatform.{self.location}.rep.googleapis.com"
+        return f"https://{self.location}-aiplatform.googleapis.com"
+
+    @property
+    def project(self) -> str | None:
+        """The configured project, or None if only the default credentials have one."""
+        named = (self.vertex_credentials or {}).get("project_id")
+        return self.vertex_project or (named if isinstance(named, str) else None)
+
+    @model_validator(mode="after")
+    def _require_location(self) -> Self:
+        if not self.location:
+            raise ValueError("vertex_location is missing; set it or vertex_count_tokens_location")
+        return self
