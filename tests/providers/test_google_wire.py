@@ -91,7 +91,7 @@ def test_the_host_is_that_of_the_location_where_tokens_are_counted(
 
 
 def test_without_any_location_the_configuration_is_refused() -> None:
-    with pytest.raises(ValidationError, match="vertex_location or vertex_count_tokens_location"):
+    with pytest.raises(ValidationError, match="set it or vertex_count_tokens_location"):
         VertexParams.model_validate({"vertex_project": "p"})
 
 
