@@ -18,7 +18,8 @@ from count_tokens_mw.events import EntryPoint, run_hooks
 from count_tokens_mw.host.api_keys import holds_gateway_key
 from count_tokens_mw.host.auth import Authenticator, authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
-from count_tokens_mw.protocol.request import credential_headers, http_answer, native_headers
+from count_tokens_mw.protocol.request import credential_headers, native_headers
+from count_tokens_mw.protocol.response import http_answer
 from count_tokens_mw.types import Headers, TokenCount
 
 __all__ = ["Endpoint"]
