@@ -1,11 +1,13 @@
-"""A request's body, read within bounds and hashed as it comes."""
+"""The client's side of a request: its body, read within bounds and hashed, and its disconnect."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from anyio import CancelScope
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
@@ -25,7 +27,9 @@ from count_tokens_mw.types import RequestBody
 if TYPE_CHECKING:
     from count_tokens_mw.config.models import Settings
 
-__all__ = ["BODY_HEADERS", "UnreadRequest", "read_body"]
+__all__ = ["BODY_HEADERS", "UnreadRequest", "cancel_on_disconnect", "read_body"]
+
+T = TypeVar("T")
 
 BODY_HEADERS: Final = ("content-encoding", "content-length")
 """Those that say how a body comes."""
@@ -127,3 +131,34 @@ def _announced_length(headers: Mapping[str, str]) -> int:
         return int(headers.get("content-length", "0"))
     except ValueError:
         return 0
+
+
+async def cancel_on_disconnect(request: Request, work: Awaitable[T]) -> T:
+    """What the work returns; to be called once the request's body has been read.
+
+    A host whose middleware does not tell that the client left, but the body once more for
+    instance, has it done to its end.
+
+    Raises:
+        ClientClosedRequest: the client left before, and the work was cancelled.
+    """
+    with CancelScope() as scope:
+        watching = asyncio.ensure_future(_cancel_when_left(request, scope))
+        watching.add_done_callback(_retrieve)
+        try:
+            return await work
+        finally:
+            watching.cancel()
+    raise ClientClosedRequest("The client left.")
+
+
+async def _cancel_when_left(request: Request, scope: CancelScope) -> None:
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        scope.cancel()
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    # asyncio would log the exception of a host's `receive` with its text.
+    if not task.cancelled():
+        task.exception()

@@ -9,8 +9,12 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.aio.guard import internal_errors_logged
-from count_tokens_mw.asgi.body import BODY_HEADERS, UnreadRequest, read_body
-from count_tokens_mw.asgi.disconnects import cancel_on_disconnect
+from count_tokens_mw.asgi.body import (
+    BODY_HEADERS,
+    UnreadRequest,
+    cancel_on_disconnect,
+    read_body,
+)
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
