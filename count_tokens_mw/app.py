@@ -23,15 +23,13 @@ from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError
 from count_tokens_mw.events import Hook, run_hooks
 from count_tokens_mw.host.auth import Authenticator, Authorizer, host_user
-from count_tokens_mw.host.callbacks import Transform
+from count_tokens_mw.host.callbacks import Resolver, Transform
 from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import native_headers, request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest, TokenCount
 
 if TYPE_CHECKING:
     import httpx
-
-    from count_tokens_mw.host.resolving import Resolver
 
 __all__ = ["CountTokens", "Options"]
 

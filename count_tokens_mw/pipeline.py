@@ -11,8 +11,8 @@ from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import DeadlineExceeded
 from count_tokens_mw.events import Hook
-from count_tokens_mw.host.auth import Authenticator, Authorizer, authorize_caller
-from count_tokens_mw.host.callbacks import Transform, call_transform
+from count_tokens_mw.host.auth import Authenticator, Authorizer
+from count_tokens_mw.host.callbacks import Transform, authorize_caller, call_transform
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount
 

@@ -21,7 +21,7 @@ from count_tokens_mw.errors import (
     InvalidRequest,
     RequestTooLarge,
 )
-from count_tokens_mw.host.auth import to_refused
+from count_tokens_mw.host.callbacks import to_refused
 from count_tokens_mw.types import RequestBody
 
 if TYPE_CHECKING:

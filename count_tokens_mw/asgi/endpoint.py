@@ -9,18 +9,14 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.aio.guard import internal_errors_logged
-from count_tokens_mw.asgi.body import (
-    BODY_HEADERS,
-    UnreadRequest,
-    cancel_on_disconnect,
-    read_body,
-)
+from count_tokens_mw.asgi.body import BODY_HEADERS, UnreadRequest, cancel_on_disconnect, read_body
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
 from count_tokens_mw.events import EntryPoint, run_hooks
 from count_tokens_mw.host.api_keys import holds_gateway_key
-from count_tokens_mw.host.auth import Authenticator, authenticate_caller
+from count_tokens_mw.host.auth import Authenticator
+from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import credential_headers, native_headers
 from count_tokens_mw.protocol.response import http_answer

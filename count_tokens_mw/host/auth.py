@@ -1,24 +1,14 @@
 """Who may count: the host's own authentication and authorisation, called from here."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from count_tokens_mw.errors import PermissionDenied, Refused, Unauthenticated
+from count_tokens_mw.errors import Unauthenticated
 from count_tokens_mw.types import Caller
 
-__all__ = [
-    "Authenticator",
-    "Authorizer",
-    "anyone",
-    "authenticate_caller",
-    "authorize_caller",
-    "host_user",
-    "to_refused",
-]
+__all__ = ["Authenticator", "Authorizer", "anyone", "host_user"]
 
 Authenticator: TypeAlias = Callable[[Request], Caller | Awaitable[Caller]]
 """Says who sent a request, from its headers and scope; the body has not been read.
@@ -63,50 +53,3 @@ def host_user(request: Request) -> Caller:
 def anyone(request: Request) -> Caller:
     """Let everybody count. To be chosen on purpose: the counts go out under your credentials."""
     return Caller("anyone")
-
-
-async def authenticate_caller(authenticate: Authenticator, request: Request) -> Caller:
-    """Call the host's `authenticate`.
-
-    Raises:
-        CountError: it refused.
-        TypeError: it returned something that is no `Caller`; nobody is let in by accident.
-    """
-    try:
-        caller: object = authenticate(request)
-        if not isinstance(caller, Caller) and isinstance(caller, Awaitable):
-            caller = await caller
-    except HTTPException as refusal:
-        raise to_refused(refusal) from None
-    if isinstance(caller, Caller) and caller.id:
-        return caller
-    raise TypeError("authenticate has to return a Caller with an id")
-
-
-async def authorize_caller(
-    authorize: Authorizer, caller: Caller, model: str, seconds: float
-) -> None:
-    """Call the host's `authorize`.
-
-    Raises:
-        CountError: it refused.
-        TimeoutError: it is async, and takes more than so many seconds.
-    """
-    try:
-        allowed = authorize(caller, model)
-        if allowed is not True and isinstance(allowed, Awaitable):
-            async with asyncio.timeout(seconds):
-                allowed = await allowed
-    except HTTPException as refusal:
-        raise to_refused(refusal) from None
-    if allowed is False:
-        raise PermissionDenied("You may not count tokens for this model.")
-
-
-def to_refused(refusal: HTTPException) -> Refused | Unauthenticated:
-    """A refusal of the host's, with its status, words and headers, to be told in our envelope."""
-    if refusal.status_code < 400:  # a redirect to a login page helps no API client
-        return Unauthenticated("Authentication is required.")
-    detail: object = refusal.detail  # FastAPI allows any JSON here; only words are shown
-    words = detail if isinstance(detail, str) else "The gateway refused."
-    return Refused(refusal.status_code, words, headers=refusal.headers or {})
