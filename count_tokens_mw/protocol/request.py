@@ -21,22 +21,22 @@ __all__ = [
 
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]*").fullmatch
-_LONGEST_QUERY: Final = 4096
+_MAX_QUERY_LENGTH: Final = 4096
 
 
 def parse_request(
     raw: bytes, headers: Headers = (), *, query: str = "", credentials: Headers = ()
 ) -> CountRequest:
-    """Read a request body, and require no more of it than any count needs.
+    """Read a request body, and validate only `model` and `messages`.
 
-    The rest is the upstream's to judge: new fields, roles, blocks and tools appear monthly.
+    The upstream validates the rest: new fields, roles, blocks and tools appear monthly.
 
     Raises:
-        InvalidRequest: not JSON, not an object, no `model` string or no `messages` list.
+        InvalidRequest: the body is no JSON object, or has no `model` string or `messages` list.
     """
     try:
         body = JsonObject.parse(raw)
-        model, user = body.get("model"), _user(body)
+        model, user = body.get("model"), _read_user(body)
     except ValueError as error:
         raise unreadable(error) from None
     if not isinstance(model, str) or not model:
@@ -44,34 +44,37 @@ def parse_request(
     messages = body.member("messages")
     if messages is None or not messages.is_list:
         raise InvalidRequest("messages: a list is required.")
-    if len(query) > _LONGEST_QUERY or not _VISIBLE(query):
-        raise InvalidRequest("The query string is too long or has characters that it may not have.")
+    if len(query) > _MAX_QUERY_LENGTH or not _VISIBLE(query):
+        raise InvalidRequest("The query string is too long or has invalid characters.")
     return CountRequest(model, body, headers, query, credentials, user)
 
 
-def _user(body: JsonObject) -> str | None:
-    """Whom the body says that it is for: https://docs.claude.com/en/api/messages, or OpenAI's."""
+def _read_user(body: JsonObject) -> str | None:
+    """Return the end user: Anthropic's `metadata.user_id`, or OpenAI's `user`.
+
+    https://docs.claude.com/en/api/messages
+    """
     metadata = body.get("metadata")
     user_id = metadata.get("user_id") if isinstance(metadata, Mapping) else None
-    named = (user_id, body.get("user"))
-    return next((user for user in named if isinstance(user, str) and user), None)
+    users = (user_id, body.get("user"))
+    return next((user for user in users if isinstance(user, str) and user), None)
 
 
 def request_from_mapping(body: Mapping[str, object], headers: Headers = ()) -> CountRequest:
-    """The same for a request that never was HTTP.
+    """Read a request from a mapping, as `parse_request` does from bytes.
 
     Raises:
-        InvalidRequest: as above, or there is something in the mapping that JSON cannot hold.
+        InvalidRequest: as for `parse_request`, or JSON cannot represent a value of the mapping.
     """
     try:
-        raw = json.dumps(dict(body), allow_nan=False, default=_plain).encode()
+        raw = json.dumps(dict(body), allow_nan=False, default=_to_plain).encode()
     except (TypeError, ValueError, RecursionError):
-        raise InvalidRequest("The body has a value that JSON cannot hold.") from None
+        raise InvalidRequest("The body has a value that JSON cannot represent.") from None
     return parse_request(raw, headers)
 
 
-def _plain(value: object) -> object:
-    """Any mapping or sequence as the dict or list that `json` knows."""
+def _to_plain(value: object) -> object:
+    """Return any mapping or sequence as a dict or list, for `json`."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
@@ -80,27 +83,27 @@ def _plain(value: object) -> object:
 
 
 def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The `anthropic-*` headers of a request, as the caller sent them and in their order.
+    """Return the `anthropic-*` headers of a request, unchanged and in their order.
 
     Names are in lower case, as in ASGI.
 
     Raises:
-        InvalidRequest: one has characters that cannot be passed on unchanged.
+        InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
-    return _unchanged([item for item in headers if item[0].startswith("anthropic-")])
+    return _require_printable([item for item in headers if item[0].startswith("anthropic-")])
 
 
 def credential_headers(headers: Iterable[tuple[str, str]], names: Sequence[str]) -> Headers:
-    """Return the headers of these names that have a value, as the caller sent them.
+    """Return the headers of these names that have a value, unchanged.
 
     Raises:
-        InvalidRequest: as above.
+        InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
-    return _unchanged([item for item in headers if item[0] in names and item[1]])
+    return _require_printable([item for item in headers if item[0] in names and item[1]])
 
 
-def _unchanged(headers: Sequence[tuple[str, str]]) -> Headers:
+def _require_printable(headers: Sequence[tuple[str, str]]) -> Headers:
     for name, value in headers:
         if not _PRINTABLE(value):
-            raise InvalidRequest(f"{name}: the header has characters that it may not have.")
+            raise InvalidRequest(f"{name}: the header has invalid characters.")
     return tuple(headers) if headers else ()
