@@ -89,7 +89,7 @@ class Endpoint:
                 work = pipeline.break_down(pipeline.read(body, native), snapshot, record)
                 return (await cancel_on_disconnect(request, work)).as_count()
             query = request.scope.get("query_string", b"").decode("latin-1")
-            credentials = _forward_credentials(request.scope, snapshot)
+            credentials = _read_own_credentials(request.scope, snapshot)
             return await pipeline.pass_through(
                 pipeline.read(body, native, query, credentials), snapshot, record
             )
@@ -110,11 +110,11 @@ def _select_lines(scope: Scope, names: Collection[bytes]) -> Headers:
     ]
 
 
-def _forward_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
+def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
     """Return the caller's own credentials, if the pass-through forwards them.
 
     Raises:
-        Unauthenticated: it does, and the caller sent no credential to forward.
+        Unauthenticated: the pass-through forwards them, and the caller sent none.
     """
     params = snapshot.settings.passthrough.anthropic
     if params is None or not params.forward_client_credentials:
