@@ -31,13 +31,12 @@ from count_tokens_mw.errors import (
 from count_tokens_mw.events import Attempt, CountEvent, Hook
 from count_tokens_mw.host.api_keys import KeyLookup, api_key
 from count_tokens_mw.host.auth import Authenticator, Authorizer, anyone, host_user
-from count_tokens_mw.host.callbacks import Transform
+from count_tokens_mw.host.callbacks import Resolver, Transform
 from count_tokens_mw.middleware import CountTokensMiddleware
 from count_tokens_mw.types import Caller, TokenCount
 
 if TYPE_CHECKING:
     from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
-    from count_tokens_mw.host.resolving import Resolver
 
 __all__ = [
     "Attempt",
@@ -92,9 +91,8 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import count_tokens_mw.config.models as models
-        import count_tokens_mw.host.resolving as resolving
 
-        return getattr(resolving if name == "Resolver" else models, name)
+        return getattr(models, name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

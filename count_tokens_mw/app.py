@@ -1,4 +1,4 @@
-"""The object that a host mounts, splices or calls."""
+"""The application object: a host mounts it, splices its routes or calls it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError
 from count_tokens_mw.events import Hook, run_hooks
 from count_tokens_mw.host.auth import Authenticator, Authorizer, host_user
-from count_tokens_mw.host.callbacks import Transform
+from count_tokens_mw.host.callbacks import Resolver, Transform
 from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import native_headers, request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest, TokenCount
@@ -31,15 +31,13 @@ from count_tokens_mw.types import Caller, CountRequest, TokenCount
 if TYPE_CHECKING:
     import httpx
 
-    from count_tokens_mw.host.resolving import Resolver
-
 __all__ = ["CountTokens", "Options"]
 
 Outcome = TypeVar("Outcome", bound=TokenCount | Breakdown)
 
 
 class Options(TypedDict, total=False):
-    """What a host may give besides the configuration; `CountTokens` says what each is."""
+    """Keyword arguments of `CountTokens`, besides the configuration."""
 
     authenticate: Authenticator
     authorize: Authorizer | None
@@ -50,22 +48,22 @@ class Options(TypedDict, total=False):
 
 
 class CountTokens:
-    """Counts tokens for a host: as an ASGI app to mount, as routes to splice, or by `count()`.
+    """The token counter of a host: an ASGI app to mount, routes to splice, or `count()`.
 
     Args:
         config: the models, and the section `count_tokens`.
-        authenticate: says who sent a request. The default trusts the host's
-            `AuthenticationMiddleware` and refuses where there is none.
-        authorize: says whether a caller may count for a model, by the name that is looked up.
-        hooks: receive one `CountEvent` for each request, whatever its end.
+        authenticate: returns the caller of a request. The default trusts the host's
+            `AuthenticationMiddleware` and refuses without it.
+        authorize: decides whether a caller may count for a model, by the name that is looked up.
+        hooks: receive one `CountEvent` per request, whatever its outcome.
         transform: changes a body before it is counted, as the host does before it sends it.
-        resolve: says which deployments a model has, before the configuration is asked.
-        http_client: the host's own client for upstream calls; never closed by us. Without it, one
-            is opened on first use, and closed by `lifespan` or `aclose`.
+        resolve: returns the deployments of a model, in place of the configuration's.
+        http_client: the host's own client for upstream calls, which the package never closes.
+            Without it, the first count opens a client, and `lifespan` or `aclose` closes it.
     """
 
     endpoints: Mapping[str, Endpoint]
-    """The three paths, each with the ASGI app that answers it."""
+    """The three paths, each with its ASGI app."""
 
     def __init__(
         self,
@@ -83,7 +81,7 @@ class CountTokens:
         self.endpoints = {
             path: Endpoint(self._pipeline, entry_point) for path, entry_point in PATHS.items()
         }
-        self._elsewhere = Endpoint(self._pipeline, "other")
+        self._not_found = Endpoint(self._pipeline, "other")
 
     @classmethod
     def from_yaml(
@@ -93,17 +91,17 @@ class CountTokens:
         environ: Mapping[str, str] | None = None,
         **options: Unpack[Options],
     ) -> Self:
-        """The same from a LiteLLM-style `config.yaml`.
+        """Read a LiteLLM-style `config.yaml` and return an instance that serves it.
 
         Raises:
-            ConfigError: it cannot be used; file, entry and key are named.
+            ConfigError: the file cannot be used; the message names file, entry and key.
         """
         return cls(Config.from_yaml(path, environ), **options)
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Our paths as routes, to splice beside the host's own."""
-        # With the slash too, or the host's router would redirect to the path without it.
+        """The three paths as routes, to splice beside the host's own."""
+        # In both forms, because the host's router would redirect a path with a slash.
         return [
             Route(path + slash, endpoint, name=PATHS[path], include_in_schema=False)
             for path, endpoint in self.endpoints.items()
@@ -111,17 +109,17 @@ class CountTokens:
         ]
 
     def has_model(self, model: str) -> bool:
-        """Whether a model is configured by this name, or by an alias; stars do not count."""
+        """Return whether a model or an alias is configured by this name; wildcards do not match."""
         return self._pipeline.engine.snapshot.router.has_model(model)
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being read or counted at the moment."""
+        """The number of requests that are being read or counted."""
         return self._pipeline.engine.in_flight
 
     @property
     def cache_size(self) -> int:
-        """How many counts the cache holds at the moment."""
+        """The number of counts in the cache."""
         return self._pipeline.engine.cache_size
 
     async def count(
@@ -133,14 +131,14 @@ class CountTokens:
     ) -> TokenCount:
         """Count a request in Anthropic's format without HTTP; its event reaches the hooks too.
 
-        `headers` are read as on a request: betas, end user, session. `authorize` is asked if there
-        is a `caller`; without one it is the host itself that asks.
+        `headers` are read as on an HTTP request: betas, end user, session. `authorize` runs only if
+        there is a `caller`; without one, the host itself counts.
 
         Raises:
-            CountError: there is no count; its `status`, `type` and `message` say why.
+            CountError: there is no count; `status`, `type` and `message` give the reason.
         """
         record = RequestRecord("count", caller=caller)
-        return await self._without_http(self._pipeline.count, record, body, headers)
+        return await self._run_without_http(self._pipeline.count, record, body, headers)
 
     async def breakdown(
         self,
@@ -150,35 +148,35 @@ class CountTokens:
         caller: Caller | None = None,
         progress: Progress = ignore_progress,
     ) -> Breakdown:
-        """Say where the tokens of a request go, by counting it with and without each of its parts.
+        """Count the tokens of each part of a request, by counting it with and without the part.
 
-        That is one count for the whole, and one or so for each system prompt, tool, message, image
-        and document, a few at a time: `count_tokens.breakdown` in the settings bounds both. They
-        are remembered like any other, so that only what is new is asked for the next time. All are
-        attempts of one event. `progress` is told after each of them.
+        This takes one count for the whole and about one for each system prompt, tool, message,
+        image and document. `count_tokens.breakdown` in the settings caps their number and their
+        concurrency. The cache keeps them like any other count, so that a later breakdown counts
+        only new parts. All are attempts of one event. `progress` is called after each count.
 
         Raises:
-            CountError: as `count`; also where one of the counts failed for a reason of the moment,
-                such as a rate limit. What is counted without a part and refused for that is None.
+            CountError: as for `count`, or one of the counts failed for a transient reason, such as
+                a rate limit. A part is None if the provider refuses the request without it.
         """
         record = RequestRecord("breakdown", caller=caller)
-        work = partial(self._pipeline.break_down, progress=progress)
-        return await self._without_http(work, record, body, headers)
+        run = partial(self._pipeline.break_down, progress=progress)
+        return await self._run_without_http(run, record, body, headers)
 
-    async def _without_http(
+    async def _run_without_http(
         self,
-        work: Callable[[CountRequest, ConfigSnapshot, RequestRecord], Awaitable[Outcome]],
+        run: Callable[[CountRequest, ConfigSnapshot, RequestRecord], Awaitable[Outcome]],
         record: RequestRecord,
         body: Mapping[str, object],
         headers: Mapping[str, str] | None,
     ) -> Outcome:
-        sent = {name.lower(): value for name, value in (headers or {}).items()}
+        lowercase = {name.lower(): value for name, value in (headers or {}).items()}
         try:
             with internal_errors_logged(record), self._pipeline.engine.slot():
                 snapshot = self._pipeline.engine.snapshot
-                record.read_headers(sent, snapshot.settings.end_user_headers)
-                request = request_from_mapping(body, native_headers(sent.items()))
-                outcome = await work(request, snapshot, record)
+                record.read_headers(lowercase, snapshot.settings.end_user_headers)
+                request = request_from_mapping(body, native_headers(lowercase.items()))
+                outcome = await run(request, snapshot, record)
                 record.finish(outcome if isinstance(outcome, TokenCount) else outcome.as_count())
                 return outcome
         except CountError as error:
@@ -188,19 +186,19 @@ class CountTokens:
             await run_hooks(self._pipeline.hooks, record.event())
 
     def reload(self, config: Config) -> None:
-        """Put another configuration in force for all requests that begin from now on.
+        """Replace the configuration for all requests that begin from now on.
 
-        Those under way keep to theirs, and clients that are no longer needed are closed after their
-        last count. To be called on the event loop: `count_tokens.reload(Config.from_yaml(path))`;
-        where reading the file raises `ConfigError`, the configuration in force stays.
+        Requests in flight keep the old one. Clients that are no longer needed are closed after
+        their last count. Call it on the event loop: `count_tokens.reload(Config.from_yaml(path))`.
+        If reading the file raises `ConfigError`, the old configuration stays in force.
         """
         self._pipeline.engine.reload(config)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Close what was opened when the host ends: `FastAPI(lifespan=count_tokens.lifespan)`.
+        """Close all opened clients when the host ends: `FastAPI(lifespan=count_tokens.lifespan)`.
 
-        Or compose it: `async with count_tokens.lifespan(): ...` in the host's own.
+        A host with a lifespan of its own enters it there: `async with count_tokens.lifespan(): ...`
         """
         try:
             yield
@@ -208,11 +206,11 @@ class CountTokens:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the clients that were opened; a count after that opens them again."""
+        """Close all opened clients; a later count opens new ones."""
         await self._pipeline.engine.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI app: our paths, and our envelope for every other one."""
+        """Serve ASGI: the three paths, and a 404 in the envelope for every other path."""
         match scope["type"]:
             case "http":
                 await self._endpoint(scope)(scope, receive, send)
@@ -222,17 +220,18 @@ class CountTokens:
                 await Router(lifespan=self.lifespan)(scope, receive, send)
 
     def _endpoint(self, scope: Scope) -> Endpoint:
-        """By the path below the mount, with or without a slash at its end.
+        """Return the endpoint of the path below the mount; a slash at its end does not matter.
 
-        A mount further in, as on `/v1` or on the whole path, serves what ends like one of ours.
+        On a mount at a prefix of a path, such as `/v1`, or at the whole path, the end of the full
+        path decides.
         """
         below = path_below_mount(scope)
         if below in self.endpoints:
             return self.endpoints[below]
         whole = scope.get("root_path", "").rstrip("/") + below
-        inside = (
+        matches = (
             endpoint
-            for ours, endpoint in self.endpoints.items()
-            if len(below) < len(ours) and whole.endswith(ours)
+            for path, endpoint in self.endpoints.items()
+            if len(below) < len(path) and whole.endswith(path)
         )
-        return next(inside, self._elsewhere)
+        return next(matches, self._not_found)

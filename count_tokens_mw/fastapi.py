@@ -1,6 +1,6 @@
-"""A FastAPI router: the host's own dependencies guard it, and it is in the host's `/docs`.
+"""A FastAPI router: the host's own dependencies guard it, and the host's `/docs` list it.
 
-https://fastapi.tiangolo.com/tutorial/bigger-applications/. FastAPI is imported only here.
+https://fastapi.tiangolo.com/tutorial/bigger-applications/. Only this module imports FastAPI.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -22,33 +22,33 @@ from count_tokens_mw.types import Caller
 
 __all__ = ["count_tokens_router"]
 
-_OF_THE_HOST: Final = {"assertion_error", "value_error"}
+_HOST_VALIDATOR_TYPES: Final = {"assertion_error", "value_error"}
 _SUMMARIES: Final = {
     "count_tokens": "Count the tokens of a message",
     "passthrough": "Count the tokens of a message at Anthropic, for any of its models",
-    "breakdown": "Say where the tokens of a message go",
+    "breakdown": "Count the tokens of each part of a message",
 }
 
 
 def count_tokens_router(
     count_tokens: CountTokens, *, identity: Any = None, dependencies: Sequence[Depends] = ()
 ) -> APIRouter:
-    """Our paths as a router: `app.include_router(count_tokens_router(count_tokens, ...))`.
+    """Return the three paths as a router: `app.include_router(count_tokens_router(...))`.
 
-    Its lifespan is the router's, so the clients close with the host's.
+    The router has the counter's lifespan, so all opened clients close with the host's.
 
     Args:
-        count_tokens: what answers.
-        identity: `Depends(...)` of a dependency that returns a `Caller`, or a caller's id. Without
-            it, `authenticate` of `count_tokens` says who asks.
-        dependencies: further ones of the host's, for what they refuse.
+        count_tokens: the counter.
+        identity: `Depends(...)` of a dependency that returns a `Caller` or a caller's id. Without
+            it, `authenticate` of `count_tokens` returns the caller.
+        dependencies: further dependencies of the host, which may refuse a request.
 
-    What a dependency refuses by an `HTTPException`, or by an error of ours such as
-    `Unauthenticated`, is answered in Anthropic's envelope with its status and headers, and makes an
-    event, like any other request. Any other exception of a dependency is the host's to answer.
+    A dependency refuses by an `HTTPException`, or by a `CountError` such as `Unauthenticated`. The
+    refusal is answered in Anthropic's envelope, with its status and headers, and makes an event
+    like any other request. The host answers any other exception of a dependency.
 
     Raises:
-        TypeError: `identity` is no `Depends(...)`; FastAPI would take it from the query.
+        TypeError: `identity` is no `Depends(...)`; FastAPI would read it from the query.
     """
     if identity is not None and not isinstance(identity, Depends):
         raise TypeError("identity has to be Depends(...)")
@@ -56,10 +56,10 @@ def count_tokens_router(
         dependencies=list(dependencies), tags=["count_tokens"], lifespan=count_tokens.lifespan
     )
     for path, endpoint in count_tokens.endpoints.items():
-        for slash in ("", "/"):  # or FastAPI would redirect to the path without it
+        for slash in ("", "/"):  # FastAPI would redirect a path with a slash
             router.add_api_route(
                 path + slash,
-                _handler(endpoint, identity),
+                _make_handler(endpoint, identity),
                 methods=["POST"],
                 name=endpoint.entry_point,
                 summary=_SUMMARIES[endpoint.entry_point],
@@ -69,17 +69,17 @@ def count_tokens_router(
                 responses=dict(ERROR_RESPONSES),
                 openapi_extra=dict(REQUEST),
                 include_in_schema=not slash,
-                route_class_override=_route_class(endpoint),
+                route_class_override=_make_route_class(endpoint),
             )
-            # Any other method, in the envelope: it is refused before anybody is asked who it is.
+            # Any other method gets its 405 in the envelope, before authentication.
             router.add_route(path + slash, endpoint, include_in_schema=False)  # type: ignore[arg-type]
     return router
 
 
-class _Answer(Response):
-    """An answer that is made while it is sent, when the host's dependencies have had their say.
+class _CountResponse(Response):
+    """A response that counts while it is sent, after the host's dependencies have run.
 
-    Of the same `Request`, which remembers the body if one of them has read it.
+    It keeps their `Request`, which holds the body if one of them has read it.
     """
 
     def __init__(self, endpoint: Endpoint, request: Request) -> None:
@@ -93,30 +93,32 @@ class _Answer(Response):
             await self.background()
 
 
-def _handler(endpoint: Endpoint, identity: Any) -> Callable[..., Coroutine[Any, Any, Response]]:
+def _make_handler(
+    endpoint: Endpoint, identity: Any
+) -> Callable[..., Coroutine[Any, Any, Response]]:
     if identity is None:
 
         async def handle(request: Request) -> Response:
-            return _Answer(endpoint, request)
+            return _CountResponse(endpoint, request)
 
         return handle
 
-    async def handle_known(request: Request, caller: Any = identity) -> Response:
-        return _Answer(endpoint.authenticated_by(lambda _: _as_caller(caller)), request)
+    async def handle_identified(request: Request, caller: Any = identity) -> Response:
+        return _CountResponse(endpoint.authenticated_by(lambda _: _to_caller(caller)), request)
 
-    return handle_known
+    return handle_identified
 
 
-def _as_caller(identity: object) -> Caller:
+def _to_caller(identity: object) -> Caller:
     if isinstance(identity, Caller):
         return identity
     if isinstance(identity, str) and identity:
         return Caller(identity)
-    raise TypeError("the dependency `identity` has to return a Caller, or the id of one")
+    raise TypeError("the dependency `identity` has to return a Caller or its id")
 
 
-def _route_class(endpoint: Endpoint) -> type[APIRoute]:
-    """Routes whose dependencies refuse in our envelope, and with our event."""
+def _make_route_class(endpoint: Endpoint) -> type[APIRoute]:
+    """Return a class of routes whose dependencies refuse in the envelope and with an event."""
 
     class CountTokensRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -126,32 +128,32 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
                 try:
                     return await handle(request)
                 except (HTTPException, CountError) as refusal:
-                    return _Answer(endpoint.authenticated_by(_raising(refusal)), request)
+                    return _CountResponse(endpoint.authenticated_by(_refuse_with(refusal)), request)
                 except RequestValidationError as error:
-                    refused = InvalidRequest(_words(error))
-                    return _Answer(endpoint.authenticated_by(_raising(refused)), request)
+                    refused = InvalidRequest(_describe(error))
+                    return _CountResponse(endpoint.authenticated_by(_refuse_with(refused)), request)
 
             return handle_refusals
 
     return CountTokensRoute
 
 
-def _raising(error: Exception) -> Authenticator:
+def _refuse_with(error: Exception) -> Authenticator:
     def refuse(request: Request) -> NoReturn:
         raise error
 
     return refuse
 
 
-def _words(error: RequestValidationError) -> str:
-    """Where a dependency of the host's misses something, without what it got there.
+def _describe(error: RequestValidationError) -> str:
+    """Return the place and the message of each detail, without the input.
 
-    The host's own validators may quote it.
+    Messages of the host's own validators are left out, because they may quote the input.
     """
-    said = {
-        ".".join(map(str, each["loc"])): (
-            "it is not valid" if each["type"] in _OF_THE_HOST else each["msg"]
+    messages = {
+        ".".join(map(str, detail["loc"])): (
+            "it is not valid" if detail["type"] in _HOST_VALIDATOR_TYPES else detail["msg"]
         )
-        for each in error.errors()
+        for detail in error.errors()
     }
-    return "; ".join(f"{place}: {words}" for place, words in said.items())
+    return "; ".join(f"{place}: {message}" for place, message in messages.items())

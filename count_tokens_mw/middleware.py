@@ -1,4 +1,4 @@
-"""A pure ASGI middleware: our paths in front of any app, everything else untouched."""
+"""A pure ASGI middleware: the three paths in front of any app, everything else untouched."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from count_tokens_mw.asgi.routes import path_below_mount
 
 __all__ = ["CountTokensMiddleware"]
 
-_ENDS: Final = {
+_LIFESPAN_ENDS: Final = {
     "lifespan.startup.failed",
     "lifespan.shutdown.complete",
     "lifespan.shutdown.failed",
@@ -17,15 +17,15 @@ _ENDS: Final = {
 
 
 class CountTokensMiddleware:
-    """Answers our paths itself and passes all else to `app`, websockets and lifespan too.
+    """Middleware that answers the three paths and passes all else to `app`, websockets included.
 
-    The clients that were opened are closed when the host's lifespan ends, before the server is
-    told; a host that has no lifespan closes them by `aclose`.
+    All opened clients are closed at the end of the host's lifespan, before the server receives its
+    message. A host without a lifespan closes them by `aclose`.
 
     Args:
         app: the host, or the middleware behind this one.
-        count_tokens: what answers.
-        path: the prefix of our paths, such as the host's own `/llm`.
+        count_tokens: the counter.
+        path: the prefix of the three paths, such as the host's own `/llm`.
     """
 
     def __init__(self, app: ASGIApp, count_tokens: CountTokens, path: str = "") -> None:
@@ -35,20 +35,20 @@ class CountTokensMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, self._closing(send))
+            await self.app(scope, receive, self._close_before(send))
             return
         app: ASGIApp = self.app
         if scope["type"] == "http":
             below = path_below_mount(scope)
             if below.startswith(self._prefix):
-                ours = self._count_tokens.endpoints.get(below.removeprefix(self._prefix))
-                app = ours or app
+                endpoint = self._count_tokens.endpoints.get(below.removeprefix(self._prefix))
+                app = endpoint or app
         await app(scope, receive, send)
 
-    def _closing(self, send: Send) -> Send:
-        async def send_closing(message: Message) -> None:
-            if message["type"] in _ENDS:
+    def _close_before(self, send: Send) -> Send:
+        async def close_and_send(message: Message) -> None:
+            if message["type"] in _LIFESPAN_ENDS:
                 await self._count_tokens.aclose()
             await send(message)
 
-        return send_closing
+        return close_and_send

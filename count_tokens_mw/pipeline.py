@@ -1,4 +1,4 @@
-"""What all the ways in share: who may count, and who is told."""
+"""The steps that all entry points share: parsing, authorisation, `transform` and the count."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import DeadlineExceeded
 from count_tokens_mw.events import Hook
-from count_tokens_mw.host.auth import Authenticator, Authorizer, authorize_caller
-from count_tokens_mw.host.callbacks import Transform, call_transform
+from count_tokens_mw.host.auth import Authenticator, Authorizer
+from count_tokens_mw.host.callbacks import Transform, authorize_caller, call_transform
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount
 
@@ -21,7 +21,7 @@ __all__ = ["Pipeline"]
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The counter, and the host's callables around it."""
+    """The counting engine, and the host's callables around it."""
 
     engine: CountingEngine
     authenticate: Authenticator
@@ -32,29 +32,29 @@ class Pipeline:
     def read(
         self, body: RequestBody, headers: Headers, query: str = "", credentials: Headers = ()
     ) -> CountRequest:
-        """The request that a body is; one that came lately, byte for byte, is not parsed again.
+        """Return the parsed request; a byte-identical recent body is not parsed again.
 
         Raises:
-            InvalidRequest: it cannot be read, or is no count request.
+            InvalidRequest: the body cannot be parsed, or is no count request.
         """
         memo = self.engine.memo
         if memo is None or self.transform is not None or credentials:
             return parse_request(body.raw, headers, query=query, credentials=credentials)
-        found = memo.get(body.digest, body.raw, headers, query)
-        if found is None:
-            found = parse_request(body.raw, headers, query=query)
-            memo.put(body.digest, found)
-        return found
+        request = memo.get(body.digest, body.raw, headers, query)
+        if request is None:
+            request = parse_request(body.raw, headers, query=query)
+            memo.put(body.digest, request)
+        return request
 
     async def count(
         self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
     ) -> TokenCount:
-        """Authorise the caller, if there is one, let the host change the body, and count.
+        """Authorise the caller, if there is one, call the host's `transform`, and count.
 
         Raises:
             CountError: the host refused, or there is no count.
         """
-        request = await self._checked(request, snapshot, record, snapshot.router.name_of)
+        request = await self._prepare(request, snapshot, record, snapshot.router.name_of)
         return await self.engine.count(request, snapshot, record)
 
     async def break_down(
@@ -64,39 +64,39 @@ class Pipeline:
         record: RequestRecord,
         progress: Progress = ignore_progress,
     ) -> Breakdown:
-        """The same, and then count what tells the parts of the request apart.
+        """Authorise and transform like `count`, and count each part of the request.
 
         Raises:
-            CountError: the host refused, or there is no count, or it takes too many.
+            CountError: the host refused, there is no count, or there are too many parts.
         """
-        request = await self._checked(request, snapshot, record, snapshot.router.name_of)
+        request = await self._prepare(request, snapshot, record, snapshot.router.name_of)
         return await break_down(self.engine, request, snapshot, record, progress)
 
     async def pass_through(
         self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
     ) -> TokenCount:
-        """The same by the pass-through, with the model as it is.
+        """Authorise and transform like `count`, and count by the pass-through, under the sent name.
 
         Raises:
             CountError: the host refused, or there is no count.
         """
-        request = await self._checked(request, snapshot, record, _as_it_is)
+        request = await self._prepare(request, snapshot, record, _keep_name)
         return await self.engine.pass_through(request, snapshot, record)
 
-    async def _checked(
+    async def _prepare(
         self,
         request: CountRequest,
         snapshot: ConfigSnapshot,
         record: RequestRecord,
         name_of: Callable[[str], str],
     ) -> CountRequest:
-        """Return what the caller may count, under the name by which it will be looked up.
+        """Return the authorised and transformed request, under the name that is looked up.
 
-        `name_of` is asked once for the name that the caller sent, and once more for one that the
-        host's `transform` puts in its place.
+        `name_of` returns that name for the sent one, and for one that the host's `transform` puts
+        in its place.
         """
         seconds = snapshot.settings.timeout
-        request = _renamed(request, name_of(request.model))
+        request = _rename(request, name_of(request.model))
         record.read_request(request)
         caller = record.caller
         try:
@@ -109,12 +109,12 @@ class Pipeline:
             raise DeadlineExceeded("The gateway did not decide in time.") from None
         if changed.model == request.model:
             return changed
-        return _renamed(changed, name_of(changed.model))
+        return _rename(changed, name_of(changed.model))
 
 
-def _renamed(request: CountRequest, name: str) -> CountRequest:
+def _rename(request: CountRequest, name: str) -> CountRequest:
     return request if name == request.model else request.for_model(name)
 
 
-def _as_it_is(model: str) -> str:
+def _keep_name(model: str) -> str:
     return model

@@ -1,4 +1,4 @@
-"""What many tests need: asyncio, an upstream that remembers, and a demo gateway under uvicorn."""
+"""Shared fixtures: asyncio, a fake upstream, and a demo gateway under uvicorn."""
 
 import logging
 import os
@@ -15,19 +15,19 @@ from demo_app.loopback import serving
 from demo_app.upstreams import configured
 from tests.support.fakes import FakeUpstream
 
-# Machines are noisy, and a test that depends on the time that it takes is none.
+# Machines are noisy, so a deadline makes a test flaky.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are processors: many tests wait for a browser, or a server to end."""
+    """Return the number of processors plus 2, because many tests wait for a browser or a server."""
     return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """aiohttp and aiobotocore are asyncio's, and so are we."""
+    """Return asyncio, because aiohttp and aiobotocore run on nothing else."""
     return "asyncio"
 
 
@@ -38,7 +38,7 @@ def upstream() -> FakeUpstream:
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
-    """The base URL of the demo gateway, started as `make demo` starts it without any key."""
+    """Yield the base URL of the demo gateway, started like `make demo` without any key."""
     with configured({}) as (config, upstreams):
         app = create_app(config, upstreams)
         with serving(app, ending=app.state.live.close) as url:
@@ -47,14 +47,14 @@ def demo() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
-    """The base URL of an emulated Anthropic API."""
+    """Yield the base URL of an emulated Anthropic API."""
     with serving(emulated_anthropic()) as url:
         yield url
 
 
 @pytest.fixture
 def logged() -> Iterator[Callable[[str], str]]:
-    """Waits for a line of the demo's access log by its beginning: its request has ended then."""
+    """Yield a function that waits for a line of the demo's access log by its beginning."""
     lines: queue.Queue[logging.LogRecord] = queue.Queue()
     logger, handler = logging.getLogger("demo_app.access"), QueueHandler(lines)
 

@@ -1,1 +1,1 @@
-"""One HTTP request: its route, its body, its answer."""
+"""The ASGI side: the route, the body and the answer of one HTTP request."""

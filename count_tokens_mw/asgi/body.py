@@ -1,11 +1,13 @@
-"""A request's body, read within bounds and hashed as it comes."""
+"""The client's side of a request: its body, read within bounds and hashed, and its disconnect."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from anyio import CancelScope
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
@@ -19,20 +21,22 @@ from count_tokens_mw.errors import (
     InvalidRequest,
     RequestTooLarge,
 )
-from count_tokens_mw.host.auth import to_refused
+from count_tokens_mw.host.callbacks import to_refused
 from count_tokens_mw.types import RequestBody
 
 if TYPE_CHECKING:
     from count_tokens_mw.config.models import Settings
 
-__all__ = ["BODY_HEADERS", "UnreadRequest", "read_body"]
+__all__ = ["BODY_HEADERS", "UnreadRequest", "cancel_on_disconnect", "read_body"]
+
+T = TypeVar("T")
 
 BODY_HEADERS: Final = ("content-encoding", "content-length")
-"""Those that say how a body comes."""
+"""The headers that describe a body."""
 
 
 class UnreadRequest(Request):
-    """A request of which it is known whether its body was read, by `authenticate` for instance."""
+    """A request that records whether its body was read, by `authenticate` for instance."""
 
     is_read = False
 
@@ -45,17 +49,17 @@ class UnreadRequest(Request):
 async def read_body(
     request: Request, headers: Mapping[str, str], settings: Settings, fairness: LoopFairness
 ) -> RequestBody:
-    """Read it to its end, from the client or from a host that has read it before.
+    """Read the body to its end, from the client or from a host that has read it before.
 
     Raises:
-        RequestTooLarge: it says so, or is.
-        InvalidRequest: it is compressed.
-        ClientClosedRequest: the client left.
-        DeadlineExceeded: it stalls.
-        Refused: the host has a limit of its own.
+        RequestTooLarge: the declared or actual size exceeds `max_body_bytes`.
+        InvalidRequest: the body is compressed.
+        ClientClosedRequest: the client disconnected.
+        DeadlineExceeded: the body did not arrive in time.
+        Refused: the body exceeds a limit of the host's own.
     """
     limit = settings.max_body_bytes
-    if _announced_length(headers) > limit:
+    if _declared_length(headers) > limit:
         raise _too_large(limit)
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise InvalidRequest(
@@ -63,7 +67,7 @@ async def read_body(
             error_code="request_body_encoding_unsupported",
         )
     try:
-        # A client may stall for ever.
+        # A stalled client would hold its slot for ever.
         return await fast_timeout(settings.timeout, _read(request, limit, fairness))
     except HTTPException as refusal:  # the host may have a body limit of its own
         raise to_refused(refusal) from None
@@ -76,7 +80,7 @@ async def read_body(
 async def _read(request: Request, limit: int, fairness: LoopFairness) -> RequestBody:
     receive = _receive_of(request)
     chunks: list[bytes] = []
-    size = since = 0  # in all, and since the last turn
+    size = since_checkpoint = 0
     digest = hashlib.sha256()
     more = True
     while more:
@@ -89,22 +93,22 @@ async def _read(request: Request, limit: int, fairness: LoopFairness) -> Request
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-        since += len(chunk)
-        if since <= YIELD_ABOVE_BYTES:
+        since_checkpoint += len(chunk)
+        if since_checkpoint <= YIELD_ABOVE_BYTES:
             digest.update(chunk)
         else:
             await fairness.checkpoint()
             await update(digest, chunk, fairness)
-            since = 0
+            since_checkpoint = 0
     if size > YIELD_ABOVE_BYTES:
-        await fairness.checkpoint()  # what comes next reads all of it
+        await fairness.checkpoint()  # parsing reads the whole body next
     return RequestBody(b"".join(chunks), digest.digest())
 
 
 def _receive_of(request: Request) -> Receive:
-    """The request's own, or what stands for it where the host may have read the body before.
+    """Return the request's `receive`, or a substitute if the host may have read the body before.
 
-    Starlette's `stream` knows what was read, and takes longer than all of a small body.
+    Only Starlette's `stream` replays a body, but it takes longer than reading a small one.
     """
     if isinstance(request, UnreadRequest) and not request.is_read:
         return request.receive
@@ -121,9 +125,39 @@ def _too_large(limit: int) -> RequestTooLarge:
     return RequestTooLarge(f"The request body is larger than {limit} bytes.")
 
 
-def _announced_length(headers: Mapping[str, str]) -> int:
-    """By content-length; 0 where there is none, or none that is a number."""
+def _declared_length(headers: Mapping[str, str]) -> int:
+    """Return the content-length, or 0 if it is missing or no number."""
     try:
         return int(headers.get("content-length", "0"))
     except ValueError:
         return 0
+
+
+async def cancel_on_disconnect(request: Request, work: Awaitable[T]) -> T:
+    """Await the work and return its result; the request's body must have been read before.
+
+    If a middleware of the host hides the disconnect, the work runs to its end.
+
+    Raises:
+        ClientClosedRequest: the client disconnected, and the work was cancelled.
+    """
+    with CancelScope() as scope:
+        watcher = asyncio.ensure_future(_watch_for_disconnect(request, scope))
+        watcher.add_done_callback(_retrieve)
+        try:
+            return await work
+        finally:
+            watcher.cancel()
+    raise ClientClosedRequest("The client left.")
+
+
+async def _watch_for_disconnect(request: Request, scope: CancelScope) -> None:
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        scope.cancel()
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    # asyncio would log the exception of a host's `receive` with its text.
+    if not task.cancelled():
+        task.exception()

@@ -9,28 +9,29 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.aio.guard import internal_errors_logged
-from count_tokens_mw.asgi.body import BODY_HEADERS, UnreadRequest, read_body
-from count_tokens_mw.asgi.disconnects import cancel_on_disconnect
+from count_tokens_mw.asgi.body import BODY_HEADERS, UnreadRequest, cancel_on_disconnect, read_body
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
 from count_tokens_mw.events import EntryPoint, run_hooks
 from count_tokens_mw.host.api_keys import holds_gateway_key
-from count_tokens_mw.host.auth import Authenticator, authenticate_caller
+from count_tokens_mw.host.auth import Authenticator
+from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
-from count_tokens_mw.protocol.request import credential_headers, http_answer, native_headers
+from count_tokens_mw.protocol.request import credential_headers, native_headers
+from count_tokens_mw.protocol.response import http_answer
 from count_tokens_mw.types import Headers, TokenCount
 
 __all__ = ["Endpoint"]
 
-_MOST_CONFIGURATIONS: Final = 16
+_MAX_CONFIGURATIONS: Final = 16
 
 
 class Endpoint:
-    """One path as an ASGI app: every request ends in one JSON answer and one event.
+    """An ASGI app for one path: every request ends in one JSON answer and one event.
 
-    The event is left at `scope["state"]["count_tokens"]` before the answer is sent, for the host's
-    access log, and the hooks run after it.
+    The event is at `scope["state"]["count_tokens"]` before the answer is sent, for the host's
+    access log. The hooks run after the answer.
     """
 
     def __init__(self, pipeline: Pipeline, entry_point: EntryPoint) -> None:
@@ -38,14 +39,14 @@ class Endpoint:
         self.entry_point = entry_point
 
     def authenticated_by(self, authenticate: Authenticator) -> "Endpoint":
-        """The same path with another way to know the caller."""
+        """Return an endpoint of the same path with another `authenticate`."""
         return Endpoint(replace(self._pipeline, authenticate=authenticate), self.entry_point)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.respond(UnreadRequest(scope, receive), send)
 
     async def respond(self, request: Request, send: Send) -> None:
-        """Answer a request, whose body may have been read already by `request.body()`."""
+        """Answer a request, even if `request.body()` has read its body before."""
         record = RequestRecord(self.entry_point)
         event = None
         try:
@@ -63,15 +64,15 @@ class Endpoint:
             await send({**head, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})
         finally:
-            # Without an event yet, the request was cancelled.
+            # There is no event yet if the request was cancelled.
             await run_hooks(self._pipeline.hooks, event or record.event())
 
     async def _count(self, request: Request, record: RequestRecord) -> TokenCount:
         pipeline = self._pipeline
         snapshot = pipeline.engine.snapshot
         settings = snapshot.settings
-        lines = _lines(request.scope, _needed(settings.end_user_headers))
-        # Of several lines of one name the first one counts, as in Starlette.
+        lines = _select_lines(request.scope, _encode_names(settings.end_user_headers))
+        # The first line of a name wins, as in Starlette.
         headers = dict(reversed(lines))
         record.read_headers(headers, settings.end_user_headers)
         if self.entry_point == "other":
@@ -81,27 +82,27 @@ class Endpoint:
         record.caller = await authenticate_caller(pipeline.authenticate, request)
         with pipeline.engine.slot():
             body = await read_body(request, headers, settings, pipeline.engine.fairness)
-            native = _without_gateway_keys(request.scope, native_headers(lines))
+            native = _drop_gateway_keys(request.scope, native_headers(lines))
             if self.entry_point == "count_tokens":
                 return await pipeline.count(pipeline.read(body, native), snapshot, record)
             if self.entry_point == "breakdown":
                 work = pipeline.break_down(pipeline.read(body, native), snapshot, record)
                 return (await cancel_on_disconnect(request, work)).as_count()
             query = request.scope.get("query_string", b"").decode("latin-1")
-            own = _own_credentials(request.scope, snapshot)
+            credentials = _read_own_credentials(request.scope, snapshot)
             return await pipeline.pass_through(
-                pipeline.read(body, native, query, own), snapshot, record
+                pipeline.read(body, native, query, credentials), snapshot, record
             )
 
 
-@lru_cache(_MOST_CONFIGURATIONS)
-def _needed(end_user_headers: tuple[str, ...]) -> Collection[bytes]:
+@lru_cache(_MAX_CONFIGURATIONS)
+def _encode_names(end_user_headers: tuple[str, ...]) -> Collection[bytes]:
     names = (*end_user_headers, *SESSION_HEADERS, *BODY_HEADERS)
     return frozenset(name.encode("latin-1") for name in names)
 
 
-def _lines(scope: Scope, names: Collection[bytes]) -> Headers:
-    """Those of these names, and the native ones; the others are nothing to us."""
+def _select_lines(scope: Scope, names: Collection[bytes]) -> Headers:
+    """Return the headers of these names, and the native ones."""
     return [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in scope["headers"]
@@ -109,26 +110,28 @@ def _lines(scope: Scope, names: Collection[bytes]) -> Headers:
     ]
 
 
-def _own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
+def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
     """Return the caller's own credentials, if the pass-through forwards them.
 
     Raises:
-        Unauthenticated: it does, and nothing is left to forward.
+        Unauthenticated: the pass-through forwards them, and the caller sent none.
     """
     params = snapshot.settings.passthrough.anthropic
     if params is None or not params.forward_client_credentials:
         return ()
     names = params.forward_client_credentials
-    lines = dict(reversed(_lines(scope, {name.encode() for name in names})))  # the first of each
-    sent = credential_headers(lines.items(), names)
-    own = _without_gateway_keys(scope, sent)
-    if own:
-        return own
-    found = "it is your key for this gateway, which is never forwarded" if sent else "there is none"
+    headers = dict(reversed(_select_lines(scope, {name.encode() for name in names})))
+    sent = credential_headers(headers.items(), names)
+    credentials = _drop_gateway_keys(scope, sent)
+    if credentials:
+        return credentials
+    reason = (
+        "it is your key for this gateway, which is never forwarded" if sent else "there is none"
+    )
     raise Unauthenticated(
-        f"{' or '.join(names)}: your own credential for Anthropic is required here; {found}."
+        f"{' or '.join(names)}: your own credential for Anthropic is required here; {reason}."
     )
 
 
-def _without_gateway_keys(scope: Scope, headers: Headers) -> Headers:
-    return tuple(line for line in headers if not holds_gateway_key(scope, line[1]))
+def _drop_gateway_keys(scope: Scope, headers: Headers) -> Headers:
+    return tuple(header for header in headers if not holds_gateway_key(scope, header[1]))

@@ -16,6 +16,7 @@ from count_tokens_mw.counting.failover import Failover
 from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import DeadlineExceeded, NotFound, TooManyRequests
+from count_tokens_mw.host.callbacks import Resolver, call_resolve
 from count_tokens_mw.providers.pool import Providers
 from count_tokens_mw.types import CountRequest, TokenCount
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import httpx
 
     from count_tokens_mw.config.models import Deployment
-    from count_tokens_mw.host.resolving import Resolver
 
 __all__ = ["CountingEngine"]
 
@@ -177,8 +177,6 @@ class CountingEngine:
         record: RequestRecord,
         deadline: float,
     ) -> Sequence[Deployment]:
-        from count_tokens_mw.host.resolving import call_resolve
-
         try:
             async with asyncio.timeout_at(deadline):
                 resolved = await call_resolve(resolve, model, record.caller)

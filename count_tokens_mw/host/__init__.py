@@ -1,1 +1,1 @@
-"""The host's own callables: who asks, what they may, and what will really be sent."""
+"""The host's own callables: authentication, authorisation, transform and resolution."""

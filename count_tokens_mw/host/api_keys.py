@@ -1,4 +1,4 @@
-"""Callers known by an API key, in whichever header an SDK sends it."""
+"""Authentication by an API key, in whichever header an SDK sends it."""
 
 import hashlib
 import hmac
@@ -18,17 +18,17 @@ __all__ = ["KeyLookup", "api_key", "holds_gateway_key"]
 KeyTable: TypeAlias = Mapping[str, Caller | str]
 KeyFunction: TypeAlias = Callable[[str], Caller | str | Awaitable[Caller | str | None] | None]
 KeyLookup: TypeAlias = KeyTable | KeyFunction
-"""Whose an API key is: a table of keys, or a callable, sync or async, that is given one.
+"""A table from keys to their owners, or a callable, sync or async, that returns a key's owner.
 
-An owner is a `Caller` or its id; None, or an empty id, is an unknown key. A table is read anew for
-each request, so a key that the host adds or removes counts from the next one, and a look-up takes
-the same time whatever the table's size. A callable that compares keys has to do so in constant
-time, best by looking up their hash.
+An owner is a `Caller` or its id; None or an empty id is an unknown key. The table is read at each
+request, so an added or removed key takes effect at the next one. A lookup takes constant time,
+whatever the table's size. A callable has to compare keys in constant time, best by looking up
+their hash.
 """
 
-# Strangers choose how long a key is, and it is hashed before anybody is authenticated.
+# The client chooses the length of a key, which is hashed before authentication.
 _LONGEST_IN_TABLE: Final = 1024
-_LONGEST_FOR_FUNCTION: Final = 16 * 1024  # which may take tokens
+_LONGEST_FOR_FUNCTION: Final = 16 * 1024  # which may verify JWTs
 _RECOGNIZED: Final = "count_tokens_mw.recognized_keys"
 _BEARER: Final = b"bearer "
 _SEPARATORS: Final = re.compile(r"[\s,;]+")
@@ -39,12 +39,11 @@ def api_key(lookup: KeyTable) -> Callable[[Request], Caller]: ...
 @overload
 def api_key(lookup: KeyFunction) -> Callable[[Request], Awaitable[Caller]]: ...
 def api_key(lookup: KeyLookup) -> Callable[[Request], Caller | Awaitable[Caller]]:
-    """Return an `authenticate` that knows callers by an API key.
+    """Return an `authenticate` that recognises callers by an API key.
 
-    The key is read from `x-api-key` and from `Authorization: Bearer`, as SDKs send it. Of a request
-    with both, either may be the one that is known. A key over 1 KB (16 KB for a callable, which may
-    take tokens) is unknown without a look-up. The pass-through never forwards a key by which a
-    caller was recognised.
+    SDKs send the key as `x-api-key` or as `Authorization: Bearer`. If a request has both, either
+    may be the known one. A key over 1 KB (16 KB for a callable, which may verify JWTs) is unknown
+    without a lookup. The pass-through never forwards a key that authenticated a caller.
 
     A FastAPI host may also write `Depends(api_key(...))`.
     """
@@ -52,9 +51,9 @@ def api_key(lookup: KeyLookup) -> Callable[[Request], Caller | Awaitable[Caller]
 
 
 def holds_gateway_key(scope: Scope, value: str) -> bool:
-    """Return whether a header's value is a key by which `api_key` recognised the caller.
+    """Return whether a header's value has a key by which `api_key` recognised the caller.
 
-    It may stand behind a scheme, or in a list.
+    The key may follow a scheme, or be in a list.
     """
     recognized: _RecognizedKeys | None = scope.get("state", {}).get(_RECOGNIZED)
     if recognized is None:
@@ -64,26 +63,26 @@ def holds_gateway_key(scope: Scope, value: str) -> bool:
 
 
 class _ByTable:
-    """An `authenticate` by a table of the host's; a class, since its `repr` shows no key."""
+    """An `authenticate` by a table of the host; a class, because its `repr` shows no key."""
 
     def __init__(self, table: KeyTable) -> None:
         self._table = table
 
     def __call__(self, request: Request) -> Caller:
-        found: Caller | str | None = None
+        first_owner: Caller | str | None = None
         sent = _sent_keys(request.scope)
-        # To the end: another known key in the other header is not to be forwarded either.
+        # No early return: a known key in the other header must not be forwarded either.
         for key in sent:
             if len(key) <= _LONGEST_IN_TABLE:
                 owner = self._table.get(_SentKey(key, "latin-1"))
                 if owner:
                     _recognize(request.scope, key)
-                    found = found or owner
-        return _as_caller(found, sent)
+                    first_owner = first_owner or owner
+        return _to_caller(first_owner, sent)
 
 
 class _ByFunction:
-    """An `authenticate` by a callable of the host's."""
+    """An `authenticate` by a callable of the host."""
 
     def __init__(self, owner_of: KeyFunction) -> None:
         self._owner_of: Callable[[str], Any] = owner_of
@@ -97,17 +96,17 @@ class _ByFunction:
                     owner = await owner
                 if owner:
                     _recognize(request.scope, key)
-                    return _as_caller(owner, sent)
-        return _as_caller(None, sent)
+                    return _to_caller(owner, sent)
+        return _to_caller(None, sent)
 
 
 class _SentKey(str):
-    """A key that a stranger sent, to be looked up in a table of plain keys.
+    """A key from a request, to be looked up in a table of plain keys without a timing leak.
 
-    The table finds its place by the hash of Python's strings, which is keyed anew in each process.
-    Only a key in that place is compared, by SHA-256 and in constant time, so that no time depends
-    on how much of a real key was guessed. An index of hashes would be stale: nothing tells when the
-    host changes its mapping.
+    Python's string hash, which is keyed anew in each process, selects the slot of the table. Only
+    the key in that slot is compared, by SHA-256 and in constant time, so the time does not depend
+    on how much of a real key was guessed. An index of hashes would become stale, because the host
+    may change its mapping at any time.
     """
 
     __slots__ = ()
@@ -128,14 +127,14 @@ class _RecognizedKeys:
 
 
 def _recognize(scope: Scope, key: bytes) -> None:
-    # In the state, which a middleware that copies the scope shares with the app behind it.
+    # A middleware that copies the scope still shares its state with the app behind it.
     state: dict[str, Any] = scope.setdefault("state", {})
     recognized: _RecognizedKeys = state.setdefault(_RECOGNIZED, _RecognizedKeys())
     recognized.keys.append(key)
 
 
 def _sent_keys(scope: Scope) -> Sequence[bytes]:
-    # Of several lines of one name the first one counts, as in Starlette.
+    # The first line of a name wins, as in Starlette.
     headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
     keys = [headers.get(b"x-api-key", b"")]
     authorization = headers.get(b"authorization", b"")
@@ -144,7 +143,7 @@ def _sent_keys(scope: Scope) -> Sequence[bytes]:
     return [key for key in keys if key]
 
 
-def _as_caller(owner: Caller | str | None, sent: Sequence[bytes]) -> Caller:
+def _to_caller(owner: Caller | str | None, sent: Sequence[bytes]) -> Caller:
     if owner:
         return Caller(owner) if isinstance(owner, str) else owner
     message = "Unknown API key." if sent else "Send an API key as x-api-key or as bearer."
@@ -152,5 +151,5 @@ def _as_caller(owner: Caller | str | None, sent: Sequence[bytes]) -> Caller:
 
 
 def _sha256(key: str) -> bytes:
-    # A table's key may have a lone surrogate, which is no reason to fail.
+    # A lone surrogate in a table's key must not raise.
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

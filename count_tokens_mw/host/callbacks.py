@@ -1,31 +1,107 @@
-"""The host's own change of a body before it is counted: redaction, or what it adds itself."""
+"""The host's four callables: `authenticate`, `authorize`, `transform` and `resolve`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import isawaitable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
-from count_tokens_mw.errors import InvalidRequest
-from count_tokens_mw.host.auth import to_refused
+from count_tokens_mw.aio.timeout import fast_timeout
+from count_tokens_mw.errors import InvalidRequest, PermissionDenied, Refused, Unauthenticated
+from count_tokens_mw.host.auth import Authenticator, Authorizer
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest
 
-__all__ = ["Transform", "call_transform"]
+if TYPE_CHECKING:  # pydantic takes longer to load than the rest of the package
+    from count_tokens_mw.config.models import Deployment
+
+__all__ = [
+    "Resolver",
+    "Transform",
+    "authenticate_caller",
+    "authorize_caller",
+    "call_host",
+    "call_resolve",
+    "call_transform",
+    "to_refused",
+]
 
 Transform: TypeAlias = Callable[
     [dict[str, Any], Caller | None], Mapping[str, Any] | Awaitable[Mapping[str, Any]]
 ]
-"""Returns the body that will really be sent, sync or async, so that it is what is counted.
+"""A callable, sync or async, that returns the body that the host will really send.
 
-It gets the parsed body, which it may change in place and return, and the caller (None where the
-host itself counts without one). It runs after `authorize`, on both paths. A model that it puts in
-place of another is looked up in its stead: `authorize` is not asked again, and the event has the
-name that `authorize` was asked about. Any Starlette or FastAPI `HTTPException` refuses; whatever
-else it raises is a 500, and nothing goes upstream. What it returns is written anew, so it is no
-longer the caller's text byte for byte.
+It receives the parsed body, which it may change in place and return, and the caller. The caller is
+None if the host itself counts without one. It runs after `authorize`, on both paths. A model that
+it puts in place of another is looked up instead: `authorize` is not called again, and the event
+reports the name that `authorize` received. Any Starlette or FastAPI `HTTPException` refuses the
+request; any other exception is a 500, and nothing goes upstream. The returned body is serialized
+anew, so it is no longer the caller's text byte for byte.
 """
+
+Resolver: TypeAlias = Callable[
+    [str, Caller | None],
+    "Sequence[Deployment] | Awaitable[Sequence[Deployment] | None] | None",
+]
+"""A callable, sync or async, that returns a model's deployments; None for those of the file.
+
+The model is the name that `authorize` received. The caller is None if the host itself counts
+without one. Returned deployments are tried by `order`, by `weight` and in their sequence, like a
+file's; an empty sequence is an unknown model. `Config.from_mapping({"model_list": [...]})` makes
+deployments of entries in LiteLLM's format. Any Starlette or FastAPI `HTTPException` refuses the
+request.
+"""
+
+
+async def call_host(function: Callable[..., Any], *args: object) -> Any:
+    """Call a callable of the host, and await its result if it is awaitable.
+
+    Raises:
+        CountError: the callable refused, by one of these or by an `HTTPException`.
+    """
+    try:
+        result = function(*args)
+        return await result if isawaitable(result) else result
+    except HTTPException as refusal:
+        raise to_refused(refusal) from None
+
+
+def to_refused(refusal: HTTPException) -> Refused | Unauthenticated:
+    """Return the error that answers a host's refusal, with its status, detail and headers."""
+    if refusal.status_code < 400:  # a redirect to a login page helps no API client
+        return Unauthenticated("Authentication is required.")
+    detail: object = refusal.detail  # FastAPI allows any JSON here; only text is shown
+    message = detail if isinstance(detail, str) else "The gateway refused."
+    return Refused(refusal.status_code, message, headers=refusal.headers or {})
+
+
+async def authenticate_caller(authenticate: Authenticator, request: Request) -> Caller:
+    """Call the host's `authenticate`.
+
+    Raises:
+        CountError: it refused.
+        TypeError: it returned something else than a `Caller`; nobody is let in by accident.
+    """
+    caller = await call_host(authenticate, request)
+    if isinstance(caller, Caller) and caller.id:
+        return caller
+    raise TypeError("authenticate has to return a Caller with an id")
+
+
+async def authorize_caller(
+    authorize: Authorizer, caller: Caller, model: str, seconds: float
+) -> None:
+    """Call the host's `authorize`.
+
+    Raises:
+        CountError: it refused.
+        TimeoutError: it is async, and takes longer than `seconds`.
+    """
+    allowed = await fast_timeout(seconds, call_host(authorize, caller, model))
+    if allowed is False:
+        raise PermissionDenied("You may not count tokens for this model.")
 
 
 async def call_transform(
@@ -38,18 +114,33 @@ async def call_transform(
         TypeError: it returned something else than a body.
         ValueError: it returned a body that is no count request.
     """
-    try:
-        body: object = transform(request.parse(), caller)
-        if isawaitable(body):
-            body = await body
-    except HTTPException as refusal:
-        raise to_refused(refusal) from None
+    body = await call_host(transform, request.parse(), caller)
     if not isinstance(body, Mapping):
         raise TypeError("transform has to return a body")
     try:
-        made = request_from_mapping(body, request.headers)
+        changed = request_from_mapping(body, request.headers)
     except InvalidRequest:  # a fault of the host's, and not of the caller's
         raise ValueError("transform returned a body that cannot be counted") from None
-    # A model that it left alone keeps the name that it is looked up by.
-    model = request.model if made.model == request.body.get("model") else made.model
-    return replace(request, model=model, body=made.body, memo_key=None, known_calls=())
+    # An untouched model keeps the name that `authorize` received, which differs for an alias.
+    model = request.model if changed.model == request.body.get("model") else changed.model
+    return replace(request, model=model, body=changed.body, memo_key=None, known_calls=())
+
+
+async def call_resolve(
+    resolve: Resolver, model: str, caller: Caller | None
+) -> "Sequence[Deployment] | None":
+    """Call the host's `resolve`.
+
+    Raises:
+        CountError: it refused.
+        TypeError: it returned something else than deployments.
+    """
+    from count_tokens_mw.config.models import Deployment
+
+    result = await call_host(resolve, model, caller)
+    if result is None:
+        return None
+    deployments: list[Deployment] = list(result)
+    if not all(isinstance(deployment, Deployment) for deployment in deployments):
+        raise TypeError("resolve has to return deployments, or None")
+    return deployments

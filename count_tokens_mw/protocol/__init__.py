@@ -1,1 +1,1 @@
-"""Anthropic's HTTP contract, pure."""
+"""Anthropic's HTTP contract, as pure functions."""

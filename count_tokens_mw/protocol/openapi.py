@@ -1,4 +1,4 @@
-"""What the host's API documentation says of our paths.
+"""The OpenAPI description of the three paths, for the host's API documentation.
 
 https://spec.openapis.org/oas/v3.1.0 and https://docs.claude.com/en/api/messages-count-tokens
 """
@@ -19,7 +19,7 @@ __all__ = [
 
 
 class TokenCountBody(BaseModel):
-    """The count, and whatever else Anthropic says with it."""
+    """The count, and any further field of Anthropic's answer."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -53,12 +53,12 @@ class _PartError(BaseModel):
 
 
 class BreakdownBody(BaseModel):
-    """The count, and what each part takes of it: every number is a difference of two counts.
+    """The count, and the share of each part: every number is a difference of two counts.
 
-    `system` and each of the `tools` are the whole less a request without them; a message is the
-    conversation up to and with it less the one before it; `images` are parts of their message, and
-    `overhead` is the rest. What the provider does not count without is null, with the reason in
-    `errors`.
+    `system` and each of `tools` are the whole less a request without the part. A message is the
+    conversation up to and including it, less the conversation before it. `images` are parts of
+    their message, and `overhead` is the rest. A part is null if the provider refuses the request
+    without it; the reason is in `errors`.
     """
 
     input_tokens: int = Field(ge=0, examples=[14])
@@ -70,7 +70,7 @@ class BreakdownBody(BaseModel):
 
 
 class ErrorWords(BaseModel):
-    """What went wrong."""
+    """The error's type and message."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,7 +89,7 @@ class ErrorBody(BaseModel):
 
 
 _CAUSES: Final[Mapping[int | str, str]] = {
-    400: "Not a count request, or the provider says that it is not a good one",
+    400: "Not a count request, or the provider refuses it as invalid",
     401: "The caller is unknown, or the provider refuses the gateway's credential",
     403: "The caller may not count for this model",
     404: "The model is not configured",
@@ -100,8 +100,8 @@ _CAUSES: Final[Mapping[int | str, str]] = {
     501: "The provider cannot count this model or this content",
     502: "The provider cannot be reached, or its answer is no count",
     504: "No answer in time",
-    "4XX": "What the provider says, with its own status",
-    "5XX": "What the provider says, with its own status",
+    "4XX": "The provider's own error, with its own status",
+    "5XX": "The provider's own error, with its own status",
 }
 
 ERROR_RESPONSES: Final[Mapping[int | str, dict[str, Any]]] = {
@@ -174,4 +174,4 @@ REQUEST: Final[Mapping[str, Any]] = {
         },
     }
 }
-"""The request's schema, which is left open like the API's, and examples of it."""
+"""The request's schema, which is as open as the API's, with examples."""

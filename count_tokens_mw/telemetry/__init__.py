@@ -1,1 +1,1 @@
-"""Ready-made hooks, each in a module of its own, which alone imports its library."""
+"""Ready-made hooks, each in a module of its own, the only importer of its library."""

@@ -1,4 +1,4 @@
-"""One line of the standard library's log for each request.
+"""A hook that logs one line per request with the standard library.
 
 https://docs.python.org/3/library/logging.html
 """
@@ -27,15 +27,15 @@ _FIELDS: Final = (
 
 
 def log_events(logger: logging.Logger) -> Hook:
-    """A hook that logs: counts at INFO, what the caller can mend at WARNING, the rest at ERROR.
+    """Return a hook that logs a count at INFO, a 4xx at WARNING and any other error at ERROR.
 
-    The line is for a person; the whole event is in the record's `count_tokens` (`extra`), as
-    `CountEvent.as_dict` has it, for a formatter that writes JSON.
+    The line is for people. For a JSON formatter, the record's `count_tokens` (`extra`) is the whole
+    event as `CountEvent.as_dict` returns it.
     """
 
     def log(event: CountEvent) -> None:
         line = f"count_tokens {event.status} {event.duration * 1000:.0f}ms {log_fields(event)}"
-        logger.log(_level(event.status), "%s", line, extra={"count_tokens": event.as_dict()})
+        logger.log(_level_of(event.status), "%s", line, extra={"count_tokens": event.as_dict()})
 
     return log
 
@@ -43,17 +43,16 @@ def log_events(logger: logging.Logger) -> Hook:
 def log_fields(event: CountEvent) -> str:
     """Return an event as `name=value` pairs, separated by spaces, for a line of any log.
 
-    `model` and `end_user` are the caller's own text, and `caller` is the host's: a value that could
-    be taken for another pair, for several or for another line is quoted as JSON quotes a string.
-    Facts that are unknown are left out. Status and duration are not among the pairs, since a line
-    of an access log begins with them.
+    `model` and `end_user` are the caller's own text, and `caller` is the host's. A value that could
+    forge a pair or a line is quoted as a JSON string. Unknown fields are left out. Status and
+    duration are no pairs, because a line of an access log begins with them.
     """
-    facts = {**event._asdict(), "caller": event.caller.id if event.caller else None}
-    known = ((name, facts[name]) for name in _FIELDS if facts[name] is not None)
+    fields = {**event._asdict(), "caller": event.caller.id if event.caller else None}
+    known = ((name, fields[name]) for name in _FIELDS if fields[name] is not None)
     return " ".join(f"{name}={_quote(value)}" for name, value in known)
 
 
-def _level(status: int) -> int:
+def _level_of(status: int) -> int:
     if status < 400:
         return logging.INFO
     return logging.WARNING if status < 500 else logging.ERROR

@@ -28,13 +28,13 @@ _PROVIDERS: Final = {
 
 
 class OpenTelemetryHook:
-    """A hook that makes a span of each request, inside the one that the host has open, and metrics.
+    """A hook that records metrics, and one span per request, a child of the host's current span.
 
-    The count is `count_tokens.input_tokens` and never one of `gen_ai.usage`: nothing was used.
-    Failed and successful attempts are the span's events.
+    The count is `count_tokens.input_tokens` and never in `gen_ai.usage`, because a count uses no
+    tokens. Failed and successful attempts are events of the span.
 
     Args:
-        tracer_provider, meter_provider: the host's own; by default the global ones.
+        tracer_provider, meter_provider: the host's own; the global ones by default.
     """
 
     def __init__(
@@ -53,33 +53,36 @@ class OpenTelemetryHook:
         self._input_tokens = meter.create_histogram(
             "count_tokens.input_tokens",
             "{token}",
-            "Input tokens of what was counted.",
+            "Input tokens of the counted requests.",
             explicit_bucket_boundaries_advisory=TOKENS,
         )
 
     def __call__(self, event: CountEvent) -> None:
-        asked = [each for each in event.attempts if each.source != "cache"]
+        is_upstream_called = any(attempt.source != "cache" for attempt in event.attempts)
         span = self._tracer.start_span(
-            # Of models that nobody knows there is any number.
+            # An unknown model would make span names of unbounded cardinality.
             f"{_OPERATION} {event.model}" if event.attempts else _OPERATION,
-            kind=SpanKind.CLIENT if asked else SpanKind.INTERNAL,
-            attributes=_known({**_of_operation(event), **_of_request(event)}),
-            start_time=_time(event.started_at),
+            kind=SpanKind.CLIENT if is_upstream_called else SpanKind.INTERNAL,
+            attributes=_drop_none({**_operation_attributes(event), **_request_attributes(event)}),
+            start_time=_to_nanoseconds(event.started_at),
         )
         for attempt in event.attempts:
-            ended_at = _time(attempt.started_at + attempt.duration)
-            span.add_event("count_tokens.attempt", _known(_of_attempt(attempt)), ended_at)
+            ended_at = _to_nanoseconds(attempt.started_at + attempt.duration)
+            span.add_event(
+                "count_tokens.attempt", _drop_none(_attempt_attributes(attempt)), ended_at
+            )
+        # A caller's mistake is no error of the span.
         if event.error_type is not None and (event.attempts or event.status >= 500):
-            span.set_status(Status(StatusCode.ERROR, event.error))  # and not what callers do wrong
-        span.end(_time(event.started_at + event.duration))
-        attributes = _known(_of_operation(event))
+            span.set_status(Status(StatusCode.ERROR, event.error))
+        span.end(_to_nanoseconds(event.started_at + event.duration))
+        attributes = _drop_none(_operation_attributes(event))
         self._duration.record(event.duration, attributes)
         if event.input_tokens is not None:
             self._input_tokens.record(event.input_tokens, attributes)
 
 
-def _of_operation(event: CountEvent) -> dict[str, AttributeValue | None]:
-    """What metrics have too, so nothing that callers can make up."""
+def _operation_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
+    """Return the attributes that metrics share, without any value of a caller's choice."""
     return {
         "gen_ai.operation.name": _OPERATION,
         "gen_ai.provider.name": _PROVIDERS.get(event.provider or "", event.provider),
@@ -89,7 +92,7 @@ def _of_operation(event: CountEvent) -> dict[str, AttributeValue | None]:
     }
 
 
-def _of_request(event: CountEvent) -> dict[str, AttributeValue | None]:
+def _request_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
     return {
         "gen_ai.request.model": event.model,
         "gen_ai.response.model": event.upstream_model if event.source else None,
@@ -104,7 +107,7 @@ def _of_request(event: CountEvent) -> dict[str, AttributeValue | None]:
     }
 
 
-def _of_attempt(attempt: Attempt) -> dict[str, AttributeValue | None]:
+def _attempt_attributes(attempt: Attempt) -> dict[str, AttributeValue | None]:
     return {
         "count_tokens.deployment": attempt.deployment,
         "gen_ai.provider.name": _PROVIDERS.get(attempt.provider, attempt.provider),
@@ -117,9 +120,9 @@ def _of_attempt(attempt: Attempt) -> dict[str, AttributeValue | None]:
     }
 
 
-def _known(attributes: dict[str, AttributeValue | None]) -> dict[str, AttributeValue]:
+def _drop_none(attributes: dict[str, AttributeValue | None]) -> dict[str, AttributeValue]:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _time(seconds: float) -> int:
+def _to_nanoseconds(seconds: float) -> int:
     return round(seconds * _NANOSECONDS)

@@ -15,22 +15,22 @@ from count_tokens_mw.telemetry.buckets import SECONDS, TOKENS
 __all__ = ["OTHER", "PrometheusHook"]
 
 OTHER: Final = "other"
-"""The label of whatever is not known, or is one value too many."""
+"""The label of every unknown value, and of every value above the cap."""
 
 _ERROR_TYPES: Final = frozenset(get_args(ErrorType))
 
 
 class PrometheusHook:
-    """A hook that measures. Counts cost nothing, so there is no cost among the metrics.
+    """A hook that records metrics, without costs, because a count is free.
 
-    Labels are bounded: a model, caller or end user has a label of its own once something was
-    counted for it, and a model also if it is configured by this name in what the hook watches; but
-    only the first `most_values` of each do, and all others are `other`.
+    Labels are bounded. A model, caller or end user has a label of its own after its first
+    successful count, and a model also if a watched instance configures it by this name. Only the
+    first `most_values` of each have one; all others are `other`.
 
     Args:
-        registry: where the metrics are registered.
-        callers, end_users: count requests by these too.
-        most_values: how many values a label may have.
+        registry: the registry of the metrics.
+        callers, end_users: whether requests are counted by these labels too.
+        most_values: the cap on the values of a label.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class PrometheusHook:
         most_values: int = 200,
     ) -> None:
         self._watched: list[CountTokens] = []
-        self._models = _Bounded(most_values)
-        self._people = {
-            name: _Bounded(most_values)
+        self._models = _BoundedLabels(most_values)
+        self._identities = {
+            name: _BoundedLabels(most_values)
             for name, is_wanted in (("caller", callers), ("end_user", end_users))
             if is_wanted
         }
         of_model = ("provider", "model")
-        labels = (*of_model, "outcome", "source", *self._people)
+        labels = (*of_model, "outcome", "source", *self._identities)
         self._requests = Counter(
             "count_tokens_requests", "Requests to count tokens.", labels, registry=registry
         )
@@ -62,36 +62,37 @@ class PrometheusHook:
         )
         self._upstream_duration = Histogram(
             "count_tokens_upstream_duration_seconds",
-            "One attempt of one deployment.",
+            "Duration of one attempt at one deployment.",
             ("provider",),
             buckets=SECONDS,
             registry=registry,
         )
         self._input_tokens = Histogram(
             "count_tokens_input_tokens",
-            "Input tokens of what was counted; nothing was billed for it.",
+            "Input tokens of the counted requests; not billed.",
             of_model,
             buckets=TOKENS,
             registry=registry,
         )
-        in_flight = Gauge("count_tokens_in_flight", "Counts under way.", registry=registry)
-        in_flight.set_function(lambda: sum(each.in_flight for each in self._watched))
+        in_flight = Gauge("count_tokens_in_flight", "Counts in flight.", registry=registry)
+        in_flight.set_function(lambda: sum(watched.in_flight for watched in self._watched))
         cached = Gauge("count_tokens_cache_entries", "Counts in the cache.", registry=registry)
-        cached.set_function(lambda: sum(each.cache_size for each in self._watched))
+        cached.set_function(lambda: sum(watched.cache_size for watched in self._watched))
 
     def __call__(self, event: CountEvent) -> None:
         counted = event.status == 200
         outcome = "counted" if counted else event.error_type
         outcome = outcome if counted or outcome in _ERROR_TYPES else OTHER
-        # Nobody was asked where the model is unknown or the caller was refused.
+        # There is no provider if the model is unknown or the caller was refused.
         provider = event.provider or "none"
-        is_known = counted or any(each.has_model(event.model or "") for each in self._watched)
+        is_known = counted or any(watched.has_model(event.model or "") for watched in self._watched)
         model = self._models.label(event.model, is_new_allowed=is_known)
-        who = {"caller": event.caller.id if event.caller else None, "end_user": event.end_user}
-        people = [
-            values.label(who[name], is_new_allowed=counted) for name, values in self._people.items()
+        values = {"caller": event.caller.id if event.caller else None, "end_user": event.end_user}
+        identities = [
+            labels.label(values[name], is_new_allowed=counted)
+            for name, labels in self._identities.items()
         ]
-        self._requests.labels(provider, model, outcome, event.source or "none", *people).inc()
+        self._requests.labels(provider, model, outcome, event.source or "none", *identities).inc()
         self._duration.labels(provider, outcome).observe(event.duration)
         for attempt in event.attempts:
             if attempt.source != "cache":
@@ -100,12 +101,12 @@ class PrometheusHook:
             self._input_tokens.labels(provider, model).observe(event.input_tokens)
 
     def watch(self, count_tokens: CountTokens) -> None:
-        """Measure also how many counts are under way, and how many the cache holds."""
+        """Measure also the counts in flight and in the cache of an instance."""
         self._watched.append(count_tokens)
 
 
-class _Bounded:
-    """The values that have a label of their own."""
+class _BoundedLabels:
+    """The values of a label, at most so many; any further value is `other`."""
 
     def __init__(self, most: int) -> None:
         self._most = most

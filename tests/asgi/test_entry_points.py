@@ -1,4 +1,4 @@
-"""How a host takes us in: mount, spliced routes, or a call; and what is opened and closed."""
+"""Entry points of a host (mount, spliced routes, call), and the lifetime of clients."""
 
 import asyncio
 from collections import deque
@@ -95,7 +95,7 @@ async def test_we_can_be_the_endpoint_of_a_route_at_the_full_path_without_a_redi
 async def test_a_mount_at_the_full_path_answers_where_its_host_redirects_to(
     upstream: FakeUpstream,
 ) -> None:
-    """Starlette's router sends `/path` of a mount to `/path/`; there we answer, not redirect."""
+    """Starlette redirects `/path` of a mount to `/path/`, and the mount answers there."""
     host = Starlette(routes=[Mount(COUNT, count_tokens_with(upstream))])
     async with client_of(host) as client:
         assert (await client.post(f"{COUNT}/", json=HELLO)).status_code == 200
@@ -145,7 +145,7 @@ class ByHeader(AuthenticationBackend):
 
 
 class Named(BaseUser):
-    """A user without an identity, as Starlette's documentation has them."""
+    """A user without an identity, like those of Starlette's documentation."""
 
     @property
     def is_authenticated(self) -> bool:
@@ -289,7 +289,7 @@ def emulated_config(url: str) -> tuple[dict[str, Any], dict[str, str]]:
 async def test_the_lifespan_closes_what_was_opened_and_a_later_count_opens_it_again(
     upstream: FakeUpstream, emulator: str
 ) -> None:
-    """An aiohttp session left open would be a ResourceWarning, and so an error here."""
+    """An open aiohttp session would raise a ResourceWarning, which fails the test."""
     config, environ = emulated_config(emulator)
     count_tokens = count_tokens_with(upstream, config, environ=environ, http_client=None)
     for _ in range(2):
@@ -299,7 +299,7 @@ async def test_the_lifespan_closes_what_was_opened_and_a_later_count_opens_it_ag
 
 
 def test_each_event_loop_gets_a_pool_of_its_own(upstream: FakeUpstream, emulator: str) -> None:
-    """As in a script with two `asyncio.run`, or in a host's tests."""
+    """A script with two `asyncio.run` has two event loops, and so have a host's tests."""
     config, environ = emulated_config(emulator)
     count_tokens = count_tokens_with(upstream, config, environ=environ, http_client=None)
 

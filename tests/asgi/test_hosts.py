@@ -1,4 +1,4 @@
-"""Every way in, in every kind of host: the same answers, one event each, and all else unchanged."""
+"""Every form of integration in every kind of host: same answers, one event, an unchanged host."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,7 +36,7 @@ every_host = pytest.mark.parametrize(
 
 @dataclass
 class Host:
-    """A host that has taken us in: where it answers, and what was seen of it."""
+    """A host with the counter: the path of its count, and a log of its middleware and lifespan."""
 
     app: Any
     path: str
@@ -50,7 +50,7 @@ class Host:
 
 
 class Noted:
-    """A middleware of the host's, which notes that it was passed."""
+    """A middleware of the host that records each request."""
 
     def __init__(self, app: ASGIApp, name: str, order: list[str]) -> None:
         self.app, self.name, self.order = app, name, order
@@ -71,19 +71,19 @@ async def echo(websocket: WebSocket) -> None:
     await websocket.close()
 
 
-def hosting(form: Form, framework: Framework, count_tokens: CountTokens) -> Host:
-    """A host of its own routes, middleware and lifespan, with us in it in one of the forms."""
+def build_host(form: Form, framework: Framework, count_tokens: CountTokens) -> Host:
+    """Return a host with own routes, middleware and lifespan, and the counter in one form."""
     host = Host(None, COUNT)
 
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:
         host.lived.append("startup")
-        # The middleware and FastAPI's router see to it themselves.
-        ours = form in {"mount", "root_path", "spliced"} or (form, framework) == (
+        # The middleware and FastAPI's router close the clients themselves.
+        is_lifespan_needed = form in {"mount", "root_path", "spliced"} or (form, framework) == (
             "router",
             "starlette",
         )
-        if ours:
+        if is_lifespan_needed:
             async with count_tokens.lifespan():
                 yield
         else:
@@ -105,15 +105,15 @@ def hosting(form: Form, framework: Framework, count_tokens: CountTokens) -> Host
             app.add_middleware(CountTokensMiddleware, count_tokens=count_tokens, path="/llm")
             host.path = f"/llm{COUNT}"
         case "router":
-            take_in_router(app, count_tokens)
+            include_router_in(app, count_tokens)
             host.path = f"/llm{COUNT}"
     app.add_middleware(Noted, name="outer", order=host.order)
     host.app = app
     return host
 
 
-def take_in_router(app: Starlette, count_tokens: CountTokens) -> None:
-    """Into FastAPI as a router under a prefix, into Starlette as a FastAPI app that is mounted."""
+def include_router_in(app: Starlette, count_tokens: CountTokens) -> None:
+    """Include the router in FastAPI, or mount it as a FastAPI app in Starlette."""
 
     def current_user(request: Request) -> Caller:
         try:
@@ -140,7 +140,7 @@ def crash(event: CountEvent) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """A request, what the upstream says, and the answer: its status and `error.type`."""
+    """A request, the upstream's answer, and the expected status and `error.type`."""
 
     status: int
     error: str | None = None
@@ -183,22 +183,22 @@ async def test_every_way_in_gives_the_same_answer_and_one_event(
         authorize=only_sonnet,
         hooks=[*case.hooks, recorder],
     )
-    host = hosting(form, framework, count_tokens)
+    host = build_host(form, framework, count_tokens)
     async with host.client() as client:
         response = await client.request(
             case.method, host.path, json=case.body, headers=case.headers
         )
     assert response.status_code == case.status, response.text
     assert response.headers["content-type"] == "application/json"
-    said = response.json()
+    answer = response.json()
     if case.error is None:
-        assert said == {"input_tokens": 14}
+        assert answer == {"input_tokens": 14}
     else:
-        assert (said["type"], said["error"]["type"]) == ("error", case.error)
-        assert said["error"]["message"]
+        assert (answer["type"], answer["error"]["type"]) == ("error", case.error)
+        assert answer["error"]["message"]
     assert (recorder.event.status, recorder.event.error_type) == (case.status, case.error)
     assert response.headers.get("retry-after") == ("7" if case.status == 429 else None)
-    # As a middleware we are in front of what is inside of us.
+    # The counter as a middleware answers before the inner middleware.
     assert host.order == (["outer"] if form == "middleware" else ["outer", "inner"])
 
 
@@ -217,7 +217,7 @@ def test_the_hosts_own_routes_pages_websockets_and_lifespan_work_unchanged(
     count_tokens = count_tokens_with(
         FakeUpstream(), {"model_list": [entry]}, authenticate=api_key(CALLERS), http_client=None
     )
-    host = hosting(form, framework, count_tokens)
+    host = build_host(form, framework, count_tokens)
     with TestClient(host.app, root_path=host.root_path) as client:
         root = host.root_path
         assert host.lived == ["startup"]
@@ -255,13 +255,13 @@ async def test_a_host_whose_server_runs_no_lifespan_closes_by_itself(
         authenticate=api_key(CALLERS),
         http_client=None,
     )
-    host = hosting(form, framework, count_tokens)
+    host = build_host(form, framework, count_tokens)
     async with host.client() as client:
         assert (await client.post(host.path, json=HELLO, headers=KEY)).status_code == 200
     await count_tokens.aclose()
 
 
-# What is particular to one of them
+# Behaviour of one form
 
 
 @pytest.mark.parametrize("path", ["", "/", "/llm", "/llm/", "llm"])
@@ -312,11 +312,11 @@ async def test_the_middleware_closes_before_the_server_is_told_that_it_is_over(
     count_tokens = count_tokens_with(FakeUpstream(), config, http_client=None)
     still_open: list[int] = []
 
-    async def told(message: Any) -> None:
+    async def send(message: Any) -> None:
         http = count_tokens._pipeline.engine._providers._http
         still_open.append(len(http._opened) if http else -1)
 
-    await CountTokensMiddleware(host, count_tokens)({"type": "lifespan"}, unused, told)
+    await CountTokensMiddleware(host, count_tokens)({"type": "lifespan"}, unused, send)
     assert still_open == [0]
 
 
@@ -327,7 +327,7 @@ async def unused(*_: Any) -> Any:
 # The router
 
 
-async def asked(app: FastAPI, **headers: str) -> httpx.Response:
+async def ask(app: FastAPI, **headers: str) -> httpx.Response:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         return await client.post(COUNT, json=HELLO, headers=headers)
@@ -345,8 +345,8 @@ async def test_without_identity_the_routers_caller_is_whom_authenticate_knows(
 ) -> None:
     hook = Recorder()
     app = routed(upstream, hook)
-    assert (await asked(app)).status_code == 401
-    assert (await asked(app, **KEY)).status_code == 200
+    assert (await ask(app)).status_code == 401
+    assert (await ask(app, **KEY)).status_code == 200
     assert [event.caller for event in hook.events] == [None, Caller("team-a")]
 
 
@@ -360,7 +360,7 @@ async def test_what_the_hosts_dependency_returns_is_the_caller(
         yield identity
 
     app = routed(upstream, hook, identity=Depends(current_user))
-    assert (await asked(app)).status_code == 200
+    assert (await ask(app)).status_code == 200
     assert hook.event.caller is not None
     assert hook.event.caller.id == "team-b"
 
@@ -370,7 +370,7 @@ async def test_a_dependency_that_returns_something_else_lets_nobody_in(
 ) -> None:
     hook = Recorder()
     app = routed(upstream, hook, identity=Depends(lambda: None))
-    response = await asked(app, **KEY)
+    response = await ask(app, **KEY)
     assert response.status_code == 500
     assert response.json()["error"]["type"] == "api_error"
     assert upstream.requests == []
@@ -384,7 +384,7 @@ def user() -> str:
 def test_an_identity_that_is_no_dependency_is_refused_at_once(
     identity: Any, upstream: FakeUpstream
 ) -> None:
-    """FastAPI would take it from the query, and let everybody in who names himself there."""
+    """FastAPI would read it from the query, and admit every client that sets it."""
     with pytest.raises(TypeError, match="identity has to be Depends"):
         routed(upstream, Recorder(), identity=identity)
 
@@ -400,7 +400,7 @@ async def test_a_dependency_may_read_the_body(upstream: FakeUpstream) -> None:
         seen.append(body)
 
     app = routed(upstream, Recorder(), identity=Depends(sign), dependencies=[Depends(parsed)])
-    assert (await asked(app)).json() == {"input_tokens": 14}
+    assert (await ask(app)).json() == {"input_tokens": 14}
     assert HELLO in seen
 
 
@@ -411,7 +411,7 @@ async def test_a_dependencys_background_tasks_run(upstream: FakeUpstream) -> Non
         tasks.add_task(done.append, "audited")
         return "team-a"
 
-    assert (await asked(routed(upstream, Recorder(), identity=Depends(audited)))).is_success
+    assert (await ask(routed(upstream, Recorder(), identity=Depends(audited)))).is_success
     assert done == ["audited"]
 
 
@@ -431,7 +431,7 @@ async def test_a_dependency_holds_what_it_yields_until_the_count_is_done(
     app = FastAPI()
     count_tokens = count_tokens_with(upstream, authorize=authorize)
     app.include_router(count_tokens_router(count_tokens, identity=Depends(session)))
-    assert (await asked(app)).is_success
+    assert (await ask(app)).is_success
     assert order == ["open", "authorize", "close"]
 
 
@@ -444,7 +444,7 @@ async def test_what_a_validator_of_the_hosts_quotes_is_not_repeated(
     def keyed(x_own: Annotated[str, Header(), AfterValidator(known)]) -> str:
         return x_own
 
-    response = await asked(
+    response = await ask(
         routed(upstream, Recorder(), identity=Depends(keyed)), **{"x-own": "canary"}
     )
     assert response.status_code == 400
@@ -459,7 +459,7 @@ async def test_further_dependencies_refuse_in_the_envelope_with_their_headers(
     def limited() -> None:
         raise HTTPException(429, "Your own limit.", headers={"retry-after": "9"})
 
-    response = await asked(routed(upstream, hook, dependencies=[Depends(limited)]), **KEY)
+    response = await ask(routed(upstream, hook, dependencies=[Depends(limited)]), **KEY)
     assert (response.status_code, response.headers["retry-after"]) == (429, "9")
     assert response.json()["error"] == {"type": "rate_limit_error", "message": "Your own limit."}
     assert hook.event.status == 429
@@ -475,11 +475,11 @@ async def test_what_a_dependency_misses_is_a_400_in_the_envelope_and_no_422(
 
     app = routed(upstream, hook, identity=Depends(tenant))
     for headers in ({}, {"x-tenant": "canary"}):
-        response = await asked(app, **headers)
+        response = await ask(app, **headers)
         assert response.status_code == 400
         assert response.json()["error"]["message"].startswith("header.x-tenant: ")
         assert "canary" not in response.text
-    assert (await asked(app, **{"x-tenant": "7"})).status_code == 200
+    assert (await ask(app, **{"x-tenant": "7"})).status_code == 200
     assert [event.status for event in hook.events] == [400, 400, 200]
 
 

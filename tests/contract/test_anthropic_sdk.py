@@ -85,7 +85,7 @@ def test_a_key_in_x_api_key_and_a_token_as_bearer_are_both_read(demo: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "error_type", "status", "said"),
+    ("change", "error_type", "status", "message"),
     [
         ({"model": "nobody"}, anthropic.NotFoundError, 404, "model: nobody"),
         ({"model": "gpt-4o"}, anthropic.HTTPNotImplementedError, 501, "cannot be counted"),
@@ -104,13 +104,13 @@ def test_our_errors_are_the_clients_typed_exceptions(
     change: dict[str, Any],
     error_type: type[anthropic.APIStatusError],
     status: int,
-    said: str,
+    message: str,
 ) -> None:
     arguments = {"model": MODEL, "messages": HELLO, **change}
     with pytest.raises(error_type) as raised:
         client.messages.count_tokens(**arguments)
     assert raised.value.status_code == status
-    assert said in str(raised.value.api_message)
+    assert message in str(raised.value.api_message)
     assert str(raised.value.request_id).startswith("req_")
 
 

@@ -1,4 +1,4 @@
-"""10,000 invented bodies through a mounted app: always one envelope, never a 5xx of ours."""
+"""10,000 generated bodies through a mounted app: always one envelope, never a 5xx."""
 
 import asyncio
 import json
@@ -64,9 +64,9 @@ oddities = st.sampled_from(
 
 @st.composite
 def five_bodies(draw: st.DrawFn) -> list[bytes]:
-    """Noise, any JSON, a near miss, one with an odd member, and one that is cut short.
+    """Draw noise, any JSON, a near miss, a body with an odd member, and a truncated body.
 
-    Five of one draw, since it is the drawing that takes the time.
+    One draw makes five, because drawing takes most of the time.
     """
     tree, other, name = draw(trees), draw(trees), draw(names | st.text(max_size=3))
     odd = draw(oddities)
@@ -79,7 +79,7 @@ def five_bodies(draw: st.DrawFn) -> list[bytes]:
 async def post(
     app: ASGIApp, path: str, body: bytes, query: bytes = b""
 ) -> tuple[int, dict[str, str], bytes]:
-    """One request by hand, since ten thousand by a client would be most of the suite's time."""
+    """Post without a client, because 10,000 requests by one would dominate the suite's time."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -96,7 +96,7 @@ async def post(
 
 
 class Gateway:
-    """A host that mounts us, its upstream, and the event loop that both run on."""
+    """A host with the counter mounted, its upstream, and the event loop of both."""
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self.runner = runner
@@ -137,25 +137,29 @@ def test_whatever_is_to_be_broken_down_gets_its_parts_or_a_clear_error(
         if answered[0] != 200:
             assert_count_or_error(gateway.upstream, *answered)
             continue
-        said = json.loads(answered[2])
-        assert (said["input_tokens"], said["overhead"], said["system"]) == (14, 14, 0)
+        answer_body = json.loads(answered[2])
+        assert (answer_body["input_tokens"], answer_body["overhead"], answer_body["system"]) == (
+            14,
+            14,
+            0,
+        )
         assert all(map(is_still_json, gateway.upstream.requests))
 
 
 def assert_count_or_error(
     upstream: FakeUpstream, status: int, headers: dict[str, str], answer: bytes
 ) -> None:
-    said = json.loads(answer)
+    answer_body = json.loads(answer)
     assert headers["content-type"] == "application/json"
     assert headers["request-id"]
     if status == 200:
-        assert said == {"input_tokens": 14}
+        assert answer_body == {"input_tokens": 14}
         assert is_still_json(upstream.request)
         return
     assert status in {400, 404}
-    assert said.keys() == {"type", "error", "request_id"}
-    assert said["type"] == "error"
-    assert isinstance(said["error"]["message"], str)
+    assert answer_body.keys() == {"type", "error", "request_id"}
+    assert answer_body["type"] == "error"
+    assert isinstance(answer_body["error"]["message"], str)
     assert len(answer) < 1000
     assert not upstream.requests
 

@@ -1,6 +1,6 @@
-"""What users of such endpoints suffer from elsewhere, each shown not to happen here.
+"""Known faults of other counting endpoints, each shown not to happen here.
 
-The number before a group is the one that this project's list of behaviours gives it.
+The number before a group is its number in this project's list of behaviours.
 """
 
 import asyncio
@@ -118,8 +118,8 @@ async def test_the_upstream_gets_the_body_as_sent_but_for_model_and_generation_f
     ]
     assert upstream.body["model"] == "claude-sonnet-4-5"
     kept = (b'"volume": 1.50e2', b'"huge": 1e400', b'"tiny": -0.0', b'"same": 1, "same": 2')
-    for words in (*kept, b"\\ud83d\\u00e9\xc3\xa9", b'{"a": [1, {"b": null}]}'):
-        assert words in sent
+    for text in (*kept, b"\\ud83d\\u00e9\xc3\xa9", b'{"a": [1, {"b": null}]}'):
+        assert text in sent
 
 
 # 3
@@ -648,7 +648,7 @@ async def test_a_body_of_just_the_allowed_size_is_counted(upstream: FakeUpstream
 
 
 class StalledTransport(httpx.AsyncBaseTransport):
-    """Never answers; says when it was asked."""
+    """A transport that never answers, and sets `asked` at a request."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()

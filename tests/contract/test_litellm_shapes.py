@@ -13,7 +13,7 @@ from tests.support.fakes import USERS_CONFIG
 
 @dataclass(frozen=True)
 class Shape:
-    """A file, the variables it needs, and where models lead: provider, upstream model, host."""
+    """A file, its environment variables, and each model's provider, upstream model and host."""
 
     text: str
     leads: dict[str, list[tuple[str, str, str]]]

@@ -42,7 +42,7 @@ NAMES = {
 
 
 class Host:
-    """Notes which names its callables are asked about."""
+    """A host that records the names that its callables receive."""
 
     def __init__(self) -> None:
         self.authorized: list[str] = []
@@ -58,7 +58,7 @@ class Host:
 
 
 async def ask(count_tokens: CountTokens, entry_point: str, body: dict[str, Any]) -> int:
-    """Return the status of a request that comes in by one of the ways in."""
+    """Return the status of a request by an entry point."""
     if entry_point.endswith("()"):
         work: Any = getattr(count_tokens, entry_point.removesuffix("()"))
         try:

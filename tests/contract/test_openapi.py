@@ -1,4 +1,4 @@
-"""Requests made from the router's own OpenAPI: no surprise, and every answer as documented."""
+"""Requests generated from the router's own OpenAPI: every answer is as documented."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ ANY = {"model_list": [{"model_name": "*", "litellm_params": {"model": "anthropic
 
 
 def busy_at_times(request: httpx.Request) -> httpx.Response:
-    """Counts, but refuses long bodies, as an upstream with a limit would."""
+    """Answer with a count, or with a 429 to a long body, like an upstream with a limit."""
     if len(request.content) > 400:
         envelope = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}}
         return httpx.Response(429, json=envelope, headers={"retry-after": "1"})

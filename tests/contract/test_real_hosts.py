@@ -1,4 +1,4 @@
-"""Applications that nobody here wrote take us in by two lines, and go on as they were."""
+"""Third-party applications that integrate the counter by two lines, and work unchanged."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ def weather_server() -> Starlette:
 
     @server.tool()
     def temperature(city: str) -> int:
-        """The temperature in a city."""
+        """Return the temperature in a city."""
         return len(city)
 
     return server.streamable_http_app(json_response=True, stateless_http=True)
 
 
-def called(client: TestClient, method: str, **params: Any) -> Any:
-    """The result of an MCP call, as one of its clients would make it."""
+def call_mcp(client: TestClient, method: str, **params: Any) -> Any:
+    """Call a method like an MCP client, and return its result."""
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     accept = "application/json, text/event-stream"
     response = client.post("/mcp", json=request, headers={"accept": accept})
@@ -34,10 +34,10 @@ def called(client: TestClient, method: str, **params: Any) -> Any:
 
 
 def smoke_test(client: TestClient) -> None:
-    """What the MCP server does without us."""
-    (tool,) = called(client, "tools/list")["tools"]
+    """Check that the MCP server works as it does without the counter."""
+    (tool,) = call_mcp(client, "tools/list")["tools"]
     assert tool["name"] == "temperature"
-    result = called(client, "tools/call", name="temperature", arguments={"city": "Paris"})
+    result = call_mcp(client, "tools/call", name="temperature", arguments={"city": "Paris"})
     assert result["content"][0]["text"] == "5"
     assert client.get("/nowhere").status_code == 404
 

@@ -1,4 +1,4 @@
-"""Git tracks the project's own files only: no link out of it, no build product, no submodule."""
+"""Files tracked by git are the project's own: no outside link, build product or submodule."""
 
 import os
 import shutil
@@ -15,20 +15,19 @@ REGULAR_FILES: Final = {"100644", "100755"}
 def git(*arguments: str, folder: Path = ROOT) -> list[str]:
     """Return the lines of a git command's output.
 
-    Outside of a checkout, as in a source distribution, the test is skipped, but not in CI, where
-    that is a failure.
+    Outside of a checkout, as in a source distribution, the test is skipped, or fails in CI.
     """
     if shutil.which("git") is None or not (folder / ".git").exists():
         missing = "this is no git checkout, so nothing is tracked"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    # A checkout may be another user's, as in a container; git would refuse to read it.
+    # Git refuses a checkout of another user, as in a container.
     command = ["git", "-c", f"safe.directory={folder}", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True)
     return done.stdout.split("\0" if "-z" in arguments else "\n")[:-1]
 
 
 def irregular(folder: Path) -> dict[str, str]:
-    """Return the tracked entries that are no regular files (symlinks, submodules), with modes."""
+    """Return the modes and paths of tracked symlinks and submodules."""
     entries = [entry.split("\t", 1) for entry in git("ls-files", "-s", "-z", folder=folder)]
     modes = {path: head.split()[0] for head, path in entries}
     return {path: mode for path, mode in modes.items() if mode not in REGULAR_FILES}

@@ -1,4 +1,4 @@
-"""No key shows in the `repr` of anything of ours: error trackers write down local variables."""
+"""No `repr` of the package's objects shows a key, because error trackers log local variables."""
 
 import functools
 import gc
@@ -64,29 +64,29 @@ FILE: dict[str, Any] = {
 
 
 def reached_from(*roots: object) -> Iterator[object]:
-    """Yield every object that leads to another, whoever's it is, classes and modules left out."""
+    """Yield every object reachable from the roots, without classes and modules."""
     seen: dict[int, object] = {}
     waiting = list(roots)
     while waiting:
-        found = waiting.pop()
-        if id(found) in seen or isinstance(found, type | type(gc)):
+        item = waiting.pop()
+        if id(item) in seen or isinstance(item, type | type(gc)):
             continue
-        seen[id(found)] = found
-        yield found
-        if not callable(found) or isinstance(found, functools.partial | MethodType):
-            waiting += gc.get_referents(found)
-        elif is_ours(found):
-            waiting += gc.get_referents(vars(found) if hasattr(found, "__dict__") else found)
+        seen[id(item)] = item
+        yield item
+        if not callable(item) or isinstance(item, functools.partial | MethodType):
+            waiting += gc.get_referents(item)
+        elif is_ours(item):
+            waiting += gc.get_referents(vars(item) if hasattr(item, "__dict__") else item)
 
 
-def is_ours(found: object) -> bool:
-    return type(found).__module__.startswith("count_tokens_mw")
+def is_ours(item: object) -> bool:
+    return type(item).__module__.startswith("count_tokens_mw")
 
 
 def shown_by(*roots: object) -> list[str]:
-    """Return the representations of ours, and of what binds our objects, that show the key."""
+    """Return every `repr` with the key, of the package's objects and of their bound callables."""
     binding = (functools.partial, MethodType)
-    ours = [each for each in reached_from(*roots) if is_ours(each) or isinstance(each, binding)]
+    ours = [item for item in reached_from(*roots) if is_ours(item) or isinstance(item, binding)]
     assert ours
     return [text for text in map(repr, ours) if CANARY in text]
 
@@ -135,7 +135,7 @@ def test_a_file_that_is_being_read_shows_none(tmp_path: Path) -> None:
 
 
 def test_an_entry_that_is_being_read_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stands between the file and a deployment, as `EntryReader` makes it."""
+    """`EntryReader` makes many values between the file and a deployment."""
     made: list[object] = []
 
     def keep(frame: Any, event: str, argument: object) -> None:
@@ -148,5 +148,5 @@ def test_an_entry_that_is_being_read_shows_none(monkeypatch: pytest.MonkeyPatch)
     finally:
         sys.setprofile(None)
     assert len(made) > 100
-    texts = [repr(each) for each in made if is_ours(each)]
+    texts = [repr(item) for item in made if is_ours(item)]
     assert [text for text in texts if CANARY in text] == []

@@ -1,4 +1,4 @@
-"""The user's own description of the gateway, word for word: its configuration counts."""
+"""The configuration of the user's own description of the gateway, verbatim, counts."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from tests.support.fakes import USERS_CONFIG, Recorder, known_caller
 def gateway(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: Recorder
 ) -> Iterator[CountTokens]:
-    """The file as it stands; the public hosts are led to emulated ones below httpx."""
+    """Yield a counter with the verbatim file, and emulators of the public hosts below httpx."""
     google = EmulatedGoogle()
     apps = {
         "all://api.anthropic.com": emulated_anthropic(),

@@ -1,4 +1,4 @@
-"""Traps that others fell into on Bedrock, Vertex AI and Gemini, each with its reference."""
+"""Known faults of other gateways on Bedrock, Vertex AI and Gemini, each with its reference."""
 
 import traceback
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ GENERATING: dict[str, Any] = {
 
 @asynccontextmanager
 async def client_for(kind: str) -> AsyncIterator[tuple[httpx.AsyncClient, Cloud]]:
-    """A client of a gateway in front of one emulated upstream, and that upstream."""
+    """Yield a client of a gateway in front of one emulated upstream, and that upstream."""
     google = EmulatedGoogle()
     with cloud(emulated_bedrock() if kind == "bedrock" else google.app) as upstream:
         params: dict[str, dict[str, Any]] = {
@@ -78,7 +78,7 @@ async def test_a_long_system_prompt_is_not_lost_on_the_way(kind: str) -> None:
 
 
 async def test_a_gemini_key_does_not_leak_through_an_error() -> None:
-    """goruck/home-generative-agent 578: as `?key=` it stood in the text of an exception."""
+    """goruck/home-generative-agent 578: the text of an exception had it as `?key=`."""
     params = {"model": "gemini/x", "api_key": "AIza-canary", "api_base": "http://127.0.0.1:1"}
     async with counting(params) as count_tokens:
         with pytest.raises(UpstreamUnusable) as raised:
@@ -88,7 +88,7 @@ async def test_a_gemini_key_does_not_leak_through_an_error() -> None:
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
 async def test_one_model_is_never_counted_as_another(kind: str) -> None:
-    """Portkey's cache mixed them up; here an unknown name leads to no deployment at all."""
+    """Portkey's cache confused models; here an unknown name has no deployment."""
     async with client_for(kind) as (client, upstream):
         response = await client.post(
             "/v1/messages/count_tokens", json={**GENERATING, "model": "another"}

@@ -1,4 +1,4 @@
-"""Callers by API key, in whichever header an SDK sends it."""
+"""Authentication by an API key, in whichever header an SDK sends it."""
 
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
@@ -78,13 +78,13 @@ async def test_any_other_key_is_a_401(
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     is_sent = headers.get("x-api-key") or headers.get("authorization") == "Bearer sk-none"
-    words = "Unknown API key." if is_sent else "Send an API key as x-api-key or as bearer."
-    assert response.json()["error"] == {"type": "authentication_error", "message": words}
+    message = "Unknown API key." if is_sent else "Send an API key as x-api-key or as bearer."
+    assert response.json()["error"] == {"type": "authentication_error", "message": message}
     assert upstream.requests == []
 
 
 class Counting(Mapping[str, Caller | str]):
-    """A table that counts how many of its keys are read, whichever way it is asked."""
+    """A table that counts reads of its keys, by any method."""
 
     def __init__(self, size: int) -> None:
         self._table = {f"sk-{number}": f"team-{number}" for number in range(size)}
@@ -179,8 +179,8 @@ async def test_a_table_is_live(upstream: FakeUpstream, view: Callable[[Any], Any
         assert await owner_of("sk-new") == "team-c"
         keys.clear()
         keys.update({"sk-other": "team-d", "sk-stays": "team-b"})  # from a database, anew
-        found = [await owner_of(key) for key in ("sk-new", "sk-other", "sk-stays")]
-        assert found == [None, "team-d", "team-b"]
+        owners = [await owner_of(key) for key in ("sk-new", "sk-other", "sk-stays")]
+        assert owners == [None, "team-d", "team-b"]
 
 
 @pytest.mark.parametrize("stray", [5, b"sk-a", "\ud800", None])
@@ -193,7 +193,7 @@ async def test_a_stray_key_in_the_table_is_nobodys(upstream: FakeUpstream, stray
 
 
 def test_a_key_that_was_sent_is_compared_by_its_sha_256() -> None:
-    """Whatever a table compares with it: only the hashes' equality takes part."""
+    """Any comparison of a table uses only the equality of the hashes."""
     sent = _SentKey("sk-a")
     assert sent == "sk-a"
     assert "sk-a" == sent  # noqa: SIM300 - a dict compares in this order

@@ -1,4 +1,4 @@
-"""How the host's refusals look, and that nobody gets in by accident."""
+"""Refusals of the host, and the default that admits nobody by accident."""
 
 import json
 from typing import Any
@@ -21,8 +21,8 @@ from tests.contract.test_behaviours import COUNT
 from tests.support.fakes import HELLO, FakeUpstream, Recorder, client_of, count_tokens_with, mounted
 
 
-def raising(error: Exception) -> Any:
-    """A host's callable that raises, for either place."""
+def refuse_with(error: Exception) -> Any:
+    """Return a callable of the host that raises, for `authenticate` or `authorize`."""
 
     def refuse(*args: object) -> Caller:
         raise error
@@ -55,7 +55,7 @@ async def test_a_refusal_of_the_host_is_told_in_the_envelope(
     upstream: FakeUpstream, place: Any, error: Exception, status: int, error_type: str, message: str
 ) -> None:
     hook = Recorder()
-    options: Any = {place: raising(error), "hooks": [hook]}
+    options: Any = {place: refuse_with(error), "hooks": [hook]}
     async with mounted(count_tokens_with(upstream, **options)) as client:
         response = await client.post(COUNT, json=HELLO)
     assert response.status_code == status
@@ -77,7 +77,7 @@ async def test_a_refusal_keeps_the_hosts_headers_but_not_those_of_its_body(
         "Content-Length": "9999",
         "X-Reason": "nö\r\nx: y€",
     }
-    refuse = raising(HTTPException(401, "No.", headers=headers))
+    refuse = refuse_with(HTTPException(401, "No.", headers=headers))
     async with mounted(count_tokens_with(upstream, authenticate=refuse)) as client:
         response = await client.post(COUNT, json=HELLO)
     assert response.headers["www-authenticate"] == "Bearer"
@@ -100,7 +100,7 @@ async def test_an_authenticator_that_returns_no_caller_lets_nobody_in(
 async def test_a_host_callable_that_crashes_lets_nobody_in(
     upstream: FakeUpstream, place: Any
 ) -> None:
-    options: Any = {place: raising(ZeroDivisionError("secret"))}
+    options: Any = {place: refuse_with(ZeroDivisionError("secret"))}
     async with mounted(count_tokens_with(upstream, **options)) as client:
         response = await client.post(COUNT, json=HELLO)
     assert response.status_code == 500
@@ -132,7 +132,7 @@ async def test_authenticate_may_be_async_and_what_it_knows_reaches_authorize(
         return caller
 
     count_tokens = count_tokens_with(
-        upstream, authenticate=from_database, authorize=lambda who, model: seen.append(who)
+        upstream, authenticate=from_database, authorize=lambda caller, model: seen.append(caller)
     )
     async with mounted(count_tokens) as client:
         assert (await client.post(COUNT, json=HELLO)).status_code == 200
@@ -149,7 +149,7 @@ async def test_headers_of_our_own_errors_are_as_safe_as_those_of_the_hosts(
     upstream: FakeUpstream,
 ) -> None:
     headers = {"X-Reason": "✓", "Content-Length": "3", "Request-Id": "req_host", "Retry-After": "9"}
-    refuse = raising(PermissionDenied("No.", headers=headers))
+    refuse = refuse_with(PermissionDenied("No.", headers=headers))
     async with mounted(count_tokens_with(upstream, authenticate=refuse)) as client:
         response = await client.post(COUNT, json=HELLO)
     assert response.status_code == 403
@@ -180,7 +180,7 @@ async def test_a_method_in_place_of_is_authenticated_lets_nobody_in(
 async def test_a_body_limit_of_the_hosts_own_is_told_in_the_envelope(
     upstream: FakeUpstream,
 ) -> None:
-    """Starlette's `max_body_size` raises from within the reading of the body."""
+    """Starlette's `max_body_size` raises while the body is read."""
 
     async def receive() -> Any:
         raise HTTPException(413, "Content Too Large")

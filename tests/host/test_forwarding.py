@@ -1,4 +1,4 @@
-"""The pass-through under the caller's own credential, which is never the gateway's key."""
+"""The pass-through with the caller's own credential, which is never a key of the gateway."""
 
 import base64
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ EACH: Final = ("authorization", "x-api-key")
 
 def forwarding(upstream: FakeUpstream, headers: str | list[str], **options: Any) -> CountTokens:
     passthrough = {"anthropic": {"forward_client_credentials": headers}}
-    given = {"authenticate": api_key(KEYS), **options}
-    return count_tokens_with(upstream, settings={"passthrough": passthrough}, **given)
+    all_options = {"authenticate": api_key(KEYS), **options}
+    return count_tokens_with(upstream, settings={"passthrough": passthrough}, **all_options)
 
 
 async def ask(
@@ -98,7 +98,7 @@ async def test_both_are_forwarded_where_both_are_the_callers(upstream: FakeUpstr
         ("x-api-key", [bearer(OURS), x_api_key(f"{OWN},{OURS}")], "never forwarded"),
         ("x-api-key", [bearer(OURS), x_api_key(f'"{OURS}"')], "never forwarded"),
         (["x-api-key", "authorization"], [x_api_key(OURS), bearer(OURS)], "never forwarded"),
-        # Two keys of this gateway: the caller is known by one, and the other is no less ours.
+        # Both are keys of the gateway, so neither is forwarded, whichever authenticated the caller.
         ("authorization", [x_api_key(OURS), bearer(OTHER)], "never forwarded"),
     ],
 )
@@ -142,7 +142,7 @@ async def test_a_key_that_begins_like_ones_own_does_not_withhold_it(
 async def test_a_middleware_that_copies_the_scope_does_not_lose_the_key(
     upstream: FakeUpstream,
 ) -> None:
-    """As a server gives it, the scope has a state, which copies share."""
+    """A server's scope has a state, which copies of the scope share."""
     count_tokens = forwarding(upstream, "authorization", authenticate=anyone)
     known = api_key(KEYS)
 
@@ -188,8 +188,8 @@ async def test_the_key_is_known_wherever_api_key_was_called(
         app.include_router(count_tokens_router(count_tokens, identity=Depends(known)))
         client = client_of(app)
     else:
-        given = known if place == "authenticate" else authenticate
-        client = mounted(forwarding(upstream, "authorization", authenticate=given))
+        chosen = known if place == "authenticate" else authenticate
+        client = mounted(forwarding(upstream, "authorization", authenticate=chosen))
     async with client:
         refused = await client.post(PASSTHROUGH, json=HELLO, headers=dict([bearer(OURS)]))
         both = dict([bearer(OWN), x_api_key(OURS)])

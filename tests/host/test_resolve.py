@@ -1,4 +1,4 @@
-"""The host's own deployments in place of the file's: rows of its database, for instance."""
+"""The host's own deployments, such as rows of a database, in place of the file's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ COUNT = "/v1/messages/count_tokens"
 
 
 def rows(*models: str, name: str = "mine", **more: Any) -> Sequence[Deployment]:
-    """What a host makes of its database's rows."""
+    """Return deployments as a host makes them from rows of a database."""
     entries = [
         {
             "model_name": name,
@@ -33,7 +33,7 @@ def rows(*models: str, name: str = "mine", **more: Any) -> Sequence[Deployment]:
     return Config.from_mapping({"model_list": entries}, {}).deployments
 
 
-async def counted_by(upstream: FakeUpstream, resolve: Resolver, **body: Any) -> Recorder:
+async def count_with(upstream: FakeUpstream, resolve: Resolver, **body: Any) -> Recorder:
     hook = Recorder()
     count_tokens = count_tokens_with(upstream, resolve=resolve, hooks=[hook])
     await count_tokens.count({**HELLO, **body})
@@ -41,7 +41,7 @@ async def counted_by(upstream: FakeUpstream, resolve: Resolver, **body: Any) -> 
 
 
 async def test_what_the_host_finds_comes_before_the_file(upstream: FakeUpstream) -> None:
-    hook = await counted_by(upstream, lambda model, caller: rows("anthropic/claude-of-the-row"))
+    hook = await count_with(upstream, lambda model, caller: rows("anthropic/claude-of-the-row"))
     assert upstream.body["model"] == "claude-of-the-row"
     assert upstream.request.headers["x-api-key"] == "sk-of-the-row"
     assert hook.event.deployment == "mine#0"
@@ -51,22 +51,22 @@ async def test_none_means_the_file(upstream: FakeUpstream) -> None:
     async def resolve(model: str, caller: Caller | None) -> None:
         return None
 
-    await counted_by(upstream, resolve)
+    await count_with(upstream, resolve)
     assert upstream.body["model"] == "claude-sonnet-4-5"
 
 
 async def test_it_is_told_the_model_without_suffix_and_the_caller(upstream: FakeUpstream) -> None:
-    told: list[tuple[str, Caller | None]] = []
+    calls: list[tuple[str, Caller | None]] = []
 
     async def resolve(model: str, caller: Caller | None) -> Sequence[Deployment]:
-        told.append((model, caller))
+        calls.append((model, caller))
         return rows("anthropic/claude-x")
 
-    await counted_by(upstream, resolve, model="claude-x[1m][1M]")
+    await count_with(upstream, resolve, model="claude-x[1m][1M]")
     count_tokens = count_tokens_with(upstream, resolve=resolve)
     async with mounted(count_tokens) as client:
         assert (await client.post(COUNT, json=HELLO)).status_code == 200
-    assert told == [("claude-x", None), (HELLO["model"], Caller("team-a"))]
+    assert calls == [("claude-x", None), (HELLO["model"], Caller("team-a"))]
 
 
 async def test_the_pass_through_does_not_ask(upstream: FakeUpstream) -> None:
@@ -78,30 +78,30 @@ async def test_the_pass_through_does_not_ask(upstream: FakeUpstream) -> None:
 
 
 async def test_stars_order_and_take_over_are_as_in_a_file(upstream: FakeUpstream) -> None:
-    found = [
+    deployments = [
         *rows("anthropic/late-*", name="claude-*", order=2),
         *rows("anthropic/early-*", name="claude-*", order=1),
         *rows("openai/first", name="claude-*", order=0),
     ]
-    hook = await counted_by(upstream, lambda model, caller: found)
-    assert [(each.upstream_model, each.status) for each in hook.event.attempts] == [
+    hook = await count_with(upstream, lambda model, caller: deployments)
+    assert [(attempt.upstream_model, attempt.status) for attempt in hook.event.attempts] == [
         ("first", 501),
         ("early-sonnet", 200),
     ]
 
 
 async def test_any_iterable_of_deployments_will_do(upstream: FakeUpstream) -> None:
-    found: Any = iter(rows("anthropic/claude-of-the-row"))
-    await counted_by(upstream, lambda model, caller: found)
+    deployments: Any = iter(rows("anthropic/claude-of-the-row"))
+    await count_with(upstream, lambda model, caller: deployments)
     assert upstream.body["model"] == "claude-of-the-row"
 
 
-@pytest.mark.parametrize("found", [[], ()])
+@pytest.mark.parametrize("deployments", [[], ()])
 async def test_no_deployments_are_an_unknown_model(
-    upstream: FakeUpstream, found: Sequence[Deployment]
+    upstream: FakeUpstream, deployments: Sequence[Deployment]
 ) -> None:
     with pytest.raises(NotFound, match="model: claude-sonnet"):
-        await counted_by(upstream, lambda model, caller: found)
+        await count_with(upstream, lambda model, caller: deployments)
     assert upstream.requests == []
 
 
@@ -119,12 +119,12 @@ async def test_its_refusal_is_the_answer(upstream: FakeUpstream) -> None:
     assert response.headers["x-credit"] == "0"
 
 
-@pytest.mark.parametrize("found", ["claude", [{"model_name": "m"}], 7, [None]])
+@pytest.mark.parametrize("deployments", ["claude", [{"model_name": "m"}], 7, [None]])
 async def test_what_is_no_deployments_is_a_fault_of_the_host(
-    upstream: FakeUpstream, found: Any, caplog: pytest.LogCaptureFixture
+    upstream: FakeUpstream, deployments: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(InternalError):
-        await counted_by(upstream, lambda model, caller: found)
+        await count_with(upstream, lambda model, caller: deployments)
     assert upstream.requests == []
     assert "TypeError" in caplog.text
 
@@ -140,7 +140,7 @@ async def test_one_that_hangs_ends_at_the_deadline(upstream: FakeUpstream) -> No
 
 
 async def test_tenants_whose_rows_share_an_id_are_not_mixed_up(upstream: FakeUpstream) -> None:
-    """The ids of rows that are read one by one are all alike."""
+    """Rows that are read one by one all have the same id."""
 
     def resolve(model: str, caller: Caller | None) -> Sequence[Deployment]:
         return rows("anthropic/claude-x", api_base=f"https://{model}.example")

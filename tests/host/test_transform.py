@@ -1,4 +1,4 @@
-"""The host changes a body before it is counted: what it redacts never reaches the upstream."""
+"""Changes by the host before the count: redacted text never reaches the upstream."""
 
 import json
 import re
@@ -39,18 +39,18 @@ async def test_what_is_redacted_never_reaches_the_upstream(
 async def test_it_may_be_async_change_in_place_and_add_what_the_host_adds(
     upstream: FakeUpstream,
 ) -> None:
-    told: list[Caller | None] = []
+    callers: list[Caller | None] = []
 
     async def add_prompt(body: dict[str, Any], caller: Caller | None) -> dict[str, Any]:
         await anyio.lowlevel.checkpoint()
-        told.append(caller)
+        callers.append(caller)
         body["system"] = "You work for us."
         return body
 
     async with mounted(count_tokens_with(upstream, transform=add_prompt)) as client:
         assert (await client.post(COUNT, json=HELLO)).status_code == 200
     assert upstream.body["system"] == "You work for us."
-    assert told == [Caller("team-a")]
+    assert callers == [Caller("team-a")]
 
 
 async def test_it_runs_after_the_host_has_authorised_and_for_its_own_counts_too(

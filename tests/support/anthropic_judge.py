@@ -1,4 +1,4 @@
-"""What Anthropic's API takes, by the types of its own SDK: they judge what we send."""
+"""A validator of request bodies for Anthropic's API, by the types of Anthropic's own SDK."""
 
 import functools
 import json
@@ -12,33 +12,33 @@ __all__ = ["Judge", "anthropic_judge"]
 
 
 def anthropic_judge(body: Mapping[str, Any]) -> None:
-    """A body of the counting API with standard fields only.
+    """Validate a body of the counting API with standard fields only.
 
     Raises:
-        pydantic.ValidationError: a field that is unknown or of a wrong type.
-        AssertionError: a nested field that the SDK does not know.
+        pydantic.ValidationError: a field is unknown or of a wrong type.
+        AssertionError: the SDK does not know a nested field.
     """
     assert _standard_judge().judge(json.dumps(body).encode()) == body
 
 
-def drained(value: object) -> object:
-    """Pydantic validates an `Iterable` only while it is iterated."""
+def drain(value: object) -> object:
+    """Iterate every `Iterable` into a list, because pydantic validates it only then."""
     if isinstance(value, Mapping):
-        return {key: drained(item) for key, item in value.items()}
+        return {key: drain(item) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return [drained(item) for item in value]
+        return [drain(item) for item in value]
     return value
 
 
 class Judge:
-    """One of the SDK's parameter types, refusing what it does not know."""
+    """A validator by a parameter type of the SDK, which refuses unknown fields."""
 
     def __init__(self, params: Any) -> None:
         strict = with_config(ConfigDict(extra="forbid"))(params)
         self._adapter: TypeAdapter[Any] = TypeAdapter(strict)
 
     def judge(self, body: bytes) -> object:
-        return drained(self._adapter.validate_python(json.loads(body)))
+        return drain(self._adapter.validate_python(json.loads(body)))
 
 
 @functools.cache

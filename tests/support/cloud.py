@@ -1,4 +1,4 @@
-"""Emulated clouds over real loopback HTTP, and us in front of them."""
+"""Emulated clouds over real loopback HTTP, and a gateway in front of them."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,7 +26,7 @@ AWS_KEYS = {
 
 
 class Watched:
-    """An ASGI app that remembers the path of each request, and its headers."""
+    """An ASGI app that records the path and the headers of each request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -43,7 +43,7 @@ class Watched:
 
 
 class Cloud(Watched):
-    """A watched app and where it listens."""
+    """A watched app and its URL."""
 
     url: str = ""
 
@@ -56,7 +56,7 @@ def cloud(app: ASGIApp) -> Iterator[Cloud]:
 
 
 def bedrock_params(url: str, **more: Any) -> dict[str, Any]:
-    """Parameters that lead to an emulated Bedrock; a value of None takes one away."""
+    """Return the parameters of an emulated Bedrock; a value of None removes a parameter."""
     params = {
         "model": f"bedrock/{CLAUDE_ON_BEDROCK}",
         "aws_region_name": EMULATED_REGION,
@@ -69,7 +69,7 @@ def bedrock_params(url: str, **more: Any) -> dict[str, Any]:
 
 
 def vertex_params(google: EmulatedGoogle, url: str, model: str, **more: Any) -> dict[str, Any]:
-    """Parameters that lead to an emulated Vertex AI."""
+    """Return the parameters of an emulated Vertex AI."""
     return {
         "model": f"vertex_ai/{model}",
         "vertex_project": "my-project",
@@ -84,9 +84,11 @@ def vertex_params(google: EmulatedGoogle, url: str, model: str, **more: Any) -> 
 async def counting(
     params: dict[str, Any], model_info: dict[str, Any] | None = None, **options: Unpack[Options]
 ) -> AsyncIterator[CountTokens]:
-    """Us with one deployment, `m`, and clients of our own."""
+    """Yield a counter with one deployment, `m`, that opens its own clients."""
     entry = {"model_name": "m", "litellm_params": params, "model_info": model_info}
-    given: Options = {"http_client": None, **options}
-    count_tokens = count_tokens_with(FakeUpstream(), {"model_list": [entry]}, environ={}, **given)
+    all_options: Options = {"http_client": None, **options}
+    count_tokens = count_tokens_with(
+        FakeUpstream(), {"model_list": [entry]}, environ={}, **all_options
+    )
     async with count_tokens.lifespan():
         yield count_tokens

@@ -1,4 +1,4 @@
-"""Hand-written doubles: an upstream that answers as told, and hosts that mount us."""
+"""Hand-written doubles: a programmable upstream, and hosts with the counter mounted."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
     ]
 }
 
-# The user's own description of the gateway, word for word.
+# Verbatim from the user's description of the gateway.
 USERS_CONFIG = """\
 model_list:
   - model_name: claude-3-5-sonnet
@@ -53,7 +53,7 @@ Handler: TypeAlias = Callable[[httpx.Request], httpx.Response]
 
 
 class FakeUpstream:
-    """Answers every request with `answer`, and remembers them all."""
+    """An upstream that answers every request with `answer`, and records it."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -62,11 +62,11 @@ class FakeUpstream:
         )
 
     def client(self) -> httpx.AsyncClient:
-        """A client whose every request ends here."""
+        """Return a client that sends every request to this upstream."""
         return httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
 
     def answers(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """From now on, answer this."""
+        """Set the answer to all further requests."""
         sent = [
             (name.replace("_", "-").encode(), value.encode("latin-1"))
             for name, value in headers.items()
@@ -75,13 +75,13 @@ class FakeUpstream:
 
     @property
     def request(self) -> httpx.Request:
-        """The only request that there was."""
+        """The only recorded request."""
         (request,) = self.requests
         return request
 
     @property
     def body(self) -> Any:
-        """Its body, parsed."""
+        """The parsed body of the only request."""
         return json.loads(self.request.content)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
@@ -90,7 +90,7 @@ class FakeUpstream:
 
 
 def known_caller(request: object) -> Caller:
-    """An authenticator for tests that are about something else."""
+    """Return one caller for every request, for tests of something else."""
     return Caller("team-a")
 
 
@@ -102,25 +102,29 @@ def count_tokens_with(
     environ: Mapping[str, str] = ENVIRON,
     **options: Unpack[Options],
 ) -> CountTokens:
-    """Us, with a configuration, in front of the fake upstream."""
-    # Tests count the upstream's calls; those of the cache turn it on.
+    """Return a counter with a configuration, in front of the fake upstream."""
+    # A cache would hide calls of the upstream; tests of the cache turn it on.
     data = {**config, "count_tokens": {"cache": {"ttl": 0}, **(settings or {})}}
-    given: Options = {"authenticate": known_caller, "http_client": upstream.client(), **options}
-    return CountTokens(Config.from_mapping(data, environ), **given)
+    all_options: Options = {
+        "authenticate": known_caller,
+        "http_client": upstream.client(),
+        **options,
+    }
+    return CountTokens(Config.from_mapping(data, environ), **all_options)
 
 
 def mounted(count_tokens: CountTokens, prefix: str = "/llm") -> httpx.AsyncClient:
-    """A client of a host that mounts us under a prefix."""
+    """Return a client of a host that mounts the counter under a prefix."""
     return client_of(Starlette(routes=[Mount(prefix, count_tokens)]), prefix)
 
 
 def client_of(app: Any, prefix: str = "") -> httpx.AsyncClient:
-    """A client of any ASGI app, in this process."""
+    """Return a client of any ASGI app, in this process."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://gateway{prefix}")
 
 
 class Recorder:
-    """A hook that keeps what it is told."""
+    """A hook that records its events."""
 
     def __init__(self) -> None:
         self.events: list[CountEvent] = []
@@ -130,6 +134,6 @@ class Recorder:
 
     @property
     def event(self) -> CountEvent:
-        """The only event that there was."""
+        """The only recorded event."""
         (event,) = self.events
         return event

@@ -1,7 +1,8 @@
-"""What Google's APIs take, by Google's own published schemas: they judge what we send.
+"""Validators of request bodies for Google's APIs, by Google's own published schemas.
 
-Vertex AI by the discovery document that `google-api-python-client` ships, the Gemini API by the
-types of `google-genai`. Both refuse what they do not know, and then what their schema cannot say.
+Vertex AI's schema is the discovery document of `google-api-python-client`, and the Gemini API's is
+the types of `google-genai`. Both validators refuse unknown fields, and check documented rules that
+the schemas cannot express.
 """
 
 import base64
@@ -30,32 +31,32 @@ KINDS_OF_PART: Final = {"text", "inlineData", "fileData", "functionCall", "funct
 
 
 class Refused(AssertionError):
-    """Google would answer 400; the message says where and why."""
+    """An error for a body that Google would answer with 400; the message has place and reason."""
 
 
 def vertex_judge(body: Mapping[str, Any]) -> None:
-    """A body of Vertex AI's `countTokens`, flat.
+    """Validate a flat body of Vertex AI's `countTokens`.
 
     Raises:
-        Refused: a field that is unknown, or a value of another type than the schema's.
+        Refused: a field is unknown, or a value is of another type than the schema's.
     """
     walk({"$ref": COUNT_TOKENS_REQUEST}, json.loads(json.dumps(body, allow_nan=False)), "body")
     judge_turns(body)
 
 
 def gemini_judge(generate_content_request: Mapping[str, Any]) -> None:
-    """The `generateContentRequest` of the Gemini API's `countTokens`, with its `model`.
+    """Validate the `generateContentRequest` of the Gemini API's `countTokens`, with its `model`.
 
     Raises:
-        Refused: as above.
+        Refused: a field is unknown, or a value is of another type than the schema's.
     """
     raw = json.dumps(generate_content_request, allow_nan=False)
     try:
-        with warnings.catch_warnings(action="error"):  # all that it has to say of an unknown enum
+        with warnings.catch_warnings(action="error"):  # for an unknown enum it only warns
             read = _gemini_type().validate_json(raw)
     except (UserWarning, ValidationError) as error:
         raise Refused(str(error)) from None
-    # Its types also read "true" as true, and no strict mode reaches those with their own __init__.
+    # The types coerce "true" to true, and strict mode skips types with an __init__ of their own.
     understood = read.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if any_base64(understood) != any_base64(json.loads(raw)):
         raise Refused("a value of another type")
@@ -81,7 +82,7 @@ def vertex_schemas() -> Mapping[str, Any]:
 
 
 def walk(schema: Mapping[str, Any], value: object, place: str) -> None:
-    """A value against a schema of the discovery document.
+    """Validate a value against a schema of the discovery document.
 
     https://developers.google.com/discovery/v1/type-format
     """
@@ -128,7 +129,7 @@ def walk_scalar(
 
 
 class GenerateContentRequest(BaseModel):
-    """https://ai.google.dev/api/generate-content, as nested in `countTokens`."""
+    """A request as nested in `countTokens`: https://ai.google.dev/api/generate-content."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
@@ -146,7 +147,7 @@ def _gemini_type() -> TypeAdapter[GenerateContentRequest]:
 
 
 def any_base64(value: object) -> object:
-    """JSON in which the two alphabets of base64 are one, since `google-genai` writes the other."""
+    """Return JSON with one base64 alphabet, because `google-genai` rewrites one to the other."""
     match value:
         case str():
             return value.translate(str.maketrans("-_", "+/"))
@@ -155,12 +156,12 @@ def any_base64(value: object) -> object:
         case dict():
             return {name: any_base64(item) for name, item in value.items()}
         case _:
-            # With its type, since True == 1 and 1.0 == 1.
+            # The type, because True == 1 and 1.0 == 1.
             return type(value), value
 
 
 def judge_files_in_responses(request: Mapping[str, Any]) -> None:
-    """`google-genai` types serve both APIs; the Gemini API's own FunctionResponsePart has no file.
+    """Refuse files in function responses; `google-genai` types allow them for Vertex AI's sake.
 
     https://ai.google.dev/api/caching#FunctionResponsePart
     """
@@ -174,7 +175,7 @@ def judge_files_in_responses(request: Mapping[str, Any]) -> None:
 
 
 def judge_turns(request: Mapping[str, Any]) -> None:
-    """What the schemas leave to words: https://ai.google.dev/api/caching#Content."""
+    """Validate the rules of https://ai.google.dev/api/caching#Content that no schema expresses."""
     contents = _list(request, "contents")
     instruction = request.get("systemInstruction")
     if not contents:
@@ -212,5 +213,5 @@ def parts_with(name: str, content: Mapping[str, Any]) -> int:
 
 
 def _list(value: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = value.get(name, [])
-    return found
+    items: Sequence[Mapping[str, Any]] = value.get(name, [])
+    return items

@@ -1,4 +1,4 @@
-"""A real `redis-server` on a free port, and a fake one that is slow, dead or wrong as told."""
+"""A real `redis-server` on a free port, and a fake one that can be slow, dead or wrong."""
 
 import asyncio
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-_TOO_LONG = 20  # what does not come until then is a failure, and would else be waited for for ever
+_TOO_LONG = 20  # seconds, after which a test fails instead of hanging
 
 
 class RealRedis:
-    """One that runs, on loopback, and keeps nothing on the disk."""
+    """A running server on loopback that stores nothing on disk."""
 
     def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
         self._process = process
@@ -23,13 +23,13 @@ class RealRedis:
         self.url = f"redis://127.0.0.1:{port}/0"
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the process, like a crash."""
         self._process.kill()
         self._process.wait()
 
 
 def free_port() -> int:
-    """One that nobody has at the moment."""
+    """Return a port that is free at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
@@ -37,41 +37,41 @@ def free_port() -> int:
 
 @contextmanager
 def running_redis(folder: Path, *options: str) -> Iterator[RealRedis]:
-    """Without `redis-server` the test is skipped, but not in CI, where that is a failure."""
+    """Yield a server; without `redis-server` the test is skipped, or fails in CI."""
     if shutil.which("redis-server") is None:
         missing = "redis-server is not installed (on Debian: apt-get install redis-server)"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    while (started := _started(folder, *options)) is None:
-        pass  # somebody else took the port
+    while (server := _start(folder, *options)) is None:
+        pass  # another process took the port
     try:
-        yield started
+        yield server
     finally:
-        started.kill()
+        server.kill()
 
 
-def _started(folder: Path, *options: str) -> RealRedis | None:
+def _start(folder: Path, *options: str) -> RealRedis | None:
     port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     command += ["--appendonly", "no", "--dir", str(folder), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    said = ""
+    output = ""
     with process.stdout as lines:
         for line in lines:
-            said += line
+            output += line
             if "eady to accept connections" in line:
                 return RealRedis(process, port)
     process.wait()
-    assert "Address already in use" in said, said
+    assert "Address already in use" in output, output
     return None
 
 
 class FakeRedis:
-    """Answers PTTL and GET from `values` and OK to all else; while `gate` is closed, nothing.
+    """A server that answers PTTL and GET from `values`, and OK to all else, while `gate` is open.
 
-    `held` is the one command that waits for the gate, if not all do. `seen` are the commands that
-    came, `connections` how many there ever were, and `open` how many there are. `fallback` is sent
-    in place of every answer.
+    `held` is the only command that waits for the gate; None holds all. `seen` lists the received
+    commands. `connections` counts all connections, and `open` the open ones. `fallback` replaces
+    every answer.
     """
 
     def __init__(self) -> None:
@@ -87,22 +87,22 @@ class FakeRedis:
 
     @property
     def names(self) -> list[str]:
-        """The names of the commands that came."""
+        """The names of the received commands."""
         return [name for name, *_ in self.seen]
 
     async def until(self, name: str, times: int = 1) -> None:
-        """Wait until a command has come so often."""
+        """Wait until a command was received `times` times."""
         async with asyncio.timeout(_TOO_LONG), self.changed:
             await self.changed.wait_for(lambda: self.names.count(name) >= times)
 
     async def until_open(self, connections: int) -> None:
-        """Wait until there are so many connections."""
+        """Wait until exactly `connections` are open."""
         async with asyncio.timeout(_TOO_LONG), self.changed:
             await self.changed.wait_for(lambda: self.open == connections)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["FakeRedis"]:
-        """Serve on a free port for as long as an `async with` lasts."""
+        """Serve on a free port until the `async with` ends."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"redis://:canary-password@127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
@@ -117,7 +117,7 @@ class FakeRedis:
         await self._note(connections=1)
         try:
             while count := await reader.readline():
-                command = [await self._word(reader) for _ in range(int(count[1:]))]
+                command = [await self._read_bulk_string(reader) for _ in range(int(count[1:]))]
                 self.seen.append([word.decode() for word in command])
                 await self._note()
                 if self.held in {None, self.seen[-1][0]}:
@@ -129,7 +129,7 @@ class FakeRedis:
             writer.close()
             await self._note(connections=-1)
 
-    async def _word(self, reader: asyncio.StreamReader) -> bytes:
+    async def _read_bulk_string(self, reader: asyncio.StreamReader) -> bytes:
         length = int((await reader.readline())[1:])
         return (await reader.readexactly(length + 2))[:-2]
 

@@ -1,4 +1,4 @@
-"""Requests of every kind that the counting API takes, for whoever needs one of each."""
+"""Requests of every kind that the counting API accepts."""
 
 import base64
 from typing import Any
@@ -22,8 +22,8 @@ def user(*content: Any) -> dict[str, Any]:
     return {"role": "user", "content": list(content)}
 
 
-def text(words: str, **more: Any) -> dict[str, Any]:
-    return {"type": "text", "text": words, **more}
+def text(content: str, **more: Any) -> dict[str, Any]:
+    return {"type": "text", "text": content, **more}
 
 
 HELLO: Any = [user(text("Hello, Claude"))]
@@ -127,7 +127,7 @@ STANDARD: dict[str, dict[str, Any]] = {
     "speed": {"messages": HELLO, "speed": "standard"},
     "cache_control": {"messages": HELLO, "cache_control": {"type": "ephemeral", "ttl": "1h"}},
 }
-"""Arguments of `client.messages.count_tokens` but for the model, one for each standard field and
-block, under the name of what is special in it."""
+"""Arguments of `client.messages.count_tokens` without the model, by the field or block that each
+set has."""
 
 INVENTED_BLOCK = {"messages": [user({"type": "hologram_2027", "volume": {"voxels": [1, 2]}})]}

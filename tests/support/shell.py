@@ -1,4 +1,4 @@
-"""Runs what a reader would paste into a terminal."""
+"""Shell snippets of the documentation, run as a reader would run them."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 
 def run_in_shell(snippet: str) -> str:
-    """Its output. Without curl the test is skipped, but not in CI, where that is a failure."""
+    """Return a snippet's output; without curl the test is skipped, or fails in CI."""
     if shutil.which("curl") is None:
         missing = "curl is not installed, so no curl snippet can be run"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)

@@ -1,4 +1,4 @@
-"""The ready-made hooks: what a host sees of a count in its log, its metrics and its traces."""
+"""The ready-made hooks: log lines, metrics and traces of counts."""
 
 import json
 import logging
@@ -102,7 +102,7 @@ def test_an_event_is_a_dict_that_json_can_hold_without_the_hosts_attributes() ->
 
 
 @pytest.mark.parametrize(
-    ("told", "level"),
+    ("an_event", "level"),
     [
         (event(), logging.INFO),
         (event(**REFUSED), logging.WARNING),
@@ -113,14 +113,14 @@ def test_an_event_is_a_dict_that_json_can_hold_without_the_hosts_attributes() ->
     ],
 )
 def test_a_request_is_one_line_at_the_level_of_its_outcome(
-    told: CountEvent, level: int, caplog: pytest.LogCaptureFixture
+    an_event: CountEvent, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    log_events(LOGGER)(told)
+    log_events(LOGGER)(an_event)
     (record,) = caplog.records
     assert (record.name, record.levelno) == (LOGGER.name, level)
-    assert record.message.startswith(f"count_tokens {told.status} 750ms ")
-    assert record.__dict__["count_tokens"] == told.as_dict()
+    assert record.message.startswith(f"count_tokens {an_event.status} 750ms ")
+    assert record.__dict__["count_tokens"] == an_event.as_dict()
 
 
 def test_the_line_names_who_asked_for_whom_and_what_came_of_it(
@@ -151,7 +151,7 @@ PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s="]+)(?: |$)')
 
 
 def pairs_of(line: str) -> dict[str, str]:
-    """Read a line as a log's reader would; none of it may be left over, and no name come twice."""
+    """Parse a whole line into pairs with unique names, as a log's reader would."""
     assert PAIR.sub("", line) == ""
     pairs = PAIR.findall(line)
     assert len(dict(pairs)) == len(pairs)
@@ -165,8 +165,8 @@ def pairs_of(line: str) -> dict[str, str]:
 @example(text="gpt\u2028caller=admin", caller="\u00a0")
 @example(text="", caller="'")
 def test_no_value_can_forge_a_pair(text: str, caller: str) -> None:
-    told = event(model=text, end_user=text, upstream_model=text, caller=Caller(caller))
-    pairs = pairs_of(log_fields(told))
+    an_event = event(model=text, end_user=text, upstream_model=text, caller=Caller(caller))
+    pairs = pairs_of(log_fields(an_event))
     assert (pairs["model"], pairs["end_user"], pairs["caller"]) == (text, text, caller)
     assert (pairs["upstream_model"], pairs["input_tokens"]) == (text, "14")
 
@@ -186,11 +186,11 @@ def test_structlog_takes_the_same_event() -> None:
 # Prometheus
 
 
-def measured(*events: CountEvent, **options: Any) -> dict[str, float]:
+def measure(*events: CountEvent, **options: Any) -> dict[str, float]:
     registry = CollectorRegistry()
     hook = PrometheusHook(registry, **options)
-    for each in events:
-        hook(each)
+    for an_event in events:
+        hook(an_event)
     samples = (sample for metric in registry.collect() for sample in metric.samples)
     return {
         f"{sample.name}{json.dumps(sample.labels, sort_keys=True)}": sample.value
@@ -204,44 +204,44 @@ def sample(name: str, **labels: str) -> str:
 
 
 def test_requests_are_counted_by_provider_model_outcome_and_source() -> None:
-    found = measured(event(), event(), failed(429, "rate_limit_error"), event(**REFUSED))
+    samples = measure(event(), event(), failed(429, "rate_limit_error"), event(**REFUSED))
     name = "count_tokens_requests_total"
     counted = {"provider": "bedrock", "model": "claude"}
-    assert found[sample(name, **counted, outcome="counted", source="provider")] == 2
-    assert found[sample(name, **counted, outcome="rate_limit_error", source="none")] == 1
+    assert samples[sample(name, **counted, outcome="counted", source="provider")] == 2
+    assert samples[sample(name, **counted, outcome="rate_limit_error", source="none")] == 1
     refused = {"provider": "none", "model": "none", "source": "none"}
-    assert found[sample(name, **refused, outcome="authentication_error")] == 1
+    assert samples[sample(name, **refused, outcome="authentication_error")] == 1
 
 
 def test_durations_and_tokens_are_histograms() -> None:
-    found = measured(event(), event(input_tokens=150_000), failed(504, "timeout_error"))
+    samples = measure(event(), event(input_tokens=150_000), failed(504, "timeout_error"))
     by_provider = {"provider": "bedrock"}
-    assert found[sample("count_tokens_upstream_duration_seconds_sum", **by_provider)] == 1.5
+    assert samples[sample("count_tokens_upstream_duration_seconds_sum", **by_provider)] == 1.5
     counted = {**by_provider, "outcome": "counted"}
-    assert found[sample("count_tokens_duration_seconds_sum", **counted)] == 1.5
+    assert samples[sample("count_tokens_duration_seconds_sum", **counted)] == 1.5
     of_model = {**by_provider, "model": "claude"}
-    assert found[sample("count_tokens_input_tokens_sum", **of_model)] == 150_014
+    assert samples[sample("count_tokens_input_tokens_sum", **of_model)] == 150_014
     bucket = sample("count_tokens_input_tokens_bucket", **of_model, le="100000.0")
-    assert found[bucket] == 1
-    assert not [name for name in found if "cost" in name or "usage" in name]
+    assert samples[bucket] == 1
+    assert not [name for name in samples if "cost" in name or "usage" in name]
 
 
 def test_names_that_callers_make_up_are_others_however_many() -> None:
     events = [failed(404, "not_found_error", model=f"made-up-{n}") for n in range(1000)]
     events += [event(model=f"claude-{n}") for n in range(50)]
     events += [failed(529, "a new word of the upstream's")]
-    found = measured(*events, most_values=20)
-    requests = [name for name in found if name.startswith("count_tokens_requests_total")]
+    samples = measure(*events, most_values=20)
+    requests = [name for name in samples if name.startswith("count_tokens_requests_total")]
     assert len(requests) == 20 + 3
     labels = {"provider": "bedrock", "model": "other", "source": "provider"}
-    assert found[sample("count_tokens_requests_total", **labels, outcome="counted")] == 30
-    assert not [name for name in found if "made-up" in name or "new word" in name]
+    assert samples[sample("count_tokens_requests_total", **labels, outcome="counted")] == 30
+    assert not [name for name in samples if "made-up" in name or "new word" in name]
 
 
 def test_who_asked_and_for_whom_are_labels_only_if_they_are_asked_for() -> None:
-    plain = measured(event())
+    plain = measure(event())
     assert not [name for name in plain if "team-a" in name or "alice" in name]
-    found = measured(event(), event(caller=None), callers=True, end_users=True)
+    samples = measure(event(), event(caller=None), callers=True, end_users=True)
     labels = {
         "provider": "bedrock",
         "model": "claude",
@@ -249,8 +249,8 @@ def test_who_asked_and_for_whom_are_labels_only_if_they_are_asked_for() -> None:
         "source": "provider",
         "end_user": "alice",
     }
-    assert found[sample("count_tokens_requests_total", **labels, caller="team-a")] == 1
-    assert found[sample("count_tokens_requests_total", **labels, caller="none")] == 1
+    assert samples[sample("count_tokens_requests_total", **labels, caller="team-a")] == 1
+    assert samples[sample("count_tokens_requests_total", **labels, caller="none")] == 1
 
 
 async def test_a_configured_model_has_its_label_before_it_was_ever_counted(
@@ -265,13 +265,13 @@ async def test_a_configured_model_has_its_label_before_it_was_ever_counted(
     for model in (HELLO["model"], "nobody"):
         with pytest.raises(CountError):
             await count_tokens.count({**HELLO, "model": model})
-    found = {
+    samples = {
         sample.labels["model"]
-        for each in registry.collect()
-        for sample in each.samples
+        for metric in registry.collect()
+        for sample in metric.samples
         if sample.name == "count_tokens_requests_total"
     }
-    assert found == {HELLO["model"], "other"}
+    assert samples == {HELLO["model"], "other"}
 
 
 async def test_counts_under_way_are_a_gauge(upstream: FakeUpstream) -> None:
@@ -296,7 +296,7 @@ async def test_counts_under_way_are_a_gauge(upstream: FakeUpstream) -> None:
 
 
 class Traced:
-    """A host's own tracing, kept in memory."""
+    """Tracing of a host, in memory."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -351,7 +351,7 @@ def test_a_request_is_a_span_by_the_conventions_with_its_attempts_as_events() ->
 
 
 @pytest.mark.parametrize(
-    ("told", "name", "error", "is_error", "kind"),
+    ("an_event", "name", "error", "is_error", "kind"),
     [
         (
             failed(529, "overloaded_error"),
@@ -378,11 +378,11 @@ def test_a_request_is_a_span_by_the_conventions_with_its_attempts_as_events() ->
     ],
 )
 def test_a_failed_request_is_a_span_with_its_error_type(
-    told: CountEvent, name: str, error: str, is_error: bool, kind: SpanKind
+    an_event: CountEvent, name: str, error: str, is_error: bool, kind: SpanKind
 ) -> None:
-    """And an error only if it is not the caller's."""
+    """A mistake of the caller is no error of the span."""
     traced = Traced()
-    traced.hook(told)
+    traced.hook(an_event)
     (span,) = traced.spans
     status = StatusCode.ERROR if is_error else StatusCode.UNSET
     assert (span.name, span.status.status_code, span.kind) == (name, status, kind)
@@ -434,8 +434,8 @@ async def test_the_span_is_inside_the_one_that_the_host_has_open(upstream: FakeU
 CANARY = "canary-4111111111111111"
 
 
-def planted(upstream: FakeUpstream, **options: Any) -> CountTokens:
-    """A gateway with canaries in its key and headers."""
+def build_gateway(upstream: FakeUpstream, **options: Any) -> CountTokens:
+    """Return a gateway with canaries in its key and headers."""
     entry = {
         "model_name": HELLO["model"],
         "litellm_params": {
@@ -457,7 +457,7 @@ async def test_a_canary_in_body_headers_and_keys_is_in_no_log_span_metric_or_eve
     error = {"type": "error", "error": {"type": "api_error", "message": f"not {CANARY}"}}
     if status != 200:
         upstream.answers(status, json.dumps(error).encode())
-    count_tokens = planted(upstream, hooks=hooks)
+    count_tokens = build_gateway(upstream, hooks=hooks)
     body = {
         **HELLO,
         "system": CANARY,
@@ -477,7 +477,7 @@ async def test_a_canary_in_body_headers_and_keys_is_in_no_log_span_metric_or_eve
         await client.post(COUNT, content=f"not json {CANARY}".encode(), headers=headers)
     assert len(recorder.events) == 4
     written = [
-        *(json.dumps(each.as_dict()) + repr(each) for each in recorder.events),
+        *(json.dumps(kept.as_dict()) + repr(kept) for kept in recorder.events),
         *(f"{record.getMessage()} {record.__dict__}" for record in caplog.records if ours(record)),
         *(str(span.to_json()) for span in traced.spans),
         generate_latest(registry).decode(),
@@ -488,5 +488,5 @@ async def test_a_canary_in_body_headers_and_keys_is_in_no_log_span_metric_or_eve
 
 
 def ours(record: logging.LogRecord) -> bool:
-    """Not what the test's own client writes of its requests."""
+    """Return whether a record is not from the test's own client."""
     return not record.name.startswith(("httpx", "httpcore", "asyncio"))

@@ -1,0 +1,80 @@
+"""Anthropic's HTTP contract for answers: from a `TokenCount` or an error to bytes.
+
+https://docs.claude.com/en/api/messages-count-tokens and https://docs.claude.com/en/api/errors
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
+from count_tokens_mw.types import TokenCount
+
+__all__ = ["HttpAnswer", "http_answer"]
+
+_PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
+_BODY_HEADERS: Final = {"content-length", "content-type"}
+
+
+class HttpAnswer(NamedTuple):
+    """An answer as ASGI sends it, with header names in lower case."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
+def http_answer(outcome: TokenCount | CountError, request_id: str) -> HttpAnswer:
+    """Return the HTTP answer of a count or an error.
+
+    A count is a 200 with the provider's own JSON, or with exactly `{"input_tokens": N}`. An error
+    is the upstream's own envelope byte for byte, or else an envelope of the gateway's.
+    """
+    if isinstance(outcome, CountError):
+        return _answer_error(outcome, request_id)
+    return _answer_count(outcome, request_id)
+
+
+def _answer_count(count: TokenCount, request_id: str) -> HttpAnswer:
+    body = count.body or b'{"input_tokens": %d}' % count.input_tokens
+    headers = _select_sendable(count.headers) if count.headers else {}
+    return _build_answer(200, headers.pop("request-id", request_id), count.source, headers, body)
+
+
+def _answer_error(error: CountError, request_id: str) -> HttpAnswer:
+    headers = _select_sendable(error.headers)
+    request_id = headers.pop("request-id", request_id)
+    # Otherwise the provider's 401 looks like the gateway's.
+    source = "provider" if isinstance(error, UpstreamError) else None
+    if isinstance(error, UpstreamError) and error.body is not None:
+        return _build_answer(error.status, request_id, source, headers, error.body)
+    detail: dict[str, object] = {"type": error.type, "message": error.message}
+    if isinstance(error, InvalidRequest) and error.error_code:
+        detail["details"] = {"error_code": error.error_code}
+    envelope = {"type": "error", "error": detail, "request_id": request_id}
+    return _build_answer(error.status, request_id, source, headers, json.dumps(envelope).encode())
+
+
+def _select_sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers in lower case, without invalid ones: a host may have set any value."""
+    return {
+        name.lower(): value
+        for name, value in headers.items()
+        if name.lower() not in _BODY_HEADERS and _PRINTABLE(name) and _PRINTABLE(value)
+    }
+
+
+def _build_answer(
+    status: int, request_id: str, source: str | None, extra: Mapping[str, str], body: bytes
+) -> HttpAnswer:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"request-id", request_id.encode()),
+    ]
+    if extra:
+        headers += [(name.encode(), value.encode()) for name, value in extra.items()]
+    if source is not None:
+        headers.append((b"x-count-tokens-source", source.encode()))
+    return HttpAnswer(status, headers, body)
