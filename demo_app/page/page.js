@@ -1,21 +1,21 @@
 // Starts the page: each module has its part of it, and listens to the request, the key, the models.
 
-import { info } from "./api.js";
-import { startBreakdown } from "./breakdown.js";
-import { startCounter } from "./counter.js";
-import { showCounts } from "./counts.js";
-import { byId, setText } from "./dom.js";
-import { startExamples } from "./examples.js";
-import { startFiles } from "./files.js";
-import { showForm, startForm } from "./form.js";
-import { key } from "./key.js";
-import { startLive } from "./live.js";
-import { models } from "./models.js";
-import { showRaw, startRaw } from "./raw.js";
-import { startSize } from "./request_size.js";
-import { startSnippets } from "./snippets.js";
-import { makeTabs } from "./tabs.js";
-import { showUpstreams } from "./upstreams.js";
+import { byId, setText } from "./lib/dom.js";
+import { makeTabs } from "./lib/tabs.js";
+import { info } from "./model/api.js";
+import { startCounter } from "./model/counter.js";
+import { key } from "./model/key.js";
+import { models } from "./model/models.js";
+import { startBreakdown } from "./views/breakdown.js";
+import { showCounts } from "./views/counts.js";
+import { startExamples } from "./views/examples.js";
+import { startFiles } from "./views/files.js";
+import { showForm, startForm } from "./views/form.js";
+import { startLive } from "./views/live.js";
+import { showRaw, startRaw } from "./views/raw.js";
+import { startSize } from "./views/request_size.js";
+import { startSnippets } from "./views/snippets.js";
+import { showUpstreams } from "./views/upstreams.js";
 
 async function start() {
   startForm();

@@ -1,7 +1,7 @@
 // The gateway over HTTP. Whatever goes wrong is thrown as an `ApiError`, in words for a person.
 
+import { jsonLines, serverSentEvents } from "../lib/streams.js";
 import { key } from "./key.js";
-import { jsonLines, serverSentEvents } from "./streams.js";
 
 export const base = new URL("./", document.baseURI);
 

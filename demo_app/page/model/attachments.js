@@ -1,7 +1,7 @@
 // Images and PDFs as blocks of Anthropic's format, and back to what a person calls them.
 
-import { size } from "./dom.js";
-import { isObject } from "./json.js";
+import { size } from "../lib/dom.js";
+import { isObject } from "../lib/json.js";
 
 const MOST = 20_000_000;
 const IMAGES = ["image/jpeg", "image/png", "image/gif", "image/webp"];
@@ -56,9 +56,6 @@ export function blockOf(url, name) {
   if (name) names.set(fingerprint(block.source), name);
   return block;
 }
-
-export const isAttachment = (block) =>
-  isObject(block) && (block.type === "image" || block.type === "document");
 
 // What a block is called: its file's name, its own title, or its place among those of a message.
 export function nameOf(block, content) {

@@ -1,6 +1,6 @@
 // The text of a call that works when it is pasted, for curl, httpx and the anthropic SDK.
 
-import { compact, isObject, isRaw, pretty } from "./json.js";
+import { compact, isObject, isRaw, pretty } from "../lib/json.js";
 
 // A body is `{model, …}`, `where` the gateway's address, `key` a key to write in, or null.
 // Where `file` is named, the body is read from it.

@@ -1,7 +1,7 @@
 // Counts of the request for each chosen model: as it changes, each by itself, and only the newest.
 
+import { byId } from "../lib/dom.js";
 import { count, isAbort } from "./api.js";
-import { byId } from "./dom.js";
 import { key } from "./key.js";
 import { models } from "./models.js";
 import { request } from "./request.js";

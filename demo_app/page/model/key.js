@@ -1,6 +1,6 @@
 // The API key: the demo's public one unless somebody enters another, for as long as the tab lives.
 
-import { byId, say, setText } from "./dom.js";
+import { byId, say, setText } from "../lib/dom.js";
 
 const STORED = "count_tokens_key";
 const listeners = new Set();

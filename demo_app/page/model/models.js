@@ -1,6 +1,6 @@
 // Which models are counted: those that the gateway names, and others that somebody adds.
 
-import { byId, el, providerName } from "./dom.js";
+import { byId, el, providerName } from "../lib/dom.js";
 
 const group = byId("models");
 const listeners = new Set();

@@ -1,8 +1,8 @@
 // A breakdown as a list of parts with names for a person: system, tools, messages with their
 // images, overhead.
 
-import { isAttachment, nameOf } from "./attachments.js";
-import { isText } from "./texts.js";
+import { nameOf } from "./attachments.js";
+import { isAttachment, isText } from "./blocks.js";
 
 // Each as `{name, kind, detail, tokens, reason, within}`: `within` are its own parts, counted in
 // it; tokens are null where it cannot be counted, for that reason. `body` is what was broken down.

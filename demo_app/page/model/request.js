@@ -3,7 +3,7 @@
 // Whoever has changed `body` calls `changed(this view)`; all others are told. Text that is no valid
 // JSON is a problem of the view that holds it, and while there is one the request is not `valid`.
 
-import { compact, isObject } from "./json.js";
+import { compact, isObject } from "../lib/json.js";
 
 const LARGE = 1_000_000; // characters of JSON
 

@@ -1,13 +1,13 @@
 // "Where the tokens go": runs a breakdown, shows how far it is, and can be stopped.
 
-import { breakdown, isAbort } from "./api.js";
-import { byId, el, number, plural, say, setText, upstreamBadge } from "./dom.js";
-import { key } from "./key.js";
-import { models } from "./models.js";
+import { byId, el, number, plural, say, setText, upstreamBadge } from "../lib/dom.js";
+import { breakdown, isAbort } from "../model/api.js";
+import { key } from "../model/key.js";
+import { models } from "../model/models.js";
+import { partsOf } from "../model/parts.js";
+import { copyOf, request } from "../model/request.js";
 import { stackedBar } from "./parts_bar.js";
 import { partsTable } from "./parts_table.js";
-import { partsOf } from "./parts.js";
-import { copyOf, request } from "./request.js";
 
 const select = byId("breakdown-model");
 const start = byId("break-down");

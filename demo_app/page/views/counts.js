@@ -1,6 +1,6 @@
 // The table of counts. Its rows stay in place while their numbers change.
 
-import { byId, el, number, plural, providerName, setText, upstreamBadge } from "./dom.js";
+import { byId, el, number, plural, providerName, setText, upstreamBadge } from "../lib/dom.js";
 
 const table = byId("counts-table");
 const body = table.tBodies[0];

@@ -1,9 +1,9 @@
 // The examples to begin with, each made anew when it is chosen.
 
-import { blockOf } from "./attachments.js";
-import { byId, el } from "./dom.js";
-import { request } from "./request.js";
-import { claudeCodeSession } from "./session.js";
+import { byId, el } from "../lib/dom.js";
+import { blockOf } from "../model/attachments.js";
+import { request } from "../model/request.js";
+import { claudeCodeSession } from "../samples/session.js";
 
 const EXAMPLES = {
   Hello: () => ({ messages: [user("Hello, how are you?")] }),

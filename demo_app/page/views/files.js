@@ -1,9 +1,9 @@
 // How files come in: by the button, by drop and by paste. They go to the last user message.
 
-import { blocksOf } from "./attachments.js";
-import { byId, say } from "./dom.js";
-import { isObject } from "./json.js";
-import { request } from "./request.js";
+import { byId, say } from "../lib/dom.js";
+import { isObject } from "../lib/json.js";
+import { blocksOf } from "../model/attachments.js";
+import { request } from "../model/request.js";
 
 const region = byId("request");
 const input = byId("files");

@@ -1,10 +1,11 @@
 // The request as a form: system, messages and tools. It is made anew when others change the body.
 
-import { byId, el, say } from "./dom.js";
-import { isObject, parse, pretty } from "./json.js";
+import { byId, el, say } from "../lib/dom.js";
+import { isObject, parse, pretty } from "../lib/json.js";
+import { isText } from "../model/blocks.js";
+import { request } from "../model/request.js";
 import { messageGroup } from "./message.js";
-import { request } from "./request.js";
-import { area, blockEditor, isText, shownBlock } from "./texts.js";
+import { area, blockEditor, shownBlock } from "./texts.js";
 
 const panel = byId("panel-form");
 const tools = byId("tools");

@@ -1,9 +1,10 @@
 // One message in the form: its role, its texts, its attachments, and what else it holds.
 
-import { describe, isAttachment, nameOf, previewOf } from "./attachments.js";
-import { el } from "./dom.js";
-import { isObject } from "./json.js";
-import { area, blockEditor, isText, shownBlock } from "./texts.js";
+import { el } from "../lib/dom.js";
+import { isObject } from "../lib/json.js";
+import { describe, nameOf, previewOf } from "../model/attachments.js";
+import { isAttachment, isText } from "../model/blocks.js";
+import { area, blockEditor, shownBlock } from "./texts.js";
 
 // The group "Message N". `edited()` is called after a change that the group shows already,
 // `rebuilt(focus)` after one for which it must be made anew; `removed()` asks to take it away.

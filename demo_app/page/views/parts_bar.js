@@ -1,7 +1,7 @@
 // The stacked bar of a breakdown, its text alternative and its legend.
 
-import { el, number, plural } from "./dom.js";
-import { sumsOf } from "./parts.js";
+import { el, number, plural } from "../lib/dom.js";
+import { sumsOf } from "../model/parts.js";
 
 export function share(tokens, total) {
   if (!total) return "–";

@@ -1,6 +1,6 @@
 // The table "Parts" of a breakdown. It sorts the parts; what is within a part stays under it.
 
-import { el, number } from "./dom.js";
+import { el, number } from "../lib/dom.js";
 import { kindClass, share } from "./parts_bar.js";
 
 const byName = new Intl.Collator("en", { numeric: true }).compare;

@@ -1,9 +1,9 @@
 // The request as raw JSON. While its text cannot be read, the request stays what it was.
 
-import { byId, say, setText } from "./dom.js";
-import { compact, isObject, parse, pretty } from "./json.js";
-import { request } from "./request.js";
-import { hasLong, restore, shorten } from "./stand_ins.js";
+import { byId, say, setText } from "../lib/dom.js";
+import { compact, isObject, parse, pretty } from "../lib/json.js";
+import { hasLong, restore, shorten } from "../lib/stand_ins.js";
+import { request } from "../model/request.js";
 
 const panel = byId("panel-raw");
 const text = byId("raw");

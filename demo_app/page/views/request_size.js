@@ -1,8 +1,8 @@
 // How much the request holds, beside its title.
 
-import { byId, plural, setText, size } from "./dom.js";
-import { byteLength } from "./json.js";
-import { request } from "./request.js";
+import { byId, plural, setText, size } from "../lib/dom.js";
+import { byteLength } from "../lib/json.js";
+import { request } from "../model/request.js";
 
 const PAUSE = 200; // ms, since a large body takes some time to write out
 let timer = null;

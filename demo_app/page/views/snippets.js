@@ -1,13 +1,13 @@
 // "Call it yourself": the call for the current request, to copy; a large body is a file beside it.
 
-import { base } from "./api.js";
-import { CALLS } from "./calls.js";
-import { byId, setText, size } from "./dom.js";
-import { byteLength } from "./json.js";
-import { key } from "./key.js";
-import { models } from "./models.js";
-import { request } from "./request.js";
-import { makeTabs } from "./tabs.js";
+import { byId, setText, size } from "../lib/dom.js";
+import { byteLength } from "../lib/json.js";
+import { makeTabs } from "../lib/tabs.js";
+import { base } from "../model/api.js";
+import { CALLS } from "../model/calls.js";
+import { key } from "../model/key.js";
+import { models } from "../model/models.js";
+import { request } from "../model/request.js";
 
 const MOST = 20_000; // bytes of a body that are written into the call
 const FILE = "request.json";

@@ -1,11 +1,9 @@
 // Text areas for what the API takes as a string or as a list of blocks, edited in place: blocks and
 // fields that are not shown stay where they are.
 
-import { el } from "./dom.js";
-import { compact, isObject } from "./json.js";
-
-export const isText = (block) =>
-  isObject(block) && block.type === "text" && typeof block.text === "string";
+import { el } from "../lib/dom.js";
+import { compact, isObject } from "../lib/json.js";
+import { isText } from "../model/blocks.js";
 
 // A text area that grows with its text.
 export function area(id, label, text, edited, properties = {}) {

@@ -1,6 +1,6 @@
 // Which providers are asked for real, and which are emulated, in the banner.
 
-import { byId, el, providerName, setText } from "./dom.js";
+import { byId, el, providerName, setText } from "../lib/dom.js";
 
 export function showUpstreams(upstreams) {
   const providers = Object.entries(upstreams);
