@@ -25,9 +25,10 @@ async function start() {
   makeTabs(byId("request-tabs"), showPanel);
   startCounter(showCounts);
   startBreakdown();
-  startExamples();
+  const exampleLoaded = startExamples();
   try {
     const about = await info();
+    await exampleLoaded; // before the first count, which is of it
     showUpstreams(about.upstreams);
     setText(byId("version"), `count_tokens_mw ${about.version}`);
     key.start(about.key);

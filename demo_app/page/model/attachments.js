@@ -49,12 +49,17 @@ function dataUrl(file) {
 }
 
 // The block of a base64 data URL.
-export function blockOf(url, name) {
+function blockOf(url, name) {
   const [, media_type, data] = SOURCE.exec(url);
   const type = media_type === "application/pdf" ? "document" : "image";
   const block = { type, source: { type: "base64", media_type, data } };
-  if (name) names.set(fingerprint(block.source), name);
+  if (name) giveName(block, name);
   return block;
+}
+
+// Have a block called by a file's name, wherever it is shown.
+export function giveName({ source }, name) {
+  names.set(fingerprint(source), name);
 }
 
 // What a block is called: its file's name, its own title, or its place among those of a message.
