@@ -1,17 +1,19 @@
 // Starts the page: each module has its part of it, and listens to the request, the key, the models.
+//
+// Imports point down: `views` draw what `model` holds, and `lib` knows nothing of counting; `samples`
+// are beside the model.
 
 import { byId, setText } from "./lib/dom.js";
 import { makeTabs } from "./lib/tabs.js";
 import { info } from "./model/api.js";
-import { startCounter } from "./model/counter.js";
-import { key } from "./model/key.js";
-import { models } from "./model/models.js";
 import { startBreakdown } from "./views/breakdown.js";
-import { showCounts } from "./views/counts.js";
+import { startCounts } from "./views/counts.js";
 import { startExamples } from "./views/examples.js";
 import { startFiles } from "./views/files.js";
 import { showForm, startForm } from "./views/form.js";
+import { startKey } from "./views/key.js";
 import { startLive } from "./views/live.js";
+import { startModels } from "./views/models.js";
 import { showRaw, startRaw } from "./views/raw.js";
 import { startSize } from "./views/request_size.js";
 import { startSnippets } from "./views/snippets.js";
@@ -23,7 +25,7 @@ async function start() {
   startFiles();
   startSize();
   makeTabs(byId("request-tabs"), showPanel);
-  startCounter(showCounts);
+  startCounts();
   startBreakdown();
   const exampleLoaded = startExamples();
   try {
@@ -31,11 +33,11 @@ async function start() {
     await exampleLoaded; // before the first count, which is of it
     showUpstreams(about.upstreams);
     setText(byId("version"), `count_tokens_mw ${about.version}`);
-    key.start(about.key);
-    models.start(about);
+    startKey(about.key);
+    startModels(about);
   } catch (error) {
     setText(byId("upstreams-note"), `${error.message} Reload the page to try again.`);
-    key.start(null);
+    startKey(null);
   }
   startSnippets();
   startLive();

@@ -38,19 +38,3 @@ export function size(bytes) {
   if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(bytes < 10_000 ? 1 : 0)} KB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
-
-const PROVIDERS = {
-  anthropic: "Anthropic",
-  bedrock: "Bedrock",
-  gemini: "Gemini",
-  vertex_ai: "Vertex AI",
-  openai: "OpenAI",
-  azure_ai: "Azure AI",
-};
-export const providerName = (provider) => (provider ? (PROVIDERS[provider] ?? provider) : "–");
-
-// A badge that says whether a provider is asked for real, or nothing where nobody was asked.
-export function upstreamBadge(upstream) {
-  if (upstream !== "live" && upstream !== "emulated") return "";
-  return el("span", { class: `badge ${upstream}` }, upstream);
-}

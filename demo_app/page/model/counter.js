@@ -1,6 +1,5 @@
 // Counts of the request for each chosen model: as it changes, each by itself, and only the newest.
 
-import { byId } from "../lib/dom.js";
 import { count, isAbort } from "./api.js";
 import { key } from "./key.js";
 import { models } from "./models.js";
@@ -15,10 +14,9 @@ let shown = () => {};
 // Keep `show(rows, reason)` told: `reason` says why nothing is counted, or is null.
 export function startCounter(show) {
   shown = show;
-  request.listen(restart);
-  key.listen(restart);
+  request.listen(countAgain);
+  key.listen(countAgain);
   models.listen(chosen);
-  byId("again").addEventListener("click", restart);
 }
 
 function chosen() {
@@ -39,7 +37,7 @@ function forget(id, row) {
 }
 
 // Every answer that is still to come is of an older request from now on.
-function restart() {
+export function countAgain() {
   clearTimeout(timer);
   timer = null;
   const waits = reason() === null;

@@ -1,61 +1,49 @@
 // The API key: the demo's public one unless somebody enters another, for as long as the tab lives.
 
-import { byId, say, setText } from "../lib/dom.js";
-
 const STORED = "count_tokens_key";
 const listeners = new Set();
-const input = byId("key");
+let value = "";
 let demoKey = null;
+let judged = () => {};
 
 export const key = {
   get value() {
-    return input.value.trim();
+    return value;
   },
 
   // Only this one may be written into a snippet.
   get isPublic() {
-    return demoKey !== null && this.value === demoKey;
+    return demoKey !== null && value === demoKey;
   },
 
   start(known) {
     demoKey = known;
-    input.value = sessionStorage.getItem(STORED) ?? known ?? "";
-    input.addEventListener("input", changed);
-    describe();
+    value = (sessionStorage.getItem(STORED) ?? known ?? "").trim();
   },
 
-  // The gateway's word on this key, beside its field.
+  enter(text) {
+    value = text.trim();
+    if (value) sessionStorage.setItem(STORED, value);
+    else sessionStorage.removeItem(STORED);
+    this.accepted();
+    for (const listener of listeners) listener();
+  },
+
+  // The gateway's word on this key, for `listenToJudgement`.
   refused(message) {
-    input.setAttribute("aria-invalid", "true");
-    say(byId("key-error"), message);
+    judged(message);
   },
 
   accepted() {
-    input.removeAttribute("aria-invalid");
-    say(byId("key-error"), "");
+    judged(null);
   },
 
   listen(listener) {
     listeners.add(listener);
   },
+
+  // Have `show(problem)` called for each word of the gateway's on the key, null where it took it.
+  listenToJudgement(show) {
+    judged = show;
+  },
 };
-
-function changed() {
-  if (key.value) sessionStorage.setItem(STORED, key.value);
-  else sessionStorage.removeItem(STORED);
-  key.accepted();
-  describe();
-  for (const listener of listeners) listener();
-}
-
-function describe() {
-  input.classList.toggle("secret", key.value !== "" && !key.isPublic);
-  setText(byId("key-note"), note());
-  byId("key-note").classList.toggle("asks", key.value === "");
-}
-
-function note() {
-  if (key.isPublic) return "The demo’s public key.";
-  if (key.value) return "Kept in this tab only.";
-  return "Enter a key of this gateway to count.";
-}

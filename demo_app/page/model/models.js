@@ -1,8 +1,5 @@
 // Which models are counted: those that the gateway names, and others that somebody adds.
 
-import { byId, el, providerName } from "../lib/dom.js";
-
-const group = byId("models");
 const listeners = new Set();
 const known = new Map(); // by id: {id, provider, upstream, countable, chosen}
 
@@ -26,8 +23,13 @@ export const models = {
       known.set(model.id, { ...model, upstream: upstreams[model.provider], chosen: false });
     }
     for (const id of firstOf("claude", 3).concat(firstOf("gemini", 2))) known.get(id).chosen = true;
-    group.replaceChildren(...this.all.map(choice));
-    byId("other-model").addEventListener("submit", added);
+    tell();
+  },
+
+  // Choose a model or not; one that the gateway did not name is added.
+  choose(id, chosen = true) {
+    if (!known.has(id)) known.set(id, { id, provider: null, countable: true });
+    known.get(id).chosen = chosen;
     tell();
   },
 
@@ -39,44 +41,6 @@ export const models = {
 function firstOf(family, most) {
   const ids = models.all.filter((model) => model.countable).map((model) => model.id);
   return ids.filter((id) => id.includes(family)).slice(0, most);
-}
-
-function choice(model, index) {
-  const id = `model-${index}`;
-  const chosen = () => {
-    model.chosen = box.checked;
-    tell();
-  };
-  const box = el("input", {
-    type: "checkbox",
-    id,
-    "aria-describedby": `${id}-note`,
-    onchange: chosen,
-  });
-  box.checked = model.chosen;
-  const note = model.countable === false ? "no counting API" : providerName(model.provider);
-  return el(
-    "div",
-    { class: "model" },
-    box,
-    el("label", { for: id }, model.id),
-    el("span", { id: `${id}-note`, class: "note" }, model.provider ? note : "added"),
-  );
-}
-
-function added(event) {
-  event.preventDefault();
-  const input = byId("other");
-  const id = input.value.trim();
-  if (!id) return input.focus();
-  if (!known.has(id)) {
-    known.set(id, { id, provider: null, countable: true, chosen: false });
-    group.append(choice(known.get(id), known.size - 1));
-  }
-  known.get(id).chosen = true;
-  group.children[models.all.findIndex((model) => model.id === id)].firstChild.checked = true;
-  input.value = "";
-  return tell();
 }
 
 function tell() {

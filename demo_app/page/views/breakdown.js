@@ -1,6 +1,6 @@
 // "Where the tokens go": runs a breakdown, shows how far it is, and can be stopped.
 
-import { byId, el, number, plural, say, setText, upstreamBadge } from "../lib/dom.js";
+import { byId, el, number, plural, say, setText } from "../lib/dom.js";
 import { breakdown, isAbort } from "../model/api.js";
 import { key } from "../model/key.js";
 import { models } from "../model/models.js";
@@ -8,6 +8,7 @@ import { partsOf } from "../model/parts.js";
 import { copyOf, request } from "../model/request.js";
 import { stackedBar } from "./parts_bar.js";
 import { partsTable } from "./parts_table.js";
+import { upstreamBadge } from "./providers.js";
 
 const select = byId("breakdown-model");
 const start = byId("break-down");

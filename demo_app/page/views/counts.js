@@ -1,12 +1,19 @@
 // The table of counts. Its rows stay in place while their numbers change.
 
-import { byId, el, number, plural, providerName, setText, upstreamBadge } from "../lib/dom.js";
+import { byId, el, number, plural, setText } from "../lib/dom.js";
+import { countAgain, startCounter } from "../model/counter.js";
+import { providerName, upstreamBadge } from "./providers.js";
 
 const table = byId("counts-table");
 const body = table.tBodies[0];
 const shown = new Map(); // the row of each model
 
-export function showCounts(rows, reason) {
+export function startCounts() {
+  startCounter(showCounts);
+  byId("again").addEventListener("click", countAgain);
+}
+
+function showCounts(rows, reason) {
   setText(byId("counts-status"), reason ?? stateOf(rows));
   byId("counts-status").classList.toggle("asks", reason !== null);
   byId("again").hidden = !rows.some((row) => row.state === "failed");

@@ -1,9 +1,10 @@
 // The gateway's last requests, as they come. The connection is renewed whenever it is lost.
 
-import { byId, el, number, providerName, setText, upstreamBadge } from "../lib/dom.js";
+import { byId, el, number, setText } from "../lib/dom.js";
 import { ApiError, events, isAbort } from "../model/api.js";
 import { key } from "../model/key.js";
 import { milliseconds } from "./counts.js";
+import { providerName, upstreamBadge } from "./providers.js";
 
 const MOST = 50;
 const SILENCE = 40_000; // ms; the gateway says something every 15 s

@@ -1,6 +1,7 @@
 // Which providers are asked for real, and which are emulated, in the banner.
 
-import { byId, el, providerName, setText } from "../lib/dom.js";
+import { byId, el, setText } from "../lib/dom.js";
+import { providerName } from "./providers.js";
 
 export function showUpstreams(upstreams) {
   const providers = Object.entries(upstreams);
