@@ -1,21 +1,23 @@
 // Starts the page: each module has its part of it, and listens to the request, the key, the models.
+//
+// Imports point down: `views` draw what `model` holds, and `lib` knows nothing of counting; `samples`
+// are beside the model.
 
-import { info } from "./api.js";
-import { startBreakdown } from "./breakdown.js";
-import { startCounter } from "./counter.js";
-import { showCounts } from "./counts.js";
-import { byId, setText } from "./dom.js";
-import { startExamples } from "./examples.js";
-import { startFiles } from "./files.js";
-import { showForm, startForm } from "./form.js";
-import { key } from "./key.js";
-import { startLive } from "./live.js";
-import { models } from "./models.js";
-import { showRaw, startRaw } from "./raw.js";
-import { startSize } from "./request_size.js";
-import { startSnippets } from "./snippets.js";
-import { makeTabs } from "./tabs.js";
-import { showUpstreams } from "./upstreams.js";
+import { byId, setText } from "./lib/dom.js";
+import { makeTabs } from "./lib/tabs.js";
+import { info } from "./model/api.js";
+import { startBreakdown } from "./views/breakdown.js";
+import { startCounts } from "./views/counts.js";
+import { startExamples } from "./views/examples.js";
+import { startFiles } from "./views/files.js";
+import { showForm, startForm } from "./views/form.js";
+import { startKey } from "./views/key.js";
+import { startLive } from "./views/live.js";
+import { startModels } from "./views/models.js";
+import { showRaw, startRaw } from "./views/raw.js";
+import { startSize } from "./views/request_size.js";
+import { startSnippets } from "./views/snippets.js";
+import { showUpstreams } from "./views/upstreams.js";
 
 async function start() {
   startForm();
@@ -23,18 +25,19 @@ async function start() {
   startFiles();
   startSize();
   makeTabs(byId("request-tabs"), showPanel);
-  startCounter(showCounts);
+  startCounts();
   startBreakdown();
-  startExamples();
+  const exampleLoaded = startExamples();
   try {
     const about = await info();
+    await exampleLoaded; // before the first count, which is of it
     showUpstreams(about.upstreams);
     setText(byId("version"), `count_tokens_mw ${about.version}`);
-    key.start(about.key);
-    models.start(about);
+    startKey(about.key);
+    startModels(about);
   } catch (error) {
     setText(byId("upstreams-note"), `${error.message} Reload the page to try again.`);
-    key.start(null);
+    startKey(null);
   }
   startSnippets();
   startLive();

@@ -69,6 +69,7 @@ class DemoPage:
     async def take_example(self, name: str) -> None:
         """Choose an example."""
         await self.request.get_by_label("Example").select_option(name)
+        await expect(self.request).to_have_attribute("aria-busy", "false")
 
     async def choose(self, *models: str) -> None:
         """Choose these models, and no others."""

@@ -1,12 +1,14 @@
 """The request: its form and its JSON."""
 
 import json
+import re
 from typing import Any, Final
 
 from playwright.async_api import expect
 
 from tests.browser.demo_page import COUNT, DemoPage
 
+SAMPLES: Final = "**/page/samples/*.json"
 RICH: Final[dict[str, Any]] = {
     "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
     "thinking": {"type": "enabled", "budget_tokens": 1024},
@@ -94,6 +96,35 @@ async def test_a_body_that_is_no_request_is_said_and_not_sent(stopped_page: Demo
         await clock.run_for(1000)
     await expect(alert).to_have_count(0)
     await page.expect_counts("claude-3-5-sonnet")
+
+
+async def test_an_example_that_cannot_be_loaded_is_said_and_the_request_kept(
+    page: DemoPage,
+) -> None:
+    page.watch.allow("net::ERR_FAILED")
+    await page.text_of(1).fill("Written before")
+    await page.page.route(SAMPLES, lambda route: route.abort())
+    await page.take_example("Tools")
+    said = page.request.get_by_role("alert").filter(visible=True)
+    await expect(said).to_contain_text("“Tools” could not be loaded")
+    await expect(page.text_of(1)).to_have_value("Written before")
+    await page.page.unroute(SAMPLES)
+    await page.button("Reset").click()
+    await expect(page.text_of(1)).to_have_value(re.compile("umbrella"))
+    await expect(said).to_have_count(0)
+
+
+async def test_an_edit_wins_over_an_example_that_comes_late(page: DemoPage) -> None:
+    await page.page.route(SAMPLES, lambda route: None)  # which leaves it without an answer
+    async with page.page.expect_request(SAMPLES):
+        await page.request.get_by_label("Example").select_option("Tools")
+    await expect(page.request).to_have_attribute("aria-busy", "true")
+    async with page.page.expect_event("requestfailed") as failed:
+        await page.text_of(1).fill("Written meanwhile")
+    assert (await failed.value).failure == "net::ERR_ABORTED"
+    await expect(page.request).to_have_attribute("aria-busy", "false")
+    await page.agrees("claude-3-5-sonnet")
+    await expect(page.text_of(1)).to_have_value("Written meanwhile")
 
 
 async def test_tools_that_are_no_list_are_said_and_the_last_good_ones_kept(page: DemoPage) -> None:
