@@ -1,4 +1,4 @@
-"""What only the page needs: its files, and a few routes that tell it about this gateway."""
+"""The page: its files, and a few routes by which it learns about this gateway."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -49,7 +49,7 @@ def page_router(
     known_caller: Depends,
     key: str | None,
 ) -> APIRouter:
-    """The page at `/`, and `/demo/...` beside it; `key` is one that anybody may see."""
+    """Return the routes of the page, `/` and `/demo/...`; `key` is one that anybody may see."""
     router = APIRouter(tags=["page"])
     about = {"version": __version__, "key": key, "upstreams": upstreams.each}
 
@@ -64,7 +64,7 @@ def page_router(
 
     @router.get("/demo/events", dependencies=[known_caller])
     async def events(request: Request) -> StreamingResponse:
-        """The last counts of all callers, and then each new one, as server-sent events.
+        """Send the last counts of all callers, and then each new one, as server-sent events.
 
         https://html.spec.whatwg.org/multipage/server-sent-events.html
         """
@@ -77,10 +77,10 @@ def page_router(
     async def breakdown(
         request: Request, caller: Annotated[Caller, known_caller]
     ) -> StreamingResponse:
-        """The breakdown of a count's request as JSON lines, with its progress."""
+        """Send the breakdown of a request as JSON lines, with its progress."""
         body = await read_object(request, config.settings)
         lines = breakdown_lines(count_tokens, body, request, caller)
-        # When the client has left, too, and not only when the lines are garbage.
+        # So that a client that left ends the breakdown at once, not at the garbage collection.
         closing = BackgroundTask(lines.aclose)
         return StreamingResponse(lines, media_type="application/x-ndjson", background=closing)
 

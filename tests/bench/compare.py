@@ -75,7 +75,7 @@ def _ask_all_fields(client: httpx.Client, upstream: Upstream) -> str:
     client.post(PATH, json={**_HELLO, **_MORE, "max_tokens": 9}).raise_for_status()
     (_, sent) = upstream.sent[0]
     lost = [f"`{name}`" for name in _MORE if name not in sent]
-    return f"the provider is not told {', '.join(lost)}" if lost else "all of it is counted"
+    return f"the provider does not get {', '.join(lost)}" if lost else "all of it is counted"
 
 
 def _ask_beta(client: httpx.Client, upstream: Upstream) -> str:
@@ -149,7 +149,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "The caller's `anthropic-beta`": _ask_beta,
     "A model that nobody configured": _ask_unknown_model,
     "The provider answers 200 without a count": _ask_no_count,
-    "What the provider says with the count (`context_management`)": _ask_extra_fields,
+    "Further fields of the provider's answer (`context_management`)": _ask_extra_fields,
     "The provider's 429 with `retry-after` and `request-id`": _ask_rate_limit,
     "A body that is not JSON": _ask_not_json,
     "GET": _ask_get,

@@ -123,7 +123,7 @@ async def test_an_edit_wins_over_an_example_that_comes_late(page: DemoPage) -> N
         await page.text_of(1).fill("Written meanwhile")
     assert (await failed.value).failure == "net::ERR_ABORTED"
     await expect(page.request).to_have_attribute("aria-busy", "false")
-    await page.agrees("claude-3-5-sonnet")
+    await page.expect_counts("claude-3-5-sonnet")
     await expect(page.text_of(1)).to_have_value("Written meanwhile")
 
 

@@ -41,7 +41,7 @@ def layer_of(module: str) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Every module that a file names in an import, wherever in the file it stands."""
+    """Return every module that a file imports, wherever in the file the import stands."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -115,7 +115,7 @@ print(*on_the_loop)
 
 
 def loaded_by(statement: str) -> set[str]:
-    """The modules that a fresh interpreter has imported after a statement."""
+    """Return the modules that a fresh interpreter has imported after a statement."""
     listed = f"import sys; {statement}; print(*sys.modules, sep='\\n')"
     done = subprocess.run(
         [sys.executable, "-c", listed], capture_output=True, check=True, text=True
@@ -212,7 +212,7 @@ def test_the_public_names_are_listed_in_order_and_all_there() -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name])
 def test_every_modules_all_is_complete_and_documented(module: str) -> None:
-    """What has no underscore is listed, and what is listed says what it promises."""
+    """A name without an underscore is listed, and a listed name has a docstring."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     listed: list[str] = []

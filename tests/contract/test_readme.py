@@ -41,7 +41,7 @@ def snippet(language: str, having: str) -> str:
 
 @pytest.fixture
 def gateways_folder(tmp_path: Path, emulator: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The README's `config.yaml` in a folder of its own, but counting through the emulator."""
+    """Make a folder with the README's `config.yaml`, led to the emulator."""
     config = yaml.safe_load(snippet("yaml", "# the model name in requests"))
     for entry in config["model_list"]:
         entry["litellm_params"]["api_base"] = emulator
@@ -204,7 +204,7 @@ async def test_a_jwt_of_the_hosts_lets_its_subject_count() -> None:
 
 
 def led_to_the_emulator(folder: Path, emulator: str) -> Path:
-    """The README's LiteLLM file with every provider's place taken by the emulator's."""
+    """Write the README's LiteLLM file with every provider replaced by the emulator."""
     config = yaml.safe_load(snippet("yaml", "model_group_alias"))
     for entry in config["model_list"]:
         if "claude-sonnet" in entry["litellm_params"]["model"]:
