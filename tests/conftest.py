@@ -5,6 +5,8 @@ import os
 import queue
 from collections.abc import Callable, Iterator
 from logging.handlers import QueueHandler
+from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,8 @@ from demo_app.loopback import serving
 from demo_app.upstreams import configured
 from tests.support.fakes import FakeUpstream
 
+BROWSER_TESTS: Final = Path(__file__).with_name("browser")
+
 # Machines are noisy, so a deadline makes a test flaky.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -23,6 +27,19 @@ settings.load_profile("untimed")
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of processors plus 2, because many tests wait for a browser or a server."""
     return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure no coverage in property tests and in the browser's.
+
+    They run the same lines thousands of times, and tracing them took a fifth of the suite's time.
+    Every line that they run is measured where another test runs it.
+    """
+    for item in items:
+        function = getattr(item, "function", None)
+        is_property = getattr(function, "is_hypothesis_test", False)
+        if is_property or BROWSER_TESTS in item.path.parents:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture
