@@ -17,7 +17,8 @@ from demo_app.loopback import serving
 from demo_app.upstreams import configured
 from tests.support.fakes import FakeUpstream
 
-BROWSER_TESTS: Final = Path(__file__).with_name("browser")
+# Not about the package: the demo, its page and its emulators, and the benchmark.
+UNMEASURED: Final = {Path(__file__).with_name(name) for name in ("bench", "browser", "demo")}
 
 # Machines are noisy, so a deadline makes a test flaky.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,15 +31,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage in property tests and in the browser's.
+    """Measure no coverage in property tests, and in those that are not about the package.
 
-    They run the same lines thousands of times, and tracing them took a fifth of the suite's time.
-    Every line that they run is measured where another test runs it.
+    Property tests run the same lines thousands of times; tracing all of these took a fifth of the
+    suite's time. Every line that they run is measured where another test runs it.
     """
     for item in items:
         function = getattr(item, "function", None)
         is_property = getattr(function, "is_hypothesis_test", False)
-        if is_property or BROWSER_TESTS in item.path.parents:
+        if is_property or not UNMEASURED.isdisjoint(item.path.parents):
             item.add_marker(pytest.mark.no_cover)
 
 

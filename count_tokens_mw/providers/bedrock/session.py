@@ -29,6 +29,7 @@ from count_tokens_mw.errors import CredentialsUnavailable
 __all__ = ["IdentityToken", "load_session"]
 
 _PROGRAM_SECONDS: Final = 15
+_END_SECONDS: Final = 1
 _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*").fullmatch
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 
@@ -139,8 +140,16 @@ class _Program:
             async with asyncio.timeout(_PROGRAM_SECONDS):
                 return await self._process.communicate()
         finally:
-            with suppress(ProcessLookupError):  # already ended
-                self._process.kill()
+            if self._process.returncode is None:
+                await self._kill()
+
+    async def _kill(self) -> None:
+        with suppress(ProcessLookupError):  # already ended
+            self._process.kill()
+        # asyncio closes its pipes when they end, which a child of the program may put off.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                await self._process.communicate()
 
 
 class _AssumedRole:
