@@ -1,17 +1,21 @@
 """Listening sockets, and ASGI apps served on one."""
 
+import asyncio
 import ipaddress
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 __all__ = ["Server", "address_of", "is_loopback", "listen", "listener_for", "serving"]
+
+
+_TICK_SECONDS: Final = 0.1
 
 
 class Server(uvicorn.Server):
@@ -23,10 +27,28 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, ending: Callable[[], None], **options: Any) -> None:
         super().__init__(uvicorn.Config(app, log_level="warning", access_log=False, **options))
         self._ending = ending
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        """Run until the server has to stop; `stop` need not wait for uvicorn's next tick."""
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._stopped.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
         await super().shutdown(sockets)
+
+    def stop(self) -> None:
+        """Stop the server, from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has stopped already
+                self._loop.call_soon_threadsafe(self._stopped.set)
 
 
 def listener_for(environ: Mapping[str, str], *, is_key_public: bool) -> socket.socket:
@@ -95,5 +117,5 @@ def serving(app: ASGIApp, ending: Callable[[], None] = lambda: None) -> Iterator
         try:
             yield address_of(*listener.getsockname())
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join()
