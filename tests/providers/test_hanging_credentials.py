@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from count_tokens_mw.aio.single_flight import SingleFlight
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
-from count_tokens_mw.providers.bedrock.session import IdentityToken, _start_program, load_session
+from count_tokens_mw.providers.bedrock.session import IdentityToken, _Program, load_session
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from demo_app.emulators import EmulatedGoogle
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
@@ -293,15 +294,16 @@ def test_googles_waits_have_limits_of_seconds() -> None:
     )
 
 
-async def test_a_program_that_takes_too_long_is_ended_though_somebody_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("count_tokens_mw.providers.bedrock.session._PROGRAM_SECONDS", 0.1)
-    program = await _start_program("tail", "-f", "/dev/null", stdout=asyncio.subprocess.PIPE)
-    pid = program._process.pid
+async def test_a_program_that_takes_too_long_is_ended_though_somebody_waits() -> None:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec("tail", "-f", "/dev/null", stdout=pipe)
     with pytest.raises(TimeoutError):
-        await program.communicate()
-    assert await asyncio.to_thread(has_ended, pid)
+        await _Program(process, 0.1).communicate()
+    assert await asyncio.to_thread(has_ended, process.pid)
+
+
+def test_a_program_has_seconds_by_default() -> None:
+    assert signature(_Program).parameters["seconds"].default == 15
 
 
 def has_ended(pid: int) -> bool:

@@ -128,8 +128,11 @@ async def _start_program(*command: str, **options: Any) -> "_Program":
 class _Program:
     """Program that is killed on a timeout, or once its last waiter is gone."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, seconds: float = _PROGRAM_SECONDS
+    ) -> None:
         self._process = process
+        self._seconds = seconds
 
     @property
     def returncode(self) -> int | None:
@@ -137,7 +140,7 @@ class _Program:
 
     async def communicate(self) -> tuple[bytes, bytes]:
         try:
-            async with asyncio.timeout(_PROGRAM_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 return await self._process.communicate()
         finally:
             if self._process.returncode is None:
