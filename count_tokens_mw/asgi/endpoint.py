@@ -14,7 +14,7 @@ from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
 from count_tokens_mw.events import EntryPoint, run_hooks
-from count_tokens_mw.host.api_keys import holds_gateway_key
+from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
@@ -82,7 +82,7 @@ class Endpoint:
         record.caller = await authenticate_caller(pipeline.authenticate, request)
         with pipeline.engine.slot():
             body = await read_body(request, headers, settings, pipeline.engine.fairness)
-            native = _drop_gateway_keys(request.scope, native_headers(lines))
+            native = drop_gateway_keys(request.scope, native_headers(lines))
             if self.entry_point == "count_tokens":
                 return await pipeline.count(pipeline.read(body, native), snapshot, record)
             if self.entry_point == "breakdown":
@@ -122,7 +122,7 @@ def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
     names = params.forward_client_credentials
     headers = dict(reversed(_select_lines(scope, {name.encode() for name in names})))
     sent = credential_headers(headers.items(), names)
-    credentials = _drop_gateway_keys(scope, sent)
+    credentials = drop_gateway_keys(scope, sent)
     if credentials:
         return credentials
     reason = (
@@ -131,7 +131,3 @@ def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
     raise Unauthenticated(
         f"{' or '.join(names)}: your own credential for Anthropic is required here; {reason}."
     )
-
-
-def _drop_gateway_keys(scope: Scope, headers: Headers) -> Headers:
-    return tuple(header for header in headers if not holds_gateway_key(scope, header[1]))

@@ -69,7 +69,9 @@ class Router:
         A name or an alias that is configured exactly as sent is kept. Any other name loses every
         trailing `[1m]` of Claude Code. Then an alias is resolved. No later step normalises again.
         """
-        name = model if self.has_model(model) else without_context_suffix(model)
+        if model in self._exact:
+            return model
+        name = model if model in self._aliases else without_context_suffix(model)
         return name if name in self._exact else self._aliases.get(name, name)
 
     def find(self, name: str) -> Sequence[Deployment]:

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from count_tokens_mw.errors import Unauthenticated
-from count_tokens_mw.types import Caller
+from count_tokens_mw.types import Caller, Headers
 
-__all__ = ["KeyLookup", "api_key", "holds_gateway_key"]
+__all__ = ["KeyLookup", "api_key", "drop_gateway_keys"]
 
 KeyTable: TypeAlias = Mapping[str, Caller | str]
 KeyFunction: TypeAlias = Callable[[str], Caller | str | Awaitable[Caller | str | None] | None]
@@ -50,16 +50,20 @@ def api_key(lookup: KeyLookup) -> Callable[[Request], Caller | Awaitable[Caller]
     return _ByTable(lookup) if isinstance(lookup, Mapping) else _ByFunction(lookup)
 
 
-def holds_gateway_key(scope: Scope, value: str) -> bool:
-    """Return whether a header's value has a key by which `api_key` recognised the caller.
+def drop_gateway_keys(scope: Scope, headers: Headers) -> Headers:
+    """Return the headers without those that have a key by which `api_key` recognised the caller.
 
     The key may follow a scheme, or be in a list.
     """
     recognized: _RecognizedKeys | None = scope.get("state", {}).get(_RECOGNIZED)
-    if recognized is None:
-        return False
-    parts = {value, *(part.strip("\"'") for part in _SEPARATORS.split(value))}
-    return any(key.decode("latin-1") in parts for key in recognized.keys)
+    keys = recognized.keys if recognized else ()
+    if not any(key in value for _, value in headers for key in keys):
+        return headers
+    return tuple(line for line in headers if not any(_holds(line[1], key) for key in keys))
+
+
+def _holds(value: str, key: str) -> bool:
+    return key == value or key in {part.strip("\"'") for part in _SEPARATORS.split(value)}
 
 
 class _ByTable:
@@ -123,14 +127,14 @@ class _RecognizedKeys:
     """The keys by which the caller of one request was recognised; no `repr` shows them."""
 
     def __init__(self) -> None:
-        self.keys: list[bytes] = []
+        self.keys: list[str] = []
 
 
 def _recognize(scope: Scope, key: bytes) -> None:
     # A middleware that copies the scope still shares its state with the app behind it.
     state: dict[str, Any] = scope.setdefault("state", {})
     recognized: _RecognizedKeys = state.setdefault(_RECOGNIZED, _RecognizedKeys())
-    recognized.keys.append(key)
+    recognized.keys.append(key.decode("latin-1"))
 
 
 def _sent_keys(scope: Scope) -> Sequence[bytes]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.exceptions import HTTPException
@@ -63,7 +62,7 @@ async def call_host(function: Callable[..., Any], *args: object) -> Any:
     """
     try:
         result = function(*args)
-        return await result if isawaitable(result) else result
+        return await result if isinstance(result, Awaitable) else result
     except HTTPException as refusal:
         raise to_refused(refusal) from None
 
