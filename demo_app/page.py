@@ -80,8 +80,12 @@ def page_router(
         """Send the breakdown of a request as JSON lines, with its progress."""
         body = await read_object(request, config.settings)
         lines = breakdown_lines(count_tokens, body, request, caller)
+
+        async def close() -> None:  # Starlette does not take a generator's `aclose` for async
+            await lines.aclose()
+
         # So that a client that left ends the breakdown at once, not at the garbage collection.
-        closing = BackgroundTask(lines.aclose)
+        closing = BackgroundTask(close)
         return StreamingResponse(lines, media_type="application/x-ndjson", background=closing)
 
     return router
