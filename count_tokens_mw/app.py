@@ -12,21 +12,22 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.guard import internal_errors_logged
 from count_tokens_mw.asgi.endpoint import Endpoint
 from count_tokens_mw.asgi.routes import PATHS, path_below_mount
 from count_tokens_mw.breakdown.result import Breakdown, Progress, ignore_progress
 from count_tokens_mw.config import Config
 from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import RequestRecord
-from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError
 from count_tokens_mw.events import Hook, run_hooks
 from count_tokens_mw.host.auth import Authenticator, Authorizer, host_user
 from count_tokens_mw.host.callbacks import Resolver, Transform
 from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import native_headers, request_from_mapping
-from count_tokens_mw.types import Caller, CountRequest, TokenCount
+from count_tokens_mw.types import Caller, TokenCount
 
 if TYPE_CHECKING:
     import httpx
@@ -120,7 +121,7 @@ class CountTokens:
     @property
     def cache_size(self) -> int:
         """The number of counts in the cache."""
-        return self._pipeline.engine.cache_size
+        return len(self._pipeline.engine.sender)
 
     async def count(
         self,
@@ -165,7 +166,7 @@ class CountTokens:
 
     async def _run_without_http(
         self,
-        run: Callable[[CountRequest, ConfigSnapshot, RequestRecord], Awaitable[Outcome]],
+        run: Callable[[Job], Awaitable[Outcome]],
         record: RequestRecord,
         body: Mapping[str, object],
         headers: Mapping[str, str] | None,
@@ -174,9 +175,10 @@ class CountTokens:
         try:
             with internal_errors_logged(record), self._pipeline.engine.slot():
                 snapshot = self._pipeline.engine.snapshot
+                deadline = Deadline(snapshot.settings.timeout)
                 record.read_headers(lowercase, snapshot.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(lowercase.items()))
-                outcome = await run(request, snapshot, record)
+                outcome = await run(Job(request, snapshot, record, deadline))
                 record.finish(outcome if isinstance(outcome, TokenCount) else outcome.as_count())
                 return outcome
         except CountError as error:

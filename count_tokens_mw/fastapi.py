@@ -14,9 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.app import CountTokens
+from count_tokens_mw.asgi.body import TimedRequest
 from count_tokens_mw.asgi.endpoint import Endpoint
 from count_tokens_mw.errors import CountError, InvalidRequest
 from count_tokens_mw.host.auth import Authenticator
+from count_tokens_mw.host.callbacks import DECIDED_LATE
 from count_tokens_mw.protocol.openapi import ERROR_RESPONSES, REQUEST, BreakdownBody, TokenCountBody
 from count_tokens_mw.types import Caller
 
@@ -82,7 +84,7 @@ class _CountResponse(Response):
     It keeps their `Request`, which holds the body if one of them has read it.
     """
 
-    def __init__(self, endpoint: Endpoint, request: Request) -> None:
+    def __init__(self, endpoint: Endpoint, request: TimedRequest) -> None:
         super().__init__()
         self._endpoint = endpoint
         self._request = request
@@ -98,12 +100,12 @@ def _make_handler(
 ) -> Callable[..., Coroutine[Any, Any, Response]]:
     if identity is None:
 
-        async def handle(request: Request) -> Response:
+        async def handle(request: TimedRequest) -> Response:
             return _CountResponse(endpoint, request)
 
         return handle
 
-    async def handle_identified(request: Request, caller: Any = identity) -> Response:
+    async def handle_identified(request: TimedRequest, caller: Any = identity) -> Response:
         return _CountResponse(endpoint.authenticated_by(lambda _: _to_caller(caller)), request)
 
     return handle_identified
@@ -124,9 +126,10 @@ def _make_route_class(endpoint: Endpoint) -> type[APIRoute]:
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
 
-            async def handle_refusals(request: Request) -> Response:
+            async def handle_refusals(unread: Request) -> Response:
+                request = endpoint.open(unread.scope, unread.receive)
                 try:
-                    return await handle(request)
+                    return await request.deadline.run(handle(request), DECIDED_LATE)
                 except (HTTPException, CountError) as refusal:
                     return _CountResponse(endpoint.authenticated_by(_refuse_with(refusal)), request)
                 except RequestValidationError as error:

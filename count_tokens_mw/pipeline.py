@@ -3,13 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from count_tokens_mw.aio.timeout import fast_timeout
 from count_tokens_mw.breakdown.result import Breakdown, Progress, ignore_progress
 from count_tokens_mw.breakdown.runner import break_down
 from count_tokens_mw.counting.engine import CountingEngine
-from count_tokens_mw.counting.record import RequestRecord
-from count_tokens_mw.counting.snapshot import ConfigSnapshot
-from count_tokens_mw.errors import DeadlineExceeded
+from count_tokens_mw.counting.job import Job
 from count_tokens_mw.events import Hook
 from count_tokens_mw.host.auth import Authenticator, Authorizer
 from count_tokens_mw.host.callbacks import Transform, authorize_caller, call_transform
@@ -37,79 +34,52 @@ class Pipeline:
         Raises:
             InvalidRequest: the body cannot be parsed, or is no count request.
         """
-        memo = self.engine.memo
-        if memo is None or self.transform is not None or credentials:
+        if self.transform is not None or credentials:
             return parse_request(body.raw, headers, query=query, credentials=credentials)
-        request = memo.get(body.digest, body.raw, headers, query)
-        if request is None:
-            request = parse_request(body.raw, headers, query=query)
-            memo.put(body.digest, request)
-        return request
+        return self.engine.sender.parse(body, headers, query)
 
-    async def count(
-        self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
-    ) -> TokenCount:
+    async def count(self, job: Job) -> TokenCount:
         """Authorise the caller, if there is one, call the host's `transform`, and count.
 
         Raises:
             CountError: the host refused, or there is no count.
         """
-        request = await self._prepare(request, snapshot, record, snapshot.router.name_of)
-        return await self.engine.count(request, snapshot, record)
+        await self._prepare(job, job.snapshot.router.name_of)
+        return await self.engine.count(job)
 
-    async def break_down(
-        self,
-        request: CountRequest,
-        snapshot: ConfigSnapshot,
-        record: RequestRecord,
-        progress: Progress = ignore_progress,
-    ) -> Breakdown:
+    async def break_down(self, job: Job, progress: Progress = ignore_progress) -> Breakdown:
         """Authorise and transform like `count`, and count each part of the request.
 
         Raises:
             CountError: the host refused, there is no count, or there are too many parts.
         """
-        request = await self._prepare(request, snapshot, record, snapshot.router.name_of)
-        return await break_down(self.engine, request, snapshot, record, progress)
+        await self._prepare(job, job.snapshot.router.name_of)
+        return await break_down(self.engine, job, progress)
 
-    async def pass_through(
-        self, request: CountRequest, snapshot: ConfigSnapshot, record: RequestRecord
-    ) -> TokenCount:
+    async def pass_through(self, job: Job) -> TokenCount:
         """Authorise and transform like `count`, and count by the pass-through, under the sent name.
 
         Raises:
             CountError: the host refused, or there is no count.
         """
-        request = await self._prepare(request, snapshot, record, _keep_name)
-        return await self.engine.pass_through(request, snapshot, record)
+        await self._prepare(job, _keep_name)
+        return await self.engine.pass_through(job)
 
-    async def _prepare(
-        self,
-        request: CountRequest,
-        snapshot: ConfigSnapshot,
-        record: RequestRecord,
-        name_of: Callable[[str], str],
-    ) -> CountRequest:
-        """Return the authorised and transformed request, under the name that is looked up.
+    async def _prepare(self, job: Job, name_of: Callable[[str], str]) -> None:
+        """Authorise and transform the request, under the name that is looked up.
 
         `name_of` returns that name for the sent one, and for one that the host's `transform` puts
         in its place.
         """
-        seconds = snapshot.settings.timeout
-        request = _rename(request, name_of(request.model))
-        record.read_request(request)
-        caller = record.caller
-        try:
-            if self.authorize is not None and caller is not None:
-                await authorize_caller(self.authorize, caller, request.model, seconds)
-            if self.transform is None:
-                return request
-            changed = await fast_timeout(seconds, call_transform(self.transform, request, caller))
-        except TimeoutError:
-            raise DeadlineExceeded("The gateway did not decide in time.") from None
-        if changed.model == request.model:
-            return changed
-        return _rename(changed, name_of(changed.model))
+        request = job.request = _rename(job.request, name_of(job.request.model))
+        job.record.read_request(request)
+        caller = job.record.caller
+        if self.authorize is not None and caller is not None:
+            await authorize_caller(self.authorize, caller, request.model, job.deadline)
+        if self.transform is not None:
+            job.request = await call_transform(self.transform, request, caller, job.deadline)
+        if job.request.model != request.model:
+            job.request = _rename(job.request, name_of(job.request.model))
 
 
 def _rename(request: CountRequest, name: str) -> CountRequest:

@@ -138,3 +138,7 @@ class TokenCount:
     source: Source = "provider"
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def from_cache(self) -> "TokenCount":
+        """Return the count for another caller, whom its headers do not concern."""
+        return TokenCount(self.input_tokens, "cache", self.body)

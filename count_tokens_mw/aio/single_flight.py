@@ -1,94 +1,101 @@
-"""Single flight: work that runs once for all concurrent waiters."""
+"""Single flight: concurrent callers for one key share one run of the work."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
 
-__all__ = ["SingleFlight"]
+from anyio import CancelScope
 
-_MIN_INTERVAL_SECONDS: Final = 5
+from count_tokens_mw.aio.per_loop import PerLoop
 
-_logger = logging.getLogger("count_tokens_mw")
+__all__ = ["RunCancelled", "SingleFlight"]
+
+T = TypeVar("T")
 
 
-class SingleFlight:
-    """Runner that lets all concurrent callers on an event loop await one run of the work.
+class RunCancelled(TimeoutError):
+    """A run that was cancelled by another than its waiters."""
 
-    Cancelling a waiter does not cancel the work. An error is raised to every waiter. A run that
-    hangs is cancelled after `seconds`, and the next caller starts a new one.
 
-    Args:
-        work: the async function to run.
-        seconds: the time limit of one run.
-        name: the name of the work in the log.
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[T]):
+    """A run in flight, and the number of its waiters."""
+
+    task: asyncio.Task[T]
+    waiters: int = 0
+
+
+class SingleFlight(Generic[T]):
+    """Runs by key, one at a time for each key and event loop.
+
+    An error is raised to every waiter. Cancelling the last waiter cancels the run, and a caller
+    that comes after any cancellation starts a new one, because the old one may hang. With
+    `keeps_running` no waiter's cancellation concerns the run, which needs its own time limit.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[Any]], seconds: float, name: str) -> None:
-        self._work = work
-        self._seconds = seconds
-        self._name = name
-        self._in_flight: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
-        self._started_at: dict[asyncio.AbstractEventLoop, float] = {}
+    def __init__(self, *, keeps_running: bool = False) -> None:
+        self._keeps_running = keeps_running
+        self._flights: PerLoop[dict[Hashable, _Flight[T]]] = PerLoop(dict)
 
-    async def run(self) -> Any:
-        """Run the work, or wait for the run in flight, and return its result.
+    async def run(
+        self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]
+    ) -> tuple[T, bool]:
+        """Return the result of the run, and whether it was in flight before.
 
         Raises:
-            TimeoutError: the run took too long, or was cancelled by `cancel`.
+            RunCancelled: the run was cancelled by another than its waiters.
         """
-        task = self._join()
+        flights = self._flights.get()
+        in_flight = flights.get(key)
+        flight = self.start(key, work)
+        flight.waiters += 1
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(flight.task), flight is in_flight
         except asyncio.CancelledError:
             waiter = asyncio.current_task()
-            if task.cancelled() and waiter is not None and not waiter.cancelling():
-                raise TimeoutError from None
+            if flight.task.cancelled() and waiter is not None and not waiter.cancelling():
+                raise RunCancelled from None
+            if not self._keeps_running:
+                _remove(flights, key, flight)
             raise
+        finally:
+            flight.waiters -= 1
+            if not (flight.waiters or self._keeps_running or flight.task.done()):
+                await _cancel(flight.task)
 
-    def start(self) -> None:
-        """Start a run in the background, unless one is in flight or was started seconds ago.
+    def start(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> _Flight[T]:
+        """Start a run and return it, or return the one in flight."""
+        flights = self._flights.get()
+        flight = flights.get(key)
+        if flight is None or flight.task.done():
+            flight = flights[key] = _Flight(asyncio.get_running_loop().create_task(work()))
+            flight.task.add_done_callback(partial(_finish, flights, key, flight))
+        return flight
 
-        A failure is logged, because nobody awaits the run. Its text is not: it may hold a secret.
-        """
-        loop = asyncio.get_running_loop()
-        last_start = self._started_at.get(loop, -_MIN_INTERVAL_SECONDS)
-        if loop.time() - last_start >= _MIN_INTERVAL_SECONDS:
-            started = self._started_at.items()
-            alive = {other: at for other, at in started if not other.is_closed()}
-            self._started_at = {**alive, loop: loop.time()}
-            self._join().add_done_callback(self._log_failure)
-
-    async def cancel(self) -> None:
+    async def cancel(self, key: Hashable) -> None:
         """Cancel the run in flight on this event loop, and wait until it has ended."""
-        task = self._in_flight.pop(asyncio.get_running_loop(), None)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-
-    def _join(self) -> asyncio.Task[Any]:
-        loop = asyncio.get_running_loop()
-        task = self._in_flight.get(loop)
-        if task is None or task.done():
-            task = loop.create_task(self._run_work())
-            task.add_done_callback(_retrieve_error)
-            in_flight = self._in_flight.items()
-            alive = {other: run for other, run in in_flight if not other.is_closed()}
-            self._in_flight = {**alive, loop: task}
-        return task
-
-    async def _run_work(self) -> Any:
-        async with asyncio.timeout(self._seconds):
-            return await self._work()
-
-    def _log_failure(self, task: asyncio.Task[Any]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            kind = type(error.__cause__ or error).__qualname__
-            _logger.warning("%s: failed with %s", self._name, kind)
+        flight = self._flights.get().pop(key, None)
+        if flight is not None:
+            await _cancel(flight.task)
 
 
-def _retrieve_error(task: asyncio.Task[Any]) -> None:
+async def _cancel(task: asyncio.Task[T]) -> None:
+    task.cancel()
+    with CancelScope(shield=True):  # the waiter's exit may close a resource of the run
+        await asyncio.wait([task])
+
+
+def _finish(
+    flights: dict[Hashable, _Flight[T]], key: Hashable, flight: _Flight[T], task: asyncio.Task[T]
+) -> None:
+    _remove(flights, key, flight)
     # asyncio logs an exception that no waiter retrieved, with its text, which may hold a secret.
     if not task.cancelled():
         task.exception()
+
+
+def _remove(flights: dict[Hashable, _Flight[T]], key: Hashable, flight: _Flight[T]) -> None:
+    if flights.get(key) is flight:
+        del flights[key]

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 from anyio import CancelScope
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
+from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
-from count_tokens_mw.aio.timeout import fast_timeout
 from count_tokens_mw.cache.fingerprint import update
-from count_tokens_mw.errors import (
-    ClientClosedRequest,
-    DeadlineExceeded,
-    InvalidRequest,
-    RequestTooLarge,
-)
+from count_tokens_mw.config.models import Settings
+from count_tokens_mw.errors import ClientClosedRequest, InvalidRequest, RequestTooLarge
 from count_tokens_mw.host.callbacks import to_refused
 from count_tokens_mw.types import RequestBody
 
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Settings
-
-__all__ = ["BODY_HEADERS", "UnreadRequest", "cancel_on_disconnect", "read_body"]
+__all__ = ["BODY_HEADERS", "TimedRequest", "cancel_on_disconnect", "read_body"]
 
 T = TypeVar("T")
 
@@ -35,30 +28,60 @@ BODY_HEADERS: Final = ("content-encoding", "content-length")
 """The headers that describe a body."""
 
 
-class UnreadRequest(Request):
-    """A request that records whether its body was read, by `authenticate` for instance."""
+class TimedRequest(Request):
+    """A request with its deadline, whose clock stands still while the body is read.
 
-    is_read = False
+    `is_read` records whether the body was read, by `authenticate` for instance.
+
+    Args:
+        scope: the ASGI scope.
+        receive: the ASGI callable.
+        settings: the section `count_tokens`. `timeout` starts now, and `upload_timeout` at the
+            first read.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, settings: Settings) -> None:
+        super().__init__(scope, receive)
+        self.is_read = False
+        self.deadline = Deadline(settings.timeout)
+        self._upload_seconds = settings.upload_timeout or settings.timeout
+        self._upload_deadline: Deadline | None = None
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         self.is_read = True
-        async for chunk in super().stream():
+        chunks = super().stream()
+        while chunk := await self.upload(_next(chunks)):
             yield chunk
+        yield b""
+
+    async def upload(self, reading: Coroutine[Any, Any, T]) -> T:
+        """Read from the client, and return the result.
+
+        Raises:
+            DeadlineExceeded: the body does not arrive in time.
+        """
+        deadline = self._upload_deadline
+        if deadline is None:
+            deadline = self._upload_deadline = Deadline(self._upload_seconds)
+        self.deadline.pause()
+        try:
+            return await deadline.run(reading, "The request body did not arrive in time.")
+        finally:
+            self.deadline.resume()
 
 
 async def read_body(
-    request: Request, headers: Mapping[str, str], settings: Settings, fairness: LoopFairness
+    request: TimedRequest, headers: Mapping[str, str], limit: int, fairness: LoopFairness
 ) -> RequestBody:
     """Read the body to its end, from the client or from a host that has read it before.
 
     Raises:
-        RequestTooLarge: the declared or actual size exceeds `max_body_bytes`.
+        RequestTooLarge: the declared or actual size exceeds `limit` bytes.
         InvalidRequest: the body is compressed.
         ClientClosedRequest: the client disconnected.
         DeadlineExceeded: the body did not arrive in time.
         Refused: the body exceeds a limit of the host's own.
     """
-    limit = settings.max_body_bytes
     if _declared_length(headers) > limit:
         raise _too_large(limit)
     if headers.get("content-encoding", "identity").lower() != "identity":
@@ -67,18 +90,16 @@ async def read_body(
             error_code="request_body_encoding_unsupported",
         )
     try:
-        # A stalled client would hold its slot for ever.
-        return await fast_timeout(settings.timeout, _read(request, limit, fairness))
+        return await request.upload(_read(request, limit, fairness))
     except HTTPException as refusal:  # the host may have a body limit of its own
         raise to_refused(refusal) from None
     except ClientDisconnect:
         raise ClientClosedRequest("The client left.") from None
-    except TimeoutError:
-        raise DeadlineExceeded("The request body did not arrive in time.") from None
 
 
-async def _read(request: Request, limit: int, fairness: LoopFairness) -> RequestBody:
-    receive = _receive_of(request)
+async def _read(request: TimedRequest, limit: int, fairness: LoopFairness) -> RequestBody:
+    # Only Starlette's `stream` replays a body, but it takes longer than reading a small one.
+    receive = _replay(request) if request.is_read else request.receive
     chunks: list[bytes] = []
     size = since_checkpoint = 0
     digest = hashlib.sha256()
@@ -105,20 +126,18 @@ async def _read(request: Request, limit: int, fairness: LoopFairness) -> Request
     return RequestBody(b"".join(chunks), digest.digest())
 
 
-def _receive_of(request: Request) -> Receive:
-    """Return the request's `receive`, or a substitute if the host may have read the body before.
-
-    Only Starlette's `stream` replays a body, but it takes longer than reading a small one.
-    """
-    if isinstance(request, UnreadRequest) and not request.is_read:
-        return request.receive
+def _replay(request: Request) -> Receive:
     stream = request.stream()
 
     async def receive() -> Message:
-        chunk = await anext(stream, b"")
+        chunk = await _next(stream)
         return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
 
     return receive
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes:
+    return await anext(chunks, b"")
 
 
 def _too_large(limit: int) -> RequestTooLarge:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.aio.guard import internal_errors_logged
-from count_tokens_mw.asgi.body import BODY_HEADERS, UnreadRequest, cancel_on_disconnect, read_body
+from count_tokens_mw.asgi.body import BODY_HEADERS, TimedRequest, cancel_on_disconnect, read_body
+from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
@@ -43,9 +43,13 @@ class Endpoint:
         return Endpoint(replace(self._pipeline, authenticate=authenticate), self.entry_point)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.respond(UnreadRequest(scope, receive), send)
+        await self.respond(self.open(scope, receive), send)
 
-    async def respond(self, request: Request, send: Send) -> None:
+    def open(self, scope: Scope, receive: Receive) -> TimedRequest:
+        """Return a request whose deadline starts now."""
+        return TimedRequest(scope, receive, self._pipeline.engine.snapshot.settings)
+
+    async def respond(self, request: TimedRequest, send: Send) -> None:
         """Answer a request, even if `request.body()` has read its body before."""
         record = RequestRecord(self.entry_point)
         event = None
@@ -67,8 +71,8 @@ class Endpoint:
             # There is no event yet if the request was cancelled.
             await run_hooks(self._pipeline.hooks, event or record.event())
 
-    async def _count(self, request: Request, record: RequestRecord) -> TokenCount:
-        pipeline = self._pipeline
+    async def _count(self, request: TimedRequest, record: RequestRecord) -> TokenCount:
+        pipeline, deadline = self._pipeline, request.deadline
         snapshot = pipeline.engine.snapshot
         settings = snapshot.settings
         lines = _select_lines(request.scope, _encode_names(settings.end_user_headers))
@@ -79,20 +83,20 @@ class Endpoint:
             raise NotFound("There is nothing at this path.")
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
-        record.caller = await authenticate_caller(pipeline.authenticate, request)
+        record.caller = await authenticate_caller(pipeline.authenticate, request, deadline)
         with pipeline.engine.slot():
-            body = await read_body(request, headers, settings, pipeline.engine.fairness)
+            limit = settings.max_body_bytes
+            body = await read_body(request, headers, limit, pipeline.engine.fairness)
             native = drop_gateway_keys(request.scope, native_headers(lines))
+            if self.entry_point == "passthrough":
+                query = request.scope.get("query_string", b"").decode("latin-1")
+                credentials = _read_own_credentials(request.scope, snapshot)
+                counted = pipeline.read(body, native, query, credentials)
+                return await pipeline.pass_through(Job(counted, snapshot, record, deadline))
+            job = Job(pipeline.read(body, native), snapshot, record, deadline)
             if self.entry_point == "count_tokens":
-                return await pipeline.count(pipeline.read(body, native), snapshot, record)
-            if self.entry_point == "breakdown":
-                work = pipeline.break_down(pipeline.read(body, native), snapshot, record)
-                return (await cancel_on_disconnect(request, work)).as_count()
-            query = request.scope.get("query_string", b"").decode("latin-1")
-            credentials = _read_own_credentials(request.scope, snapshot)
-            return await pipeline.pass_through(
-                pipeline.read(body, native, query, credentials), snapshot, record
-            )
+                return await pipeline.count(job)
+            return (await cancel_on_disconnect(request, pipeline.break_down(job))).as_count()
 
 
 @lru_cache(_MAX_CONFIGURATIONS)

@@ -6,21 +6,20 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from anyio import CancelScope
 
+from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES
 from count_tokens_mw.breakdown.result import Breakdown, Progress
 from count_tokens_mw.breakdown.variants import Counts, Variants
+from count_tokens_mw.config.models import Settings
 from count_tokens_mw.counting.engine import CountingEngine
+from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import RequestRecord
-from count_tokens_mw.counting.snapshot import ConfigSnapshot
-from count_tokens_mw.errors import CountError, InvalidRequest, NotFound
+from count_tokens_mw.errors import CountError, DeadlineExceeded, InvalidRequest, NotFound
 from count_tokens_mw.types import CountRequest
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Settings
 
 __all__ = ["break_down"]
 
@@ -30,34 +29,50 @@ _BYTES_AT_ONCE: Final = 16 * 1024 * 1024
 _MAX_BODIES: Final = 32
 
 
-async def break_down(
-    engine: CountingEngine,
-    request: CountRequest,
-    snapshot: ConfigSnapshot,
-    record: RequestRecord,
-    progress: Progress,
-) -> Breakdown:
+async def break_down(engine: CountingEngine, job: Job, progress: Progress) -> Breakdown:
     """Count a request and its variants, and return the tokens of its parts.
 
-    One deployment makes all the counts, because another one may count differently.
+    One deployment makes all the counts, because another one may count differently. They have
+    `breakdown.timeout` together, and each at most `timeout`.
 
     Raises:
         NotFound: breakdowns are turned off, or the model is not configured.
         InvalidRequest: the breakdown would take too many counts, or too large ones.
+        DeadlineExceeded: the counts took too long.
         CountError: the whole request was not counted, or a variant was not, for a reason that does
             not concern the request.
     """
-    variants = await engine.fairness.run_sync(partial(Variants, request))
-    _check_limits(variants, snapshot.settings)
-    whole = await engine.count(request, snapshot, record)
-    run = _Run(engine, variants, snapshot, record, progress)
+    settings = job.snapshot.settings
+    deadline = Deadline(settings.breakdown.timeout)
+    splitting = engine.fairness.run_sync(partial(Variants, job.request))
+    variants = await deadline.run(splitting, _late(settings))
+    _check_limits(variants, settings)
+    job.deadline = _deadline_of_count(settings, deadline)
+    whole = await engine.count(job)
+    run = _Run(engine, variants, job, deadline, progress)
     with ExitStack() as slots:
         workers = 1  # in the request's own slot
-        while workers < min(_concurrency(variants, snapshot.settings), 1 + engine.free):
+        while workers < min(_concurrency(variants, settings), 1 + engine.free):
             slots.enter_context(engine.slot())
             workers += 1
         await _wait_for_all([asyncio.ensure_future(run.work()) for _ in range(workers)])
     return variants.breakdown(whole, run.counts)
+
+
+def _deadline_of_count(settings: Settings, deadline: Deadline) -> Deadline:
+    """Return the deadline of a count that starts now.
+
+    Raises:
+        DeadlineExceeded: there is no time left.
+    """
+    seconds = deadline.seconds_left()
+    if seconds <= 0:
+        raise DeadlineExceeded(_late(settings))
+    return Deadline(min(settings.timeout, seconds))
+
+
+def _late(settings: Settings) -> str:
+    return f"The breakdown took longer than {settings.breakdown.timeout:g} seconds."
 
 
 def _check_limits(variants: Variants, settings: Settings) -> None:
@@ -89,17 +104,17 @@ class _Run:
         self,
         engine: CountingEngine,
         variants: Variants,
-        snapshot: ConfigSnapshot,
-        record: RequestRecord,
+        job: Job,
+        deadline: Deadline,
         progress: Progress,
     ) -> None:
         self.counts = Counts()
         self._engine = engine
         self._variants = variants
         self._remaining = variants.requests()
-        self._snapshot = snapshot
-        self._record = record
-        self._deployment = record.deployment
+        self._job = job
+        self._deadline = deadline
+        self._deployments = [job.record.deployment]
         self._progress = progress
         self._report()
 
@@ -118,10 +133,12 @@ class _Run:
         )
 
     async def _count(self, name: str, request: CountRequest) -> None:
-        own = RequestRecord("breakdown", caller=self._record.caller)
+        record, own = self._job.record, RequestRecord("breakdown", caller=self._job.record.caller)
+        deadline = _deadline_of_count(self._job.snapshot.settings, self._deadline)
         is_fatal = False
         try:
-            count = await self._engine.count_by(self._deployment, request, self._snapshot, own)
+            part = Job(request, self._job.snapshot, own, deadline)
+            count = await self._engine.count_by(self._deployments, part)
             self.counts.tokens[name] = count.input_tokens
         except CountError as error:
             if error.status not in _REQUEST_STATUSES:
@@ -129,7 +146,7 @@ class _Run:
                 raise
             self.counts.errors[name] = error
         finally:
-            self._record.include(own, answers=is_fatal)
+            record.include(own, answers=is_fatal)
 
     def _report(self) -> None:
         counted = len(self.counts.tokens) + len(self.counts.errors)

@@ -9,13 +9,17 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from count_tokens_mw.aio.deadline import Deadline
+from count_tokens_mw.aio.fairness import LoopFairness
+from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.cli.hints import hint_for
 from count_tokens_mw.config import Config
 from count_tokens_mw.config.model_names import ANY_PROVIDER
-from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.config.models import CacheSettings, Deployment
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.reader import Reading
 from count_tokens_mw.counting.failover import Failover
+from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.counting.router import Router
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
@@ -78,7 +82,8 @@ def is_ok(reading: Reading, rows: Sequence[Row]) -> bool:
 
 async def probe(reading: Reading, rows: Sequence[Row]) -> list[Row]:
     """Send one tiny count by each row that has a model of its own, and return the new rows."""
-    snapshot, providers = ConfigSnapshot(_config(reading)), Providers()
+    snapshot, providers, fairness = ConfigSnapshot(_config(reading)), Providers(), LoopFairness()
+    failover = Failover(providers, CachedSender(CacheSettings(ttl=0), fairness), fairness)
     limit = asyncio.Semaphore(_MAX_PROBES)
 
     async def probe_row(row: Row) -> Row:
@@ -87,7 +92,7 @@ async def probe(reading: Reading, rows: Sequence[Row]) -> list[Row]:
         if row.state != "configured" or row.deployment is None:
             return row
         async with limit:
-            return await _probe_row(row, row.deployment, snapshot, providers)
+            return await _probe_row(row, row.deployment, snapshot, failover)
 
     try:
         return list(await asyncio.gather(*map(probe_row, rows)))
@@ -96,15 +101,14 @@ async def probe(reading: Reading, rows: Sequence[Row]) -> list[Row]:
 
 
 async def _probe_row(
-    row: Row, deployment: Deployment, snapshot: ConfigSnapshot, providers: Providers
+    row: Row, deployment: Deployment, snapshot: ConfigSnapshot, failover: Failover
 ) -> Row:
     record = RequestRecord("count")
     body = {"model": deployment.upstream_model, "messages": _MESSAGES}
     request = request_from_mapping(body, ())
-    deadline = asyncio.get_running_loop().time() + snapshot.settings.timeout
-    attempts = Failover(snapshot, providers, None, request, record, deadline)
+    job = Job(request, snapshot, record, Deadline(snapshot.settings.timeout))
     try:
-        count = await attempts.first_count([deployment])
+        count = await failover.first_count(job, [deployment])
     except CountError as error:
         text = error.message
         if isinstance(error, UpstreamError):

@@ -70,12 +70,16 @@ class CacheSettings(BaseModel):
 
 
 class BreakdownSettings(BaseModel):
-    """Limits of a breakdown: its counts in all (0 turns breakdowns off), and counts in flight."""
+    """Limits of a breakdown: its counts in all (0 turns breakdowns off), and counts in flight.
+
+    `timeout` is in seconds, for all counts together.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_counts: Annotated[int, Field(ge=0)] = 500
     max_concurrency: Amount = 8
+    timeout: Seconds = 60
 
 
 class HttpSettings(BaseModel):
@@ -94,13 +98,16 @@ class HttpSettings(BaseModel):
 class Settings(BaseModel):
     """The section `count_tokens`.
 
-    `timeout` is in seconds, for one count with all its attempts. A deployment that failed is tried
-    last for `cooldown` seconds. `end_user_headers` may name the end user, in order of precedence.
+    `timeout` is in seconds, for all that a request takes but its upload: the host's callables and
+    all attempts together. `upload_timeout` is for its body, and as long as `timeout` if it is None.
+    A deployment that failed is tried last for `cooldown` seconds. `end_user_headers` may name the
+    end user, in order of precedence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     timeout: Seconds = 20
+    upload_timeout: Seconds | None = None
     cooldown: Duration = 30
     cache: CacheSettings = CacheSettings()
     http: HttpSettings = HttpSettings()

@@ -1,4 +1,4 @@
-"""Failover: the deployments of one request, tried in turn within one deadline."""
+"""Failover: the deployments of a request, tried in turn within its deadline."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
-from count_tokens_mw.cache.counts import CountCache
-from count_tokens_mw.cache.fingerprint import fingerprint
-from count_tokens_mw.cache.memo import RequestMemo
-from count_tokens_mw.counting.record import RequestRecord
-from count_tokens_mw.counting.snapshot import ConfigSnapshot
+from count_tokens_mw.cache.sender import CachedSender
+from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.counting.job import Job
 from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
@@ -23,10 +21,7 @@ from count_tokens_mw.errors import (
     UpstreamUnreachable,
 )
 from count_tokens_mw.providers.pool import Provider, Providers
-from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.types import TokenCount, UpstreamCall
 
 __all__ = ["Failover"]
 
@@ -37,24 +32,36 @@ _FAILOVER_STATUSES: Final = frozenset({401, 403, 408, 429})
 # Long enough for a server that is being replaced; random, so that retries do not come at once.
 _PAUSE_SECONDS: Final = (0.05, 0.25)
 
+# An attempt that had a smaller share of the timeout says nothing of its deployment: the host's
+# callables, or another attempt, may have taken the rest.
+_LEAST_SHARE: Final = 1 / 20
+
 _CANCELLED: Final = ClientClosedRequest("")  # the outcome until there is another
 
 
-@dataclass(slots=True)
 class Failover:
-    """Failover of one request. `deadline` is by the event loop's clock."""
+    """Failover among deployments.
 
-    snapshot: ConfigSnapshot
-    providers: Providers
-    cache: CountCache | None
-    request: CountRequest
-    record: RequestRecord
-    deadline: float
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    memo: RequestMemo | None = None
-    fairness: LoopFairness = field(default_factory=LoopFairness)
+    Args:
+        providers: the pool of providers.
+        sender: sends the prepared calls.
+        fairness: bounds the time for which large bodies hold the event loop.
+        pause: the sleep before a retry.
+    """
 
-    async def first_count(self, deployments: Sequence[Deployment]) -> TokenCount:
+    def __init__(
+        self,
+        providers: Providers,
+        sender: CachedSender,
+        fairness: LoopFairness,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._providers = providers
+        self._sender = sender
+        self._fairness = fairness
+        self._pause = pause
+
+    async def first_count(self, job: Job, deployments: Sequence[Deployment]) -> TokenCount:
         """Return the first count that a deployment gives; those in cooldown are tried last.
 
         Raises:
@@ -63,89 +70,96 @@ class Failover:
         """
         errors: list[CountError] = []
         answer_from = -1
-        queue = list(self.snapshot.cooldown.healthy_first(deployments))
-        while queue and (not errors or self._seconds_left() > 0):
+        queue = list(job.snapshot.cooldown.healthy_first(deployments))
+        while queue and (not errors or job.deadline.seconds_left() > 0):
             deployment = queue.pop(0)
             try:
-                return await self._try(deployment, others=bool(queue))
+                return await self._try(job, deployment, others=bool(queue))
             except CountError as error:
                 if error.status < 500 and error.status not in _FAILOVER_STATUSES:
                     raise
                 errors.append(error)
             if len(errors) == 1:
-                answer_from = len(self.record.attempts) - 1
-        self.record.answer_from = answer_from
+                answer_from = len(job.record.attempts) - 1
+        job.record.answer_from = answer_from
         raise errors[0]
 
-    async def _try(self, deployment: Deployment, *, others: bool) -> TokenCount:
+    async def _try(self, job: Job, deployment: Deployment, *, others: bool) -> TokenCount:
         """Make an attempt, and retry a broken connection if there is no other deployment."""
         try:
-            return await self._attempt(deployment, others=others)
+            return await self._attempt(job, deployment, others=others)
         except UpstreamUnreachable:
             pause = random.uniform(*_PAUSE_SECONDS)  # noqa: S311 - it spreads load
-            if others or not self.snapshot.retries or self._seconds_left() <= pause:
+            if others or not job.snapshot.retries or job.deadline.seconds_left() <= pause:
                 raise
-        await self.pause(pause)
-        return await self._attempt(deployment, others=False)
+        await self._pause(pause)
+        return await self._attempt(job, deployment, others=False)
 
-    async def _attempt(self, deployment: Deployment, *, others: bool) -> TokenCount:
+    async def _attempt(self, job: Job, deployment: Deployment, *, others: bool) -> TokenCount:
         started = time.perf_counter()
         outcome: TokenCount | CountError = _CANCELLED
         try:
-            async with self.providers.use(deployment, self._seconds_left()) as provider:
-                call = await self._prepare(deployment, provider)
-                outcome = await self._send(deployment, provider, call, others=others)
-                return outcome
-        except TimeoutError:
-            outcome = DeadlineExceeded(f"{deployment.provider} did not answer in time.")
+            outcome = self._sender.recall(job.request, deployment) or await self._ask(
+                job, deployment, others=others
+            )
+            return outcome
+        except TimeoutError:  # a library's own
+            outcome = DeadlineExceeded(_late(deployment))
             raise outcome from None
         except CountError as error:
             outcome = error
             raise
         finally:
-            self.record.add_attempt(deployment, outcome, started)
+            job.record.add_attempt(deployment, outcome, started)
 
-    async def _prepare(self, deployment: Deployment, provider: Provider) -> UpstreamCall:
-        request = self.request.for_model(deployment.upstream_model)
+    async def _ask(self, job: Job, deployment: Deployment, *, others: bool) -> TokenCount:
+        async with self._providers.use(deployment, job.deadline) as provider:
+            preparing = self._prepare(job, deployment, provider)
+            call = await job.deadline.run(preparing, _late(deployment))
+            seconds = _seconds_of_attempt(job, deployment, others=others)
+            sending = self._sender.send(job.request, deployment, call, provider.send)
+            try:
+                return await Deadline(seconds).run(sending, _late(deployment))
+            except (CountError, TimeoutError) as error:
+                _record_failure(job, deployment, error, seconds)
+                raise
+
+    async def _prepare(self, job: Job, deployment: Deployment, provider: Provider) -> UpstreamCall:
+        request = job.request.for_model(deployment.upstream_model)
         if len(request.body.raw) <= YIELD_ABOVE_BYTES:
             return provider.prepare(request)
         if provider.prepare_in_thread:
-            async with asyncio.timeout_at(self.deadline):
-                return await self.fairness.run_sync(partial(provider.prepare, request))
-        await self.fairness.checkpoint()
+            return await self._fairness.run_sync(partial(provider.prepare, request))
+        await self._fairness.checkpoint()
         return provider.prepare(request)
 
-    async def _send(
-        self, deployment: Deployment, provider: Provider, call: UpstreamCall, *, others: bool
-    ) -> TokenCount:
-        try:
-            async with asyncio.timeout_at(self._attempt_deadline(deployment, others=others)):
-                if self.cache is None or deployment.params is None:
-                    return await provider.send(call)
-                account = deployment.params.account
-                key = await fingerprint(call, account, self.fairness)
-                if self.memo is not None:
-                    self.memo.put_call(self.request, (account, deployment.upstream_model), key)
-                return await self.cache.count(key, lambda: provider.send(call))
-        except TimeoutError:
-            self.snapshot.cooldown.record_failure(deployment, {})
-            raise DeadlineExceeded(f"{call.provider} did not answer in time.") from None
-        except CountError as error:
-            if error.status >= 500 or error.status in _FAILOVER_STATUSES:
-                self.snapshot.cooldown.record_failure(deployment, error.headers)
-            raise
 
-    def _attempt_deadline(self, deployment: Deployment, *, others: bool) -> float:
-        """Return when an attempt times out: after its own timeout, capped by the time left.
+def _seconds_of_attempt(job: Job, deployment: Deployment, *, others: bool) -> float:
+    """Return the timeout of an attempt: its own, capped by the time left.
 
-        While there are other deployments to try, an attempt gets at most half of the time left: a
-        deployment that hangs would use it all, since LiteLLM's timeouts are meant for generation.
-        """
-        own = deployment.params.timeout if deployment.params else None
-        now = asyncio.get_running_loop().time()
-        left = self.deadline - now
-        seconds = min(own or self.snapshot.attempt_timeout or left, left / 2 if others else left)
-        return now + seconds
+    While there are other deployments to try, an attempt gets at most half of the time left: a
+    deployment that hangs would use it all, since LiteLLM's timeouts are meant for generation.
+    """
+    left = job.deadline.seconds_left()
+    return min(_timeout_of(job, deployment) or left, left / 2 if others else left)
 
-    def _seconds_left(self) -> float:
-        return self.deadline - asyncio.get_running_loop().time()
+
+def _record_failure(
+    job: Job, deployment: Deployment, error: CountError | TimeoutError, seconds: float
+) -> None:
+    """Start the cooldown of a deployment whose attempt failed after `seconds` at most."""
+    if isinstance(error, TimeoutError | DeadlineExceeded):
+        timeout = _timeout_of(job, deployment) or job.snapshot.settings.timeout
+        if seconds >= _LEAST_SHARE * timeout:
+            job.snapshot.cooldown.record_failure(deployment, {})
+    elif error.status >= 500 or error.status in _FAILOVER_STATUSES:
+        job.snapshot.cooldown.record_failure(deployment, error.headers)
+
+
+def _timeout_of(job: Job, deployment: Deployment) -> float | None:
+    own = deployment.params.timeout if deployment.params else None
+    return own or job.snapshot.attempt_timeout
+
+
+def _late(deployment: Deployment) -> str:
+    return f"{deployment.provider} did not answer in time."

@@ -2,21 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from count_tokens_mw.aio.timeout import fast_timeout
+from count_tokens_mw.aio.deadline import Deadline
+from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.errors import InvalidRequest, PermissionDenied, Refused, Unauthenticated
 from count_tokens_mw.host.auth import Authenticator, Authorizer
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import Caller, CountRequest
 
-if TYPE_CHECKING:  # pydantic takes longer to load than the rest of the package
-    from count_tokens_mw.config.models import Deployment
-
 __all__ = [
+    "DECIDED_LATE",
     "Resolver",
     "Transform",
     "authenticate_caller",
@@ -42,7 +41,7 @@ anew, so it is no longer the caller's text byte for byte.
 
 Resolver: TypeAlias = Callable[
     [str, Caller | None],
-    "Sequence[Deployment] | Awaitable[Sequence[Deployment] | None] | None",
+    Sequence[Deployment] | Awaitable[Sequence[Deployment] | None] | None,
 ]
 """A callable, sync or async, that returns a model's deployments; None for those of the file.
 
@@ -54,17 +53,30 @@ request.
 """
 
 
-async def call_host(function: Callable[..., Any], *args: object) -> Any:
+DECIDED_LATE: Final = "The gateway did not decide in time."
+"""The message to a caller whose host takes too long."""
+
+
+async def call_host(
+    deadline: Deadline, function: Callable[..., Any], *args: object, late: str = DECIDED_LATE
+) -> Any:
     """Call a callable of the host, and await its result if it is awaitable.
 
     Raises:
         CountError: the callable refused, by one of these or by an `HTTPException`.
+        DeadlineExceeded: it is async, and takes too long; `late` is the message.
     """
     try:
         result = function(*args)
-        return await result if isinstance(result, Awaitable) else result
+        if isinstance(result, Awaitable):
+            return await deadline.run(_await(result), late)
     except HTTPException as refusal:
         raise to_refused(refusal) from None
+    return result
+
+
+async def _await(result: Awaitable[Any]) -> Any:
+    return await result
 
 
 def to_refused(refusal: HTTPException) -> Refused | Unauthenticated:
@@ -76,44 +88,45 @@ def to_refused(refusal: HTTPException) -> Refused | Unauthenticated:
     return Refused(refusal.status_code, message, headers=refusal.headers or {})
 
 
-async def authenticate_caller(authenticate: Authenticator, request: Request) -> Caller:
+async def authenticate_caller(
+    authenticate: Authenticator, request: Request, deadline: Deadline
+) -> Caller:
     """Call the host's `authenticate`.
 
     Raises:
-        CountError: it refused.
+        CountError: it refused, or took too long.
         TypeError: it returned something else than a `Caller`; nobody is let in by accident.
     """
-    caller = await call_host(authenticate, request)
+    caller = await call_host(deadline, authenticate, request)
     if isinstance(caller, Caller) and caller.id:
         return caller
     raise TypeError("authenticate has to return a Caller with an id")
 
 
 async def authorize_caller(
-    authorize: Authorizer, caller: Caller, model: str, seconds: float
+    authorize: Authorizer, caller: Caller, model: str, deadline: Deadline
 ) -> None:
     """Call the host's `authorize`.
 
     Raises:
-        CountError: it refused.
-        TimeoutError: it is async, and takes longer than `seconds`.
+        CountError: it refused, or took too long.
     """
-    allowed = await fast_timeout(seconds, call_host(authorize, caller, model))
+    allowed = await call_host(deadline, authorize, caller, model)
     if allowed is False:
         raise PermissionDenied("You may not count tokens for this model.")
 
 
 async def call_transform(
-    transform: Transform, request: CountRequest, caller: Caller | None
+    transform: Transform, request: CountRequest, caller: Caller | None, deadline: Deadline
 ) -> CountRequest:
     """Call the host's `transform`.
 
     Raises:
-        CountError: it refused.
+        CountError: it refused, or took too long.
         TypeError: it returned something else than a body.
         ValueError: it returned a body that is no count request.
     """
-    body = await call_host(transform, request.parse(), caller)
+    body = await call_host(deadline, transform, request.parse(), caller)
     if not isinstance(body, Mapping):
         raise TypeError("transform has to return a body")
     try:
@@ -126,17 +139,16 @@ async def call_transform(
 
 
 async def call_resolve(
-    resolve: Resolver, model: str, caller: Caller | None
-) -> "Sequence[Deployment] | None":
+    resolve: Resolver, model: str, caller: Caller | None, deadline: Deadline
+) -> Sequence[Deployment] | None:
     """Call the host's `resolve`.
 
     Raises:
-        CountError: it refused.
+        CountError: it refused, or took too long.
         TypeError: it returned something else than deployments.
     """
-    from count_tokens_mw.config.models import Deployment
-
-    result = await call_host(resolve, model, caller)
+    late = "The gateway did not find the model in time."
+    result = await call_host(deadline, resolve, model, caller, late=late)
     if result is None:
         return None
     deployments: list[Deployment] = list(result)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
 
+from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.guard import log_and_suppress
 from count_tokens_mw.errors import CannotCount, CredentialsUnavailable
@@ -68,26 +69,26 @@ class Providers:
         self._uses = count()
 
     def use(
-        self, deployment: Deployment, seconds: float | None = None
+        self, deployment: Deployment, deadline: Deadline
     ) -> AbstractAsyncContextManager[Provider]:
         """Return a context manager of a deployment's provider, open for as long as it is entered.
 
         Raises:
             CannotCount: the provider has no counting API.
             CredentialsUnavailable: the deployment lacks required configuration.
-            TimeoutError: opening takes longer than `seconds`.
+            DeadlineExceeded: opening takes too long.
         """
-        return _Use(self, deployment, seconds)
+        return _Use(self, deployment, deadline)
 
-    async def acquire(self, deployment: Deployment, seconds: float | None) -> _OpenProvider:
+    async def acquire(self, deployment: Deployment, deadline: Deadline) -> _OpenProvider:
         """Open a deployment's provider if necessary, and count one more user."""
         params = deployment.params
         if params is None:
             raise _unusable_error(deployment)
         opened = self._open.get(params.identity)
         if opened is None:
-            async with asyncio.timeout(seconds):
-                opened = await self._open_in_thread(params)
+            message = f"{deployment.provider} did not answer in time."
+            opened = await deadline.run(self._open_in_thread(params), message)
         opened.users += 1
         opened.last_used = next(self._uses)
         return opened
@@ -200,15 +201,15 @@ class Providers:
 class _Use:
     """Context manager of `Providers.use`; a class, because a generator is much slower."""
 
-    __slots__ = ("_deployment", "_opened", "_providers", "_seconds")
+    __slots__ = ("_deadline", "_deployment", "_opened", "_providers")
 
-    def __init__(self, providers: Providers, deployment: Deployment, seconds: float | None) -> None:
+    def __init__(self, providers: Providers, deployment: Deployment, deadline: Deadline) -> None:
         self._providers = providers
         self._deployment = deployment
-        self._seconds = seconds
+        self._deadline = deadline
 
     async def __aenter__(self) -> Provider:
-        self._opened = await self._providers.acquire(self._deployment, self._seconds)
+        self._opened = await self._providers.acquire(self._deployment, self._deadline)
         return self._opened.provider
 
     async def __aexit__(self, *_: object) -> None:

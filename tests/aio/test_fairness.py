@@ -1,4 +1,4 @@
-"""Turns of long work on the event loop, and the fast path of `fast_timeout`."""
+"""Turns of long work on the event loop."""
 
 import asyncio
 import hashlib
@@ -9,11 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
 
 from count_tokens_mw.aio.fairness import LoopFairness
-from count_tokens_mw.aio.timeout import fast_timeout
-from count_tokens_mw.asgi.body import read_body
+from count_tokens_mw.asgi.body import TimedRequest, read_body
 from count_tokens_mw.cache.fingerprint import update
 from count_tokens_mw.config.models import Settings
 from tests.support.fakes import FakeUpstream, count_tokens_with
@@ -80,88 +78,11 @@ async def test_a_body_in_whatever_chunks_is_read_whole_with_its_hash(sizes: list
     async def receive() -> Any:
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
-    request = Request({"type": "http", "headers": []}, receive)
-    body = await read_body(request, {}, Settings(), LoopFairness())
+    request = TimedRequest({"type": "http", "headers": []}, receive, Settings())
+    request.is_read = True
+    body = await read_body(request, {}, 10_000_000, LoopFairness())
     assert body.raw == b"".join(chunks)
     assert body.digest == hashlib.sha256(body.raw).digest()
-
-
-class Waiting:
-    """Work that awaits a future, and the exception that ended it."""
-
-    def __init__(self) -> None:
-        self.future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.ended_by: BaseException | None = None
-
-    async def work(self, times: int = 1) -> str:
-        result = ""
-        try:
-            for _ in range(times):
-                result = await asyncio.shield(self.future)
-                await asyncio.sleep(0)
-        except BaseException as error:
-            self.ended_by = error
-            raise
-        return result
-
-
-async def test_what_does_not_wait_returns_without_a_round_of_the_loop() -> None:
-    rounds: list[int] = []
-    asyncio.get_running_loop().call_soon(rounds.append, 1)
-
-    async def at_once() -> str:
-        return "result"
-
-    assert await fast_timeout(0, at_once()) == "result"
-    assert not rounds
-
-
-@pytest.mark.parametrize("seconds", [None, 60])
-async def test_what_waits_returns_what_it_was_told(seconds: float | None) -> None:
-    waiting = Waiting()
-    asyncio.get_running_loop().call_soon(waiting.future.set_result, "result")
-    assert await fast_timeout(seconds, waiting.work(3)) == "result"
-
-
-async def test_what_waits_too_long_is_cancelled_where_it_waits() -> None:
-    waiting = Waiting()
-    with pytest.raises(TimeoutError):
-        await fast_timeout(0.01, waiting.work())
-    assert isinstance(waiting.ended_by, asyncio.CancelledError)
-
-
-async def test_who_waits_can_be_cancelled_and_so_is_the_work() -> None:
-    waiting = Waiting()
-    task = asyncio.create_task(fast_timeout(60, waiting.work()))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert isinstance(waiting.ended_by, asyncio.CancelledError)
-
-
-@pytest.mark.parametrize("waits", [False, True])
-async def test_an_error_of_the_work_is_raised(waits: bool) -> None:
-    async def fail() -> None:
-        if waits:
-            await asyncio.sleep(0)
-        raise LookupError("of the work")
-
-    with pytest.raises(LookupError, match="of the work"):
-        await fast_timeout(60, fail())
-
-
-async def test_work_may_have_time_limits_of_its_own() -> None:
-    waiting = Waiting()
-
-    async def work() -> str:
-        try:
-            async with asyncio.timeout(0.01):
-                return await waiting.work()
-        except TimeoutError:
-            return "its own limit"
-
-    assert await fast_timeout(60, work()) == "its own limit"
 
 
 def test_a_loop_that_is_closed_is_let_go() -> None:
@@ -215,7 +136,7 @@ async def test_a_large_body_is_converted_in_a_thread(
             before["threads"] += 1
             return await super().run_sync(work)
 
-    count_tokens._pipeline.engine.fairness = Turning()
+    count_tokens._pipeline.engine._failover._fairness = Turning()
     body = {"model": "m", "messages": [{"role": "user", "content": "x" * size}]}
     assert (await count_tokens.count(body)).input_tokens == 7
     assert before["threads"] == in_thread

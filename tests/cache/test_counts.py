@@ -25,10 +25,10 @@ from count_tokens_mw.cache.counts import CountCache
 from count_tokens_mw.cache.fingerprint import fingerprint
 from count_tokens_mw.config.models import CacheSettings
 from count_tokens_mw.counting.engine import CountingEngine
-from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import UpstreamCall
 from tests.support.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.jobs import job_of
 
 COUNT = "/v1/messages/count_tokens"
 ON: dict[str, Any] = {"cache": {"ttl": 300}}
@@ -275,9 +275,8 @@ async def test_a_host_that_ends_tasks_that_it_does_not_know_cancels_no_request()
         tasks.start_soon(ask)
         tasks.start_soon(ask)
         await settle()
-        cache = count_tokens._pipeline.engine._cache
-        assert cache is not None
-        for flight in list(cache._in_flight.values()):
+        flights = count_tokens._pipeline.engine.sender._flights._flights.get()
+        for flight in list(flights.values()):
             flight.task.cancel()
         await settle()
         gated.gate.set()
@@ -304,17 +303,16 @@ def test_the_cache_may_be_measured_in_another_thread() -> None:
         while not done.is_set():
             len(cache)
 
-    async def fill() -> None:
+    def fill() -> None:
         for n in range(3000):
-            await cache.count(str(n).encode(), counted)
-
-    async def counted() -> TokenCount:
-        return TokenCount(1)
+            key = str(n).encode()
+            if cache.get(key) is None:
+                cache.put(key, TokenCount(1))
 
     thread = threading.Thread(target=measure)
     thread.start()
     try:
-        anyio.run(fill)
+        fill()
     finally:
         done.set()
         thread.join()
@@ -340,7 +338,7 @@ class Clocked:
         before = len(self.upstream.requests)
         for text in texts:
             request = request_from_mapping({**HELLO, "system": text}, ())
-            await self.engine.count(request, self.engine.snapshot, RequestRecord("count"))
+            await self.engine.count(job_of(self.engine, request))
         return len(self.upstream.requests) - before
 
 
@@ -356,7 +354,7 @@ async def test_a_count_is_remembered_for_its_time_and_no_longer() -> None:
 async def test_no_more_counts_are_remembered_than_are_allowed() -> None:
     clocked = Clocked(max_entries=2)
     assert await clocked.calls_for("a", "b", "c") == 3
-    assert clocked.engine.cache_size == 2
+    assert len(clocked.engine.sender) == 2
     assert await clocked.calls_for("c") == 0
     assert await clocked.calls_for("a") == 1
 
@@ -364,7 +362,7 @@ async def test_no_more_counts_are_remembered_than_are_allowed() -> None:
 async def test_the_cache_can_be_turned_off() -> None:
     clocked = Clocked(ttl=0)
     assert await clocked.calls_for("a", "a") == 2
-    assert clocked.engine.cache_size == 0
+    assert len(clocked.engine.sender) == 0
 
 
 async def test_a_reload_keeps_what_is_remembered_unless_its_settings_change() -> None:

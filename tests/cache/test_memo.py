@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from count_tokens_mw import Caller, Config, CountTokens
 from count_tokens_mw.cache.memo import RequestMemo
-from count_tokens_mw.counting.record import RequestRecord
+from count_tokens_mw.config.models import CacheSettings
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import RequestBody
 from tests.support.fakes import (
@@ -23,6 +23,7 @@ from tests.support.fakes import (
     count_tokens_with,
     mounted,
 )
+from tests.support.jobs import job_of
 
 COUNT = "/v1/messages/count_tokens"
 PASSTHROUGH = "/anthropic/v1/messages/count_tokens"
@@ -40,7 +41,7 @@ async def counted(count_tokens: CountTokens, raw: bytes = RAW) -> Any:
     """Read and count a body as the endpoint does."""
     pipeline = count_tokens._pipeline
     request = pipeline.read(RequestBody(raw, hashlib.sha256(raw).digest()), ())
-    count = await pipeline.count(request, pipeline.engine.snapshot, RequestRecord("count_tokens"))
+    count = await pipeline.count(job_of(pipeline.engine, request))
     return request, count
 
 
@@ -120,7 +121,7 @@ async def test_a_forwarded_credential_is_not_taken_for_another(upstream: FakeUps
         for key in ("sk-a", "sk-b", "sk-a"):
             await client.post(PASSTHROUGH, content=RAW, headers={"x-api-key": key})
     assert [request.headers["x-api-key"] for request in upstream.requests] == ["sk-a", "sk-b"]
-    memo = count_tokens._pipeline.engine.memo
+    memo = count_tokens._pipeline.engine.sender._memo
     assert memo is not None
     assert len(memo) == 0
 
@@ -170,9 +171,9 @@ async def test_a_count_that_has_expired_is_asked_for_with_the_same_bytes(
 ) -> None:
     now = [0.0]
     count_tokens = remembering(upstream)
-    engine = count_tokens._pipeline.engine
-    engine._clock = lambda: now[0]
-    engine._create_cache()
+    sender = count_tokens._pipeline.engine.sender
+    sender._clock = lambda: now[0]
+    sender._open(CacheSettings())
     for at in (0, 299, 301):
         now[0] = at
         await counted(count_tokens)

@@ -26,10 +26,10 @@ from count_tokens_mw.cache.counts import CountCache
 from count_tokens_mw.cache.redis import SharedCounts
 from count_tokens_mw.config.models import CacheSettings
 from count_tokens_mw.counting.engine import CountingEngine
-from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import request_from_mapping
 from demo_app.loopback import serving
 from tests.support.fakes import CONFIG, HELLO, FakeUpstream, count_tokens_with
+from tests.support.jobs import job_of
 from tests.support.redis_servers import FakeRedis, RealRedis, free_port, running_redis
 
 KEY, OTHER = bytes(32), bytes(31) + b"\1"
@@ -76,7 +76,7 @@ class Clocked:
 
     async def count(self, text: str) -> TokenCount:
         request = request_from_mapping({**HELLO, "system": text}, ())
-        counted = await self.engine.count(request, self.engine.snapshot, RequestRecord("count"))
+        counted = await self.engine.count(job_of(self.engine, request))
         assert counted.input_tokens == len(text)
         return counted
 
@@ -658,7 +658,7 @@ async def test_a_reload_closes_the_one_before_and_counts_under_way_go_on(
     assert (fake.open, fake.connections) == (0, before), "counts in flight reopen no connection"
     await one.engine.aclose()
     assert len(real.keys("*")) == 1
-    assert one.engine._former_caches == []
+    assert one.engine.sender._former == []
 
 
 def test_a_reload_without_an_event_loop_is_closed_by_the_next_close() -> None:
@@ -701,7 +701,7 @@ def test_each_event_loop_has_connections_of_its_own(server: RealRedis, real: Red
     one.upstream.client()
 
     async def main(text: str, key: bytes) -> list[object]:
-        shared = one.engine._cache
+        shared = one.engine.sender._cache
         assert shared is not None
         assert shared._shared is not None
         sources: list[object] = list(await one.sources(text))

@@ -140,13 +140,14 @@ def test_the_settings_have_the_documented_defaults() -> None:
     settings = Config.from_mapping({}, {}).settings
     assert settings.model_dump() == {
         "timeout": 20,
+        "upload_timeout": None,
         "cooldown": 30,
         "cache": {"ttl": 300, "max_entries": 10_000, "url": None},
         "http": {"max_connections": None, "keepalive_expiry": 30},
         "max_body_bytes": 32 * 1024 * 1024,
         "max_concurrency": 256,
         "end_user_headers": ("x-end-user-id", "x-litellm-end-user-id", "x-litellm-customer-id"),
-        "breakdown": {"max_counts": 500, "max_concurrency": 8},
+        "breakdown": {"max_counts": 500, "max_concurrency": 8, "timeout": 60},
         "passthrough": {"anthropic": None},
     }
 

@@ -23,6 +23,7 @@ from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.pool import Provider, Providers
 from tests.support.fakes import HELLO
+from tests.support.jobs import job_of
 
 Fault: TypeAlias = Callable[[], httpx.Response]
 
@@ -65,7 +66,7 @@ class Fleet:
         self.asked.clear()
         self.record = RequestRecord("count")
         request = request_from_mapping({**HELLO, "model": model}, ())
-        return await self.engine.count(request, self.engine.snapshot, self.record)
+        return await self.engine.count(job_of(self.engine, request, self.record))
 
     async def status(self) -> int:
         try:
@@ -326,7 +327,7 @@ async def test_opening_a_provider_is_within_the_deadline() -> None:
             return super()._create(params)
 
     fleet = Fleet("first", count_tokens={"timeout": 0.05})
-    fleet.engine._providers = Slow(fleet.client)
+    fleet.engine._failover._providers = Slow(fleet.client)
     try:
         assert await fleet.status() == 504
     finally:

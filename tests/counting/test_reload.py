@@ -10,12 +10,15 @@ import httpx
 import pytest
 
 from count_tokens_mw import Caller, Config, CountTokens, Deployment, NotFound
+from count_tokens_mw.aio.deadline import Deadline
+from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
 from count_tokens_mw.providers.bedrock.provider import Bedrock
 from count_tokens_mw.providers.pool import Providers
 from demo_app.emulators import emulated_bedrock
 from tests.support.cloud import bedrock_params, cloud, counting
 from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with, mounted
+from tests.support.jobs import job_of
 
 COUNT = "/v1/messages/count_tokens"
 SECRET = "text that no log may have"
@@ -167,13 +170,11 @@ async def test_what_a_late_request_opens_again_is_closed_after_it() -> None:
 
 
 async def late_count(count_tokens: CountTokens, snapshot: Any) -> int:
-    from count_tokens_mw.counting.record import RequestRecord
-    from count_tokens_mw.protocol.request import request_from_mapping
-
-    record = RequestRecord("count")
+    engine = count_tokens._pipeline.engine
     request = request_from_mapping({**HELLO, "model": "m"}, ())
-    await count_tokens._pipeline.engine.count(request, snapshot, record)
-    return record.attempts[-1].status
+    job = job_of(engine, request, snapshot=snapshot)
+    await engine.count(job)
+    return job.record.attempts[-1].status
 
 
 def test_a_reload_without_an_event_loop_closes_at_the_next_occasion(
@@ -218,7 +219,7 @@ def deployments(*keys: str) -> list[Deployment]:
 
 
 async def opened_by(providers: Providers, deployment: Deployment) -> object:
-    async with providers.use(deployment) as provider:
+    async with providers.use(deployment, Deadline(9)) as provider:
         return provider
 
 
@@ -246,7 +247,7 @@ async def test_of_many_that_a_host_names_those_that_were_used_last_stay_open() -
 async def test_one_in_use_is_not_closed_for_others_sake() -> None:
     providers = Providers(most_open=1)
     a, b = deployments("a", "b")
-    async with providers.use(a) as opened_a:
+    async with providers.use(a, Deadline(9)) as opened_a:
         await opened_by(providers, b)
         assert await opened_by(providers, a) is opened_a
     await providers.aclose()
@@ -266,7 +267,7 @@ async def test_one_that_leaves_as_it_is_let_go_is_closed_once() -> None:
     providers = Providers(most_open=1)
     a, b = deployments("a", "b")
     watched = Closed()
-    async with providers.use(b), providers.use(a):
+    async with providers.use(b, Deadline(9)), providers.use(a, Deadline(9)):
         assert a.params is not None
         providers._open[a.params.identity].provider = watched  # type: ignore[assignment]
     await providers.aclose()
@@ -297,7 +298,7 @@ async def test_what_fails_in_closing_fails_no_count(caplog: pytest.LogCaptureFix
 
     providers = Providers()
     (deployment,) = deployments("a")
-    async with providers.use(deployment):
+    async with providers.use(deployment, Deadline(9)):
         providers._open[deployment.params.identity].provider = Stuck()  # type: ignore[union-attr, assignment]
         providers.retain(())
     assert "closing a provider failed with OSError" in caplog.text

@@ -18,7 +18,7 @@ import pytest
 import urllib3
 
 from count_tokens_mw import CountError, DeadlineExceeded
-from count_tokens_mw.aio.single_flight import SingleFlight
+from count_tokens_mw.aio.renewal import Renewal
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
@@ -104,18 +104,18 @@ async def sign(session: AwsSession) -> str:
 GetToken = Callable[[], Any]
 
 
-def google(server: TokenServer) -> tuple[GetToken, SingleFlight]:
+def google(server: TokenServer) -> tuple[GetToken, Renewal]:
     tokens = google_tokens(server)
     return tokens.token, tokens._renewals
 
 
-def aws(server: TokenServer) -> tuple[GetToken, SingleFlight]:
+def aws(server: TokenServer) -> tuple[GetToken, Renewal]:
     session = aws_session(server)
     return lambda: sign(session), session._renewals
 
 
 BOTH: Final = pytest.mark.parametrize("vendor", [google, aws])
-Vendor = Callable[[TokenServer], tuple[GetToken, SingleFlight]]
+Vendor = Callable[[TokenServer], tuple[GetToken, Renewal]]
 
 
 @BOTH

@@ -32,7 +32,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES
-from count_tokens_mw.aio.single_flight import SingleFlight
+from count_tokens_mw.aio.renewal import Renewal
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import (
@@ -77,7 +77,7 @@ class AwsSession:
         self._threads = DaemonThreads()
         self._held: dict[asyncio.AbstractEventLoop, _HeldCredentials] = {}
         self._identity = IdentityToken(params.aws_web_identity_token)
-        self._renewals = SingleFlight(self._renew, seconds, "bedrock: renewing credentials")
+        self._renewals = Renewal(self._renew, seconds, "bedrock: renewing credentials")
 
     async def sign(
         self, url: str, headers: Mapping[str, str], body: bytes, service: str

@@ -22,7 +22,7 @@ from google.oauth2 import service_account
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from count_tokens_mw.aio.single_flight import SingleFlight
+from count_tokens_mw.aio.renewal import Renewal
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded
 
@@ -70,7 +70,7 @@ class GoogleTokens:
         self._credentials: Credentials | None = None
         self._project: str | None = None
         self._threads = DaemonThreads()
-        self._renewals = SingleFlight(self._renew, seconds, "vertex_ai: renewing a token")
+        self._renewals = Renewal(self._renew, seconds, "vertex_ai: renewing a token")
 
     async def token(self) -> str:
         """Return an unexpired token.

@@ -1,4 +1,4 @@
-"""Single flight: one run of the work for all concurrent waiters."""
+"""Renewals: one run of the work for all concurrent callers."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from count_tokens_mw.aio.single_flight import SingleFlight
+from count_tokens_mw.aio.renewal import Renewal
 
 
 class Work:
@@ -26,20 +26,26 @@ class Work:
         return self.runs
 
 
+async def settle(renewal: Renewal) -> None:
+    """Wait for the runs in renewal to end."""
+    flights = renewal._runs._flights.get().values()
+    await asyncio.gather(*(flight.task for flight in flights), return_exceptions=True)
+
+
 async def test_all_who_wait_share_one_run_and_the_next_one_starts_anew() -> None:
     work = Work()
-    flight = SingleFlight(work, 10, "work")
-    waiting = [asyncio.ensure_future(flight.run()) for _ in range(10)]
+    renewal = Renewal(work, 10, "work")
+    waiting = [asyncio.ensure_future(renewal.run()) for _ in range(10)]
     await asyncio.sleep(0)
     work.go.set()
     assert await asyncio.gather(*waiting) == [1] * 10
-    assert await flight.run() == 2
+    assert await renewal.run() == 2
 
 
 async def test_a_waiter_that_leaves_does_not_end_it_for_the_others() -> None:
     work = Work()
-    flight = SingleFlight(work, 10, "work")
-    first, second = (asyncio.ensure_future(flight.run()) for _ in range(2))
+    renewal = Renewal(work, 10, "work")
+    first, second = (asyncio.ensure_future(renewal.run()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
@@ -51,12 +57,12 @@ async def test_an_error_goes_to_all_and_is_not_kept() -> None:
     work = Work()
     work.go.set()
     work.error = OSError("down")
-    flight = SingleFlight(work, 10, "work")
-    both: list[Any] = [flight.run(), flight.run()]
+    renewal = Renewal(work, 10, "work")
+    both: list[Any] = [renewal.run(), renewal.run()]
     results = await asyncio.gather(*both, return_exceptions=True)
     assert results == [work.error, work.error]
     work.error = None
-    assert await flight.run() == 2
+    assert await renewal.run() == 2
 
 
 async def test_an_error_that_nobody_waited_for_is_not_logged(
@@ -65,14 +71,14 @@ async def test_an_error_that_nobody_waited_for_is_not_logged(
     caplog.set_level(logging.DEBUG)
     work = Work()
     work.error = OSError("canary")
-    flight = SingleFlight(work, 10, "work")
-    only = asyncio.ensure_future(flight.run())
+    renewal = Renewal(work, 10, "work")
+    only = asyncio.ensure_future(renewal.run())
     await asyncio.sleep(0)
     only.cancel()
     await asyncio.wait([only])
     work.go.set()
-    await asyncio.gather(*flight._in_flight.values(), return_exceptions=True)
-    del flight
+    await settle(renewal)
+    del renewal
     assert "canary" not in caplog.text
 
 
@@ -82,18 +88,18 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
     async def delegate() -> int:
         return await work_of[-1]()
 
-    flight = SingleFlight(delegate, 10, "work")
+    renewal = Renewal(delegate, 10, "work")
 
     async def leave_early() -> None:
         work_of.append(Work())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await flight.run()
+                await renewal.run()
 
     async def stay() -> int:
         work_of.append(Work())
         work_of[-1].go.set()
-        return int(await flight.run())
+        return int(await renewal.run())
 
     asyncio.run(leave_early())
     assert asyncio.run(stay()) == 1
@@ -101,21 +107,21 @@ def test_a_run_that_its_loop_cancelled_does_not_spoil_the_next_loops() -> None:
 
 async def test_work_that_hangs_is_abandoned_for_all_and_the_next_one_starts_anew() -> None:
     work = Work()
-    flight = SingleFlight(work, 0.01, "work")
-    both: list[Any] = [flight.run(), flight.run()]
+    renewal = Renewal(work, 0.01, "work")
+    both: list[Any] = [renewal.run(), renewal.run()]
     results = await asyncio.gather(*both, return_exceptions=True)
     assert [type(result) for result in results] == [TimeoutError, TimeoutError]
     assert work.runs == 1
     work.go.set()
-    assert await flight.run() == 2
+    assert await renewal.run() == 2
 
 
 async def test_it_may_begin_without_anybody_who_waits() -> None:
     work = Work()
-    flight = SingleFlight(work, 10, "work")
-    flight.start()
-    flight.start()
-    waiting = asyncio.ensure_future(flight.run())
+    renewal = Renewal(work, 10, "work")
+    renewal.start()
+    renewal.start()
+    waiting = asyncio.ensure_future(renewal.run())
     await asyncio.sleep(0)
     work.go.set()
     assert await waiting == 1
@@ -124,20 +130,20 @@ async def test_it_may_begin_without_anybody_who_waits() -> None:
 
 async def test_cancelling_it_ends_it_for_those_who_wait_and_is_no_cancellation_of_theirs() -> None:
     work = Work()
-    flight = SingleFlight(work, 10, "work")
-    waiting = asyncio.ensure_future(flight.run())
+    renewal = Renewal(work, 10, "work")
+    waiting = asyncio.ensure_future(renewal.run())
     await work.begun.wait()
-    await flight.cancel()
+    await renewal.cancel()
     with pytest.raises(TimeoutError):
         await waiting
     work.go.set()
-    assert await flight.run() == 2
+    assert await renewal.run() == 2
 
 
 async def test_there_is_nothing_to_cancel_where_nothing_is_under_way() -> None:
     work = Work()
-    flight = SingleFlight(work, 10, "work")
-    await flight.cancel()
+    renewal = Renewal(work, 10, "work")
+    await renewal.cancel()
     assert work.runs == 0
 
 
@@ -148,13 +154,13 @@ async def test_a_failure_in_the_background_is_logged_once_without_its_text(
     work = Work()
     work.go.set()
     work.error = OSError("canary")
-    flight = SingleFlight(work, 10, "renewing")
+    renewal = Renewal(work, 10, "renewing")
     for _ in range(5):
-        flight.start()
-        await asyncio.gather(*flight._in_flight.values(), return_exceptions=True)
+        renewal.start()
+        await settle(renewal)
     assert work.runs == 1
     assert [record.getMessage() for record in caplog.records] == ["renewing: failed with OSError"]
-    flight._started_at = {asyncio.get_running_loop(): -10}
-    flight.start()
-    await asyncio.gather(*flight._in_flight.values(), return_exceptions=True)
+    renewal._started_at.get()[0] -= 10
+    renewal.start()
+    await settle(renewal)
     assert work.runs == 2

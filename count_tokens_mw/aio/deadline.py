@@ -1,0 +1,90 @@
+"""The deadline of a request, which costs nothing where a coroutine does not have to wait.
+
+`asyncio.timeout` sets a timer and cancels it, which takes longer than a cache hit. Most bodies have
+arrived when they are read, and most hosts authorise a caller without waiting.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from types import coroutine
+from typing import Any, TypeVar
+
+from count_tokens_mw.errors import DeadlineExceeded
+
+__all__ = ["Deadline"]
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """A point in time by the running event loop's clock, `seconds` from now.
+
+    `pause` stops the clock, for a `run` in progress too, and `resume` moves the deadline by the
+    time in between.
+    """
+
+    __slots__ = ("_at", "_loop", "_paused_at", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._at = self._loop.time() + seconds
+        self._paused_at: float | None = None
+        self._timer: asyncio.Timeout | None = None
+
+    def seconds_left(self) -> float:
+        """Return the seconds until the deadline, which are negative after it."""
+        return self._at - self._loop.time()
+
+    def pause(self) -> None:
+        """Stop the clock."""
+        self._paused_at = self._loop.time()
+        if self._timer is not None:
+            self._timer.reschedule(None)
+
+    def resume(self) -> None:
+        """Let the paused clock go on."""
+        if self._paused_at is not None:
+            self._at += self._loop.time() - self._paused_at
+            self._paused_at = None
+        if self._timer is not None:
+            self._timer.reschedule(self._at)
+
+    async def run(self, work: Coroutine[Any, Any, T], message: str) -> T:
+        """Run a coroutine, one at a time for each deadline, and return its result.
+
+        Raises:
+            DeadlineExceeded: the coroutine still waited at the deadline; it was cancelled.
+        """
+        try:
+            awaited = work.send(None)
+        except StopIteration as finished:
+            result: T = finished.value
+            return result
+        timer = asyncio.timeout_at(self._at if self._paused_at is None else None)
+        try:
+            async with timer:
+                self._timer = timer
+                try:
+                    return await _resume(work, awaited)
+                finally:
+                    self._timer = None
+        except TimeoutError:
+            if timer.expired():
+                raise DeadlineExceeded(message) from None
+            raise
+
+
+@coroutine
+def _resume(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Run the rest of a coroutine after its first step: `yield from` cannot start in the middle."""
+    while True:
+        try:
+            try:
+                sent = yield awaited
+            except BaseException as error:  # noqa: BLE001 - passed on to the coroutine
+                awaited = work.throw(error)
+            else:
+                awaited = work.send(sent)
+        except StopIteration as finished:
+            result: T = finished.value
+            return result

@@ -1,0 +1,139 @@
+"""The one door to the caches: identical bodies are parsed once, identical calls are sent once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from count_tokens_mw.aio.fairness import LoopFairness
+from count_tokens_mw.aio.single_flight import RunCancelled, SingleFlight
+from count_tokens_mw.cache.counts import CountCache
+from count_tokens_mw.cache.fingerprint import fingerprint
+from count_tokens_mw.cache.memo import RequestMemo
+from count_tokens_mw.config.models import CacheSettings, Deployment
+from count_tokens_mw.errors import UpstreamUnreachable
+from count_tokens_mw.protocol.request import parse_request
+from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount, UpstreamCall
+
+__all__ = ["CachedSender"]
+
+
+class CachedSender:
+    """Sender of upstream calls, with a cache of their counts and single flight.
+
+    The key of a count is the fingerprint of its upstream call, so bodies that differ only in what
+    is left out share one. With a `ttl` of 0 nothing is cached and every call is sent.
+
+    Args:
+        settings: the sizes and times of the caches.
+        fairness: the event loop's, for hashing large bodies.
+        clock: the monotonic time in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: CacheSettings,
+        fairness: LoopFairness,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fairness = fairness
+        self._clock = clock
+        self._flights: SingleFlight[TokenCount] = SingleFlight()
+        self._former: list[CountCache] = []
+        self._open(settings)
+
+    def __len__(self) -> int:
+        """Return the number of counts in the cache."""
+        return 0 if self._cache is None else len(self._cache)
+
+    def parse(self, body: RequestBody, headers: Headers, query: str = "") -> CountRequest:
+        """Return the parsed request; a byte-identical recent body is not parsed again.
+
+        Raises:
+            InvalidRequest: the body cannot be parsed, or is no count request.
+        """
+        memo = self._memo
+        if memo is None:
+            return parse_request(body.raw, headers, query=query)
+        request = memo.get(body.digest, body.raw, headers, query)
+        if request is None:
+            request = parse_request(body.raw, headers, query=query)
+            memo.put(body.digest, request)
+        return request
+
+    def recall(self, request: CountRequest, deployment: Deployment) -> TokenCount | None:
+        """Return the cached count of a request whose upstream call is known, or None."""
+        if self._cache is not None and request.known_calls and deployment.params is not None:
+            target = (deployment.params.account, deployment.upstream_model)
+            for account, model, key in request.known_calls:
+                if (account, model) == target:
+                    return self._cache.get(key)
+        return None
+
+    async def send(
+        self,
+        request: CountRequest,
+        deployment: Deployment,
+        call: UpstreamCall,
+        send: Callable[[UpstreamCall], Awaitable[TokenCount]],
+    ) -> TokenCount:
+        """Return the count of a call: from the cache, from one in flight, or by `send`.
+
+        An error is raised to every waiter, and is not cached.
+
+        Raises:
+            UpstreamUnreachable: the host cancelled the task of the call.
+            CountError: as `send` does.
+        """
+        cache, memo = self._cache, self._memo
+        if cache is None or memo is None or deployment.params is None:
+            return await send(call)
+        account = deployment.params.account
+        key = await fingerprint(call, account, self._fairness)
+        memo.put_call(request, (account, deployment.upstream_model), key)
+        count = cache.get(key)
+        if count is not None:
+            return count
+        try:
+            fetch = partial(_fetch, cache, key, call, send)
+            count, is_shared = await self._flights.run((cache, key), fetch)
+        except RunCancelled:
+            raise UpstreamUnreachable("The call to the provider was interrupted.") from None
+        return count.from_cache() if is_shared else count
+
+    def reload(self, settings: CacheSettings) -> None:
+        """Begin new, empty caches; calls in flight still fill the former one."""
+        if self._cache is not None:
+            self._cache.retire()
+            self._former.append(self._cache)
+        self._open(settings)
+
+    async def close_former(self) -> None:
+        """Close what former caches have open on this event loop."""
+        for cache in list(self._former):
+            await cache.aclose()
+        self._former = [cache for cache in self._former if cache.is_open]
+
+    async def aclose(self) -> None:
+        """Close the connections to Redis; a later use opens them again."""
+        if self._cache is not None:
+            await self._cache.aclose()
+        await self.close_former()
+
+    def _open(self, settings: CacheSettings) -> None:
+        self._cache = CountCache(settings, self._clock) if settings.ttl else None
+        self._memo = RequestMemo(settings.max_entries) if settings.ttl else None
+
+
+async def _fetch(
+    cache: CountCache,
+    key: bytes,
+    call: UpstreamCall,
+    send: Callable[[UpstreamCall], Awaitable[TokenCount]],
+) -> TokenCount:
+    count = await cache.fetch(key)
+    if count is None:
+        count = await send(call)
+        cache.put(key, count)
+    return count

@@ -1,0 +1,23 @@
+"""The job of counting one request, from its authorisation to its last attempt."""
+
+from dataclasses import dataclass
+
+from count_tokens_mw.aio.deadline import Deadline
+from count_tokens_mw.counting.record import RequestRecord
+from count_tokens_mw.counting.snapshot import ConfigSnapshot
+from count_tokens_mw.types import CountRequest
+
+__all__ = ["Job"]
+
+
+@dataclass(slots=True)
+class Job:
+    """A request, the configuration that it started with, its record and its deadline.
+
+    `request` is replaced where it is renamed or transformed.
+    """
+
+    request: CountRequest
+    snapshot: ConfigSnapshot
+    record: RequestRecord
+    deadline: Deadline
