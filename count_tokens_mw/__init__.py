@@ -1,7 +1,5 @@
 """POST /v1/messages/count_tokens for an existing Starlette or FastAPI gateway."""
 
-from typing import TYPE_CHECKING
-
 from count_tokens_mw.app import CountTokens
 from count_tokens_mw.breakdown.result import (
     Breakdown,
@@ -12,6 +10,7 @@ from count_tokens_mw.breakdown.result import (
     ToolTokens,
 )
 from count_tokens_mw.config import Config
+from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
 from count_tokens_mw.errors import (
     CannotCount,
     ConfigError,
@@ -34,9 +33,6 @@ from count_tokens_mw.host.auth import Authenticator, Authorizer, anyone, host_us
 from count_tokens_mw.host.callbacks import Resolver, Transform
 from count_tokens_mw.middleware import CountTokensMiddleware
 from count_tokens_mw.types import Caller, TokenCount
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
 
 __all__ = [
     "Attempt",
@@ -81,18 +77,3 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-
-
-# Hidden from type checkers, which would otherwise accept any attribute of this module.
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        """Load the public models on first use, because they take longer than all else together."""
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import count_tokens_mw.config.models as models
-
-        return getattr(models, name)
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from count_tokens_mw.aio.per_loop import PerLoop
+
 __all__ = ["YIELD_ABOVE_BYTES", "LoopFairness"]
 
 YIELD_ABOVE_BYTES: Final = 256 * 1024
@@ -20,27 +22,15 @@ class LoopFairness:
     """
 
     def __init__(self) -> None:
-        self._on_loop = _Locks()
-        self._in_thread = _Locks()
+        self._on_loop = PerLoop(asyncio.Lock)
+        self._in_thread = PerLoop(asyncio.Lock)
 
     async def checkpoint(self) -> None:
         """Wait for a turn on the event loop; it lasts until the caller's next `await`."""
-        async with self._on_loop.for_running_loop():
+        async with self._on_loop.get():
             await asyncio.sleep(0)
 
     async def run_sync(self, work: Callable[[], T]) -> T:
         """Run a function in a thread, one at a time, and return its result."""
-        async with self._in_thread.for_running_loop():
+        async with self._in_thread.get():
             return await asyncio.to_thread(work)
-
-
-class _Locks(dict[asyncio.AbstractEventLoop, asyncio.Lock]):
-    """Locks by event loop; an `asyncio.Lock` works on one loop only."""
-
-    def for_running_loop(self) -> asyncio.Lock:
-        loop = asyncio.get_running_loop()
-        if loop not in self:
-            for closed_loop in [other for other in self if other.is_closed()]:
-                del self[closed_loop]
-            self[loop] = asyncio.Lock()
-        return self[loop]

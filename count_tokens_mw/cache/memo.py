@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
+
+from cachetools import LRUCache
 
 from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers
-
-if TYPE_CHECKING:
-    from cachetools import LRUCache
 
 __all__ = ["RequestMemo"]
 
@@ -29,9 +28,6 @@ class RequestMemo:
     """LRU memo of parsed requests by their SHA-256; the bodies themselves are not stored."""
 
     def __init__(self, max_entries: int) -> None:
-        # Imported here, because only a count needs it: it would slow down the start.
-        from cachetools import LRUCache
-
         self._entries: LRUCache[bytes, _Entry] = LRUCache(max_entries)
         self._lock = threading.Lock()  # a host may run several event loops
 

@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from count_tokens_mw.aio.per_loop import PerLoop
 from count_tokens_mw.cache.redis_codec import decode_count, encode_count, redis_key
 from count_tokens_mw.types import TokenCount
 
@@ -114,7 +115,7 @@ class SharedCounts:
         self._ttl = ttl
         self._clock = clock
         self._options = _connection_options(url)
-        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
+        self._clients = PerLoop(self._open_client)
         self._is_retired = False
         self._retry_at: float | None = None  # None while the circuit is closed
         self._next_warning_at = float("-inf")
@@ -122,7 +123,7 @@ class SharedCounts:
     @property
     def is_open(self) -> bool:
         """Whether an event loop that still runs has connections."""
-        return any(not loop.is_closed() for loop in list(self._clients))
+        return len(self._clients) > 0
 
     async def get(self, key: bytes) -> tuple[TokenCount, float] | None:
         """Return the count of a key and the seconds for which it may be cached, or None.
@@ -162,22 +163,17 @@ class SharedCounts:
 
     async def aclose(self) -> None:
         """Finish the pending writes, and close the connections of the running event loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        client = self._clients.pop()
         if client is not None:
             await client.aclose()
 
     def _client(self) -> _LoopClient | None:
         if self._is_retired or self._is_circuit_open():
             return None
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            for other in list(self._clients):
-                if other.is_closed():  # its connections closed with it
-                    self._clients.pop(other, None)
-            pool = ConnectionPool(**self._options)
-            client = self._clients[loop] = _LoopClient(Redis(connection_pool=pool))
-        return client
+        return self._clients.get()
+
+    def _open_client(self) -> _LoopClient:
+        return _LoopClient(Redis(connection_pool=ConnectionPool(**self._options)))
 
     async def _execute(
         self, client: _LoopClient, *commands: Sequence[str | bytes | int]

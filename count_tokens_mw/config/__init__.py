@@ -14,26 +14,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from count_tokens_mw.config.files import Document, read_documents
+from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
+from count_tokens_mw.config.reader import Reading, read
 from count_tokens_mw.errors import ConfigError
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config.files import Document
-    from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
-    from count_tokens_mw.config.reader import Reading
 
 __all__ = ["Config", "read_yaml"]
 
 _logger = logging.getLogger("count_tokens_mw")
-
-
-def _empty_reading() -> Reading:
-    # Not at the top, because pydantic takes longer to build the models than all else to import. The
-    # reader is loaded too, or a host's `resolve` that makes deployments would load it in a request.
-    from count_tokens_mw.config.reader import Reading
-
-    return Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +34,8 @@ class Config:
     """
 
     deployments: tuple[Deployment, ...] = ()
-    settings: Settings = field(default_factory=lambda: _empty_reading().settings)
-    router_settings: RouterSettings = field(
-        default_factory=lambda: _empty_reading().router_settings
-    )
+    settings: Settings = field(default_factory=Settings)
+    router_settings: RouterSettings = field(default_factory=RouterSettings)
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -74,8 +62,6 @@ class Config:
         Raises:
             ConfigError: the mapping cannot be used; the error lists every problem.
         """
-        from count_tokens_mw.config.files import Document
-
         document = Document("", data)
         includes = isinstance(document.data, Mapping) and document.data.get("include")
         problems = ("include: a mapping cannot include files; use a file",) if includes else ()
@@ -92,8 +78,6 @@ class Config:
 
 def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Reading:
     """Read a file, and return its configuration together with its problems."""
-    from count_tokens_mw.config.files import read_documents
-
     with _pause_garbage_collection():
         documents, problems = read_documents(Path(path))
         return _read(documents, environ, tuple(problems))
@@ -102,8 +86,6 @@ def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Rea
 def _read(
     documents: list[Document], environ: Mapping[str, str] | None, problems: tuple[str, ...]
 ) -> Reading:
-    from count_tokens_mw.config.reader import Reading, read
-
     try:
         reading = read(documents, os.environ if environ is None else environ)
     except RecursionError:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Deployment
+from cachetools import TLRUCache
+
+from count_tokens_mw.config.models import Deployment
 
 __all__ = ["Cooldown", "retry_after"]
 
@@ -35,28 +35,21 @@ class Cooldown:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._seconds = seconds
-        self._clock = clock
         self._now = now
-        self._until: dict[tuple[str, str], float] = {}
+        # Bounded, because callers choose the model names that a wildcard matches.
+        self._failed: TLRUCache[tuple[str, str], float] = TLRUCache(
+            _MOST_REMEMBERED, ttu=lambda _, seconds, now: now + seconds, timer=clock
+        )
 
     def record_failure(self, deployment: Deployment, headers: Mapping[str, str]) -> None:
         """Start the cooldown of a deployment; `headers` are those of its answer, if any."""
-        now = self._clock()
-        seconds = max(self._seconds, retry_after(headers, self._now()))
-        # Bounded, because callers choose the model names that a wildcard matches.
-        lasting = [item for item in self._until.items() if item[1] > now]
-        self._until = dict(lasting[-_MOST_REMEMBERED:])
-        self._until[_key(deployment)] = now + seconds
+        self._failed[_key(deployment)] = max(self._seconds, retry_after(headers, self._now()))
 
     def healthy_first(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         """Return the deployments in their order, with those in cooldown moved to the end."""
-        if not self._until or len(deployments) == 1:
+        if len(deployments) == 1:
             return deployments
-        now = self._clock()
-        return sorted(
-            deployments,
-            key=lambda deployment: self._until.get(_key(deployment), -math.inf) > now,
-        )
+        return sorted(deployments, key=lambda deployment: _key(deployment) in self._failed)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float:

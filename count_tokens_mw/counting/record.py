@@ -6,14 +6,12 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
 from count_tokens_mw.events import Attempt, CountEvent, EntryPoint
 from count_tokens_mw.types import Caller, CountRequest, Source, TokenCount
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["SESSION_HEADERS", "RequestRecord"]
 

@@ -9,7 +9,7 @@ import math
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from count_tokens_mw.config.model_names import (
     ANY_PROVIDER,
@@ -17,10 +17,8 @@ from count_tokens_mw.config.model_names import (
     provider_of,
     without_context_suffix,
 )
+from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.errors import NotFound
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["Router", "in_order"]
 

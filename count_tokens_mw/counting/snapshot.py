@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Hashable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from count_tokens_mw.config import Config
+from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
 from count_tokens_mw.counting.cooldown import Cooldown
 from count_tokens_mw.counting.router import Router
-
-if TYPE_CHECKING:
-    from count_tokens_mw.config.models import Deployment
 
 __all__ = ["ConfigSnapshot"]
 
@@ -48,8 +45,6 @@ def _passthrough_deployment(config: Config) -> Deployment | None:
     params = config.settings.passthrough.anthropic
     if params is None:
         return None
-    from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
-
     return Deployment(
         id=PASSTHROUGH_ID,
         model_name="*",

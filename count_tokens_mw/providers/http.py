@@ -1,6 +1,5 @@
 """HTTP client for an `UpstreamCall`, over pools of its own or over the host's client."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any, Final
@@ -10,6 +9,7 @@ import httpx
 from yarl import URL
 
 from count_tokens_mw.aio.fairness import LoopFairness
+from count_tokens_mw.aio.per_loop import PerLoop
 from count_tokens_mw.config.models import HttpSettings
 from count_tokens_mw.errors import UpstreamUnreachable, UpstreamUnusable
 from count_tokens_mw.providers.transport_errors import transport_errors
@@ -45,7 +45,7 @@ class HttpClient:
         self._fairness = fairness or LoopFairness()
         # Not on first use, because it reads a file and would block the event loop.
         self._tls = None if client else httpx.create_ssl_context(trust_env=False)
-        self._opened: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._sessions = PerLoop(self._open_session)
 
     async def post(self, call: UpstreamCall) -> UpstreamAnswer:
         """Send a call and read the whole answer. Redirects are not followed.
@@ -56,23 +56,14 @@ class HttpClient:
             DeadlineExceeded: a timeout of the host's own client expired.
         """
         if self._host_client is None:
-            return await _post_by_aiohttp(self._get_session(), call, self._fairness)
+            return await _post_by_aiohttp(self._sessions.get(), call, self._fairness)
         return await _post_by_httpx(self._host_client, call, self._fairness)
 
     async def aclose(self) -> None:
         """Close this event loop's pool."""
-        session = self._opened.pop(asyncio.get_running_loop(), None)
+        session = self._sessions.pop()
         if session is not None:
             await session.close()
-
-    def _get_session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        session = self._opened.get(loop)
-        if session is None:
-            # The connections of a closed loop are closed with it.
-            self._opened = {loop: s for loop, s in self._opened.items() if not loop.is_closed()}
-            session = self._opened[loop] = self._open_session()
-        return session
 
     def _open_session(self) -> aiohttp.ClientSession:
         """Open a session without proxy, netrc, cookies or timeout; the count has a deadline."""

@@ -15,14 +15,14 @@ from anyio import CancelScope
 from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.guard import log_and_suppress
+from count_tokens_mw.config.models import Deployment, HttpSettings
+from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.errors import CannotCount, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
 
 if TYPE_CHECKING:
     import httpx
 
-    from count_tokens_mw.config.models import Deployment, HttpSettings
-    from count_tokens_mw.config.params.base import Params
     from count_tokens_mw.providers.http import HttpClient
 
 __all__ = ["Provider", "Providers"]

@@ -94,7 +94,7 @@ def test_a_loop_that_is_closed_is_let_go() -> None:
 
     for _ in range(5):
         asyncio.run(many())
-    assert len(fairness._on_loop) == len(fairness._in_thread) == 1
+    assert len(fairness._on_loop._values) == len(fairness._in_thread._values) == 1
 
 
 async def test_what_is_done_in_a_thread_is_done_one_after_another() -> None:

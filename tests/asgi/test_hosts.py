@@ -234,9 +234,9 @@ def test_the_hosts_own_routes_pages_websockets_and_lifespan_work_unchanged(
         assert client.post(host.path, json=HELLO, headers=KEY).status_code == 200
         http = count_tokens._pipeline.engine._providers._http
         assert http is not None
-        assert len(http._opened) == 1
+        assert len(http._sessions) == 1
     assert host.lived == ["startup", "shutdown"]
-    assert http._opened == {}
+    assert len(http._sessions) == 0
 
 
 @every_host
@@ -314,7 +314,7 @@ async def test_the_middleware_closes_before_the_server_is_told_that_it_is_over(
 
     async def send(message: Any) -> None:
         http = count_tokens._pipeline.engine._providers._http
-        still_open.append(len(http._opened) if http else -1)
+        still_open.append(len(http._sessions) if http else -1)
 
     await CountTokensMiddleware(host, count_tokens)({"type": "lifespan"}, unused, send)
     assert still_open == [0]

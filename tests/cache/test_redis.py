@@ -729,10 +729,10 @@ def test_what_a_closed_loop_took_with_it_is_forgotten() -> None:
         await shared.get(KEY)
 
     anyio.run(main)
-    assert (len(shared._clients), shared.is_open) == (1, False)
+    assert (len(shared._clients._values), shared.is_open) == (1, False)
     shared._retry_at = None
     anyio.run(main)
-    assert len(shared._clients) == 1
+    assert len(shared._clients._values) == 1
 
 
 # Transports

@@ -143,36 +143,13 @@ def test_importing_the_package_loads_no_client_and_no_provider() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "statement", ["import count_tokens_mw", "from count_tokens_mw import Config"]
-)
-def test_importing_the_package_builds_no_model(statement: str) -> None:
-    """Pydantic would take longer to build them than all the rest takes to import."""
-    loaded = loaded_by(statement)
-    assert "count_tokens_mw.config" in loaded
-    assert loaded & {"count_tokens_mw.config.models", "pydantic", "pydantic.main"} == set()
-
-
-@pytest.mark.parametrize("made", ["Config.from_mapping({}, {})", "Config()"])
-def test_a_configuration_loads_the_models_and_their_reader(made: str) -> None:
-    """At start: the event loop would wait in the request that is the first to read an entry."""
-    loaded = loaded_by(f"from count_tokens_mw import Config; {made}")
-    vendors = {"params.anthropic", "params.bedrock", "params.google"}
-    reader = {"entries", "models", "reader"} | vendors
-    assert {f"count_tokens_mw.config.{module}" for module in reader} <= loaded
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "from count_tokens_mw import Deployment, RouterSettings, Settings; Settings()",
-        "from count_tokens_mw import *; Deployment, RouterSettings, Settings()",
-        "import count_tokens_mw as c; c.Deployment, c.RouterSettings, c.Settings()",
-        "import count_tokens_mw as c, pickle; pickle.loads(pickle.dumps(c.Config()))",
-    ],
-)
-def test_the_public_models_are_loaded_on_first_use(statement: str) -> None:
-    assert "count_tokens_mw.config.models" in loaded_by(statement)
+def test_importing_the_package_loads_all_that_a_request_needs_but_vendors_libraries() -> None:
+    """At start: the event loop would wait in the request that is the first to need it."""
+    loaded = loaded_by("import count_tokens_mw")
+    rooms = {"cache", "config", "counting", "host", "protocol", "rawjson"}
+    modules = {f"count_tokens_mw.{name}" for name in MODULES if layer_of(name) in rooms}
+    optional = {"cache.redis", "cache.redis_codec", "protocol.openapi"}
+    assert modules - loaded == {f"count_tokens_mw.{name}" for name in optional}
 
 
 def test_a_name_that_is_not_public_is_none() -> None:

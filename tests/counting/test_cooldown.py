@@ -49,4 +49,4 @@ def test_the_failures_of_models_that_callers_name_do_not_add_up_without_end() ->
     assert cooldown.healthy_first([deployment("1"), early]) == [deployment("1"), early], (
         "both forgotten"
     )
-    assert len(cooldown._until) <= 1001
+    assert len(cooldown._failed) <= 1000

@@ -196,9 +196,9 @@ async def test_a_reload_forgets_which_deployments_failed(upstream: FakeUpstream)
     with pytest.raises(Exception, match="401"):
         await count_tokens.count(HELLO)
     engine = count_tokens._pipeline.engine
-    assert engine.snapshot.cooldown._until
+    assert len(engine.snapshot.cooldown._failed) == 1
     count_tokens.reload(config_of("claude-sonnet"))
-    assert not engine.snapshot.cooldown._until
+    assert len(engine.snapshot.cooldown._failed) == 0
 
 
 async def test_a_file_that_cannot_be_used_changes_nothing(upstream: FakeUpstream) -> None:

@@ -203,7 +203,7 @@ async def test_a_bedrock_api_key_loads_no_session_of_aws() -> None:
     async with httpx.AsyncClient(transport=answers) as client:
         provider = Bedrock(params, HttpClient(client))
         counted = await provider.send(provider.prepare(count_request(PLAIN)))
-        assert provider._aws._held == {}
+        assert len(provider._aws._held) == 0
     assert counted.input_tokens == 7
 
 

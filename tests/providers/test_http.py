@@ -321,18 +321,6 @@ async def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatc
     assert len(server.heads) == 1
 
 
-async def test_a_pool_of_a_loop_that_is_gone_is_forgotten() -> None:
-    http = HttpClient()
-    gone = asyncio.new_event_loop()
-    gone.close()
-    left_behind = aiohttp.ClientSession()
-    http._opened[gone] = left_behind
-    http._get_session()
-    assert list(http._opened) == [asyncio.get_running_loop()]
-    await http.aclose()
-    await left_behind.close()
-
-
 @pytest.mark.parametrize(
     "error",
     [httpx.ReadTimeout("t"), httpx.ConnectTimeout("t"), httpx.PoolTimeout("t")],

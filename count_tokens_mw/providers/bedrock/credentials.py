@@ -32,6 +32,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES
+from count_tokens_mw.aio.per_loop import PerLoop
 from count_tokens_mw.aio.renewal import Renewal
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.config.params.bedrock import BedrockParams
@@ -75,7 +76,7 @@ class AwsSession:
     def __init__(self, params: BedrockParams, *, seconds: float = _RENEWAL_SECONDS) -> None:
         self._params = params
         self._threads = DaemonThreads()
-        self._held: dict[asyncio.AbstractEventLoop, _HeldCredentials] = {}
+        self._held = PerLoop(_HeldCredentials)
         self._identity = IdentityToken(params.aws_web_identity_token)
         self._renewals = Renewal(self._renew, seconds, "bedrock: renewing credentials")
 
@@ -104,27 +105,22 @@ class AwsSession:
     async def aclose(self) -> None:
         """Drop this loop's credentials; a later use resolves them again."""
         await self._renewals.cancel()
-        self._held.pop(asyncio.get_running_loop(), None)
+        self._held.pop()
 
     async def _credentials(self) -> Any:
         """Return unexpired credentials; renew stale ones in the background."""
-        loop = asyncio.get_running_loop()
-        held = self._held.get(loop)
-        if held is None or held.has_expired:
+        held = self._held.get()
+        if held.source is None or held.has_expired:
             await self._renewals.run()
         elif held.is_stale:
             self._renewals.start()
-        return self._held[loop].frozen
+        return self._held.get().frozen
 
     async def _renew(self) -> None:
-        loop = asyncio.get_running_loop()
-        held = self._held.get(loop)
         await self._threads.run(self._identity.read)
-        source = await self._find_source() if held is None else held.source
+        source = self._held.get().source or await self._find_source()
         # May run a program, or call a server: the machine's metadata service, STS, SSO.
-        renewed = _HeldCredentials(source, await source.get_frozen_credentials())
-        alive = {other: held for other, held in self._held.items() if not other.is_closed()}
-        self._held = {**alive, loop: renewed}
+        self._held.set(_HeldCredentials(source, await source.get_frozen_credentials()))
 
     async def _find_source(self) -> Any:
         session = await self._threads.run(partial(load_session, self._params, self._identity))
@@ -136,14 +132,14 @@ class AwsSession:
 
 @dataclass(frozen=True, slots=True)
 class _HeldCredentials:
-    """Credentials, and the botocore object that renews them.
+    """Credentials, and the botocore object that renews them; None before the first use.
 
     botocore calls credentials stale that expire in less than fifteen minutes. Static keys, from the
     configuration or a file, never expire.
     """
 
-    source: Any = field(repr=False)
-    frozen: Any = field(repr=False)
+    source: Any = field(default=None, repr=False)
+    frozen: Any = field(default=None, repr=False)
 
     @property
     def is_stale(self) -> bool:
