@@ -17,11 +17,7 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """A point in time by the running event loop's clock, `seconds` from now.
-
-    `pause` stops the clock, for a `run` in progress too, and `resume` moves the deadline by the
-    time in between.
-    """
+    """A point in time by the running event loop's clock, `seconds` from now."""
 
     __slots__ = ("_at", "_loop", "_paused_at", "_timer")
 
@@ -36,21 +32,25 @@ class Deadline:
         return self._at - self._loop.time()
 
     def pause(self) -> None:
-        """Stop the clock."""
+        """Stop the clock, for a `run` in progress too."""
         self._paused_at = self._loop.time()
         if self._timer is not None:
             self._timer.reschedule(None)
 
     def resume(self) -> None:
-        """Let the paused clock go on."""
+        """Let the paused clock go on, which moves the deadline by the time in between."""
         if self._paused_at is not None:
             self._at += self._loop.time() - self._paused_at
             self._paused_at = None
         if self._timer is not None:
             self._timer.reschedule(self._at)
 
-    async def run(self, work: Coroutine[Any, Any, T], message: str) -> T:
+    async def run(
+        self, work: Coroutine[Any, Any, T], message: str, *, pauses: "Deadline | None" = None
+    ) -> T:
         """Run a coroutine, one at a time for each deadline, and return its result.
+
+        Another deadline, which it `pauses`, stands still while the coroutine waits.
 
         Raises:
             DeadlineExceeded: the coroutine still waited at the deadline; it was cancelled.
@@ -60,12 +60,21 @@ class Deadline:
         except StopIteration as finished:
             result: T = finished.value
             return result
+        if pauses is None:
+            return await self._wait(work, awaited, message)
+        pauses.pause()
+        try:
+            return await self._wait(work, awaited, message)
+        finally:
+            pauses.resume()
+
+    async def _wait(self, work: Coroutine[Any, Any, T], awaited: Any, message: str) -> T:
         timer = asyncio.timeout_at(self._at if self._paused_at is None else None)
         try:
             async with timer:
                 self._timer = timer
                 try:
-                    return await _resume(work, awaited)
+                    return await _continue(work, awaited)
                 finally:
                     self._timer = None
         except TimeoutError:
@@ -75,7 +84,7 @@ class Deadline:
 
 
 @coroutine
-def _resume(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+def _continue(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
     """Run the rest of a coroutine after its first step: `yield from` cannot start in the middle."""
     while True:
         try:

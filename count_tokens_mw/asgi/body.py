@@ -63,11 +63,8 @@ class TimedRequest(Request):
         deadline = self._upload_deadline
         if deadline is None:
             deadline = self._upload_deadline = Deadline(self._upload_seconds)
-        self.deadline.pause()
-        try:
-            return await deadline.run(reading, "The request body did not arrive in time.")
-        finally:
-            self.deadline.resume()
+        message = "The request body did not arrive in time."
+        return await deadline.run(reading, message, pauses=self.deadline)
 
 
 async def read_body(

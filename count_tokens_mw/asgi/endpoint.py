@@ -18,7 +18,7 @@ from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
-from count_tokens_mw.protocol.request import credential_headers, native_headers
+from count_tokens_mw.protocol.request import credential_headers, require_printable
 from count_tokens_mw.protocol.response import http_answer
 from count_tokens_mw.types import Headers, TokenCount
 
@@ -75,9 +75,7 @@ class Endpoint:
         pipeline, deadline = self._pipeline, request.deadline
         snapshot = pipeline.engine.snapshot
         settings = snapshot.settings
-        lines = _select_lines(request.scope, _encode_names(settings.end_user_headers))
-        # The first line of a name wins, as in Starlette.
-        headers = dict(reversed(lines))
+        headers, native = _read_headers(request.scope, _encode_names(settings.end_user_headers))
         record.read_headers(headers, settings.end_user_headers)
         if self.entry_point == "other":
             raise NotFound("There is nothing at this path.")
@@ -87,7 +85,7 @@ class Endpoint:
         with pipeline.engine.slot():
             limit = settings.max_body_bytes
             body = await read_body(request, headers, limit, pipeline.engine.fairness)
-            native = drop_gateway_keys(request.scope, native_headers(lines))
+            native = drop_gateway_keys(request.scope, require_printable(native))
             if self.entry_point == "passthrough":
                 query = request.scope.get("query_string", b"").decode("latin-1")
                 credentials = _read_own_credentials(request.scope, snapshot)
@@ -105,13 +103,16 @@ def _encode_names(end_user_headers: tuple[str, ...]) -> Collection[bytes]:
     return frozenset(name.encode("latin-1") for name in names)
 
 
-def _select_lines(scope: Scope, names: Collection[bytes]) -> Headers:
-    """Return the headers of these names, and the native ones."""
-    return [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in scope["headers"]
-        if name in names or name.startswith(b"anthropic-")
-    ]
+def _read_headers(scope: Scope, names: Collection[bytes]) -> tuple[dict[str, str], Headers]:
+    """Return the headers of these names, and the lines of the native ones."""
+    headers: dict[str, str] = {}
+    native: list[tuple[str, str]] = []
+    for name, value in scope["headers"]:
+        if name in names:  # the first line of a name wins, as in Starlette
+            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        if name.startswith(b"anthropic-"):
+            native.append((name.decode("latin-1"), value.decode("latin-1")))
+    return headers, native
 
 
 def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
@@ -124,7 +125,7 @@ def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
     if params is None or not params.forward_client_credentials:
         return ()
     names = params.forward_client_credentials
-    headers = dict(reversed(_select_lines(scope, {name.encode() for name in names})))
+    headers, _ = _read_headers(scope, {name.encode() for name in names})
     sent = credential_headers(headers.items(), names)
     credentials = drop_gateway_keys(scope, sent)
     if credentials:

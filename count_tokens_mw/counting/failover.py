@@ -73,6 +73,11 @@ class Failover:
         queue = list(job.snapshot.cooldown.healthy_first(deployments))
         while queue and (not errors or job.deadline.seconds_left() > 0):
             deployment = queue.pop(0)
+            started = time.perf_counter()
+            known = self._sender.recall(job.request, deployment)
+            if known is not None:
+                job.record.add_attempt(deployment, known, started)
+                return known
             try:
                 return await self._try(job, deployment, others=bool(queue))
             except CountError as error:
@@ -99,9 +104,7 @@ class Failover:
         started = time.perf_counter()
         outcome: TokenCount | CountError = _CANCELLED
         try:
-            outcome = self._sender.recall(job.request, deployment) or await self._ask(
-                job, deployment, others=others
-            )
+            outcome = await self._ask(job, deployment, others=others)
             return outcome
         except TimeoutError:  # a library's own
             outcome = DeadlineExceeded(_late(deployment))

@@ -17,6 +17,7 @@ __all__ = [
     "native_headers",
     "parse_request",
     "request_from_mapping",
+    "require_printable",
 ]
 
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
@@ -90,7 +91,7 @@ def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     Raises:
         InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
-    return _require_printable([item for item in headers if item[0].startswith("anthropic-")])
+    return require_printable([item for item in headers if item[0].startswith("anthropic-")])
 
 
 def credential_headers(headers: Iterable[tuple[str, str]], names: Sequence[str]) -> Headers:
@@ -99,10 +100,15 @@ def credential_headers(headers: Iterable[tuple[str, str]], names: Sequence[str])
     Raises:
         InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
-    return _require_printable([item for item in headers if item[0] in names and item[1]])
+    return require_printable([item for item in headers if item[0] in names and item[1]])
 
 
-def _require_printable(headers: Sequence[tuple[str, str]]) -> Headers:
+def require_printable(headers: Sequence[tuple[str, str]]) -> Headers:
+    """Return the headers.
+
+    Raises:
+        InvalidRequest: a value has characters that cannot be forwarded unchanged.
+    """
     for name, value in headers:
         if not _PRINTABLE(value):
             raise InvalidRequest(f"{name}: the header has invalid characters.")
