@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 import pytest
 
@@ -98,6 +98,19 @@ def test_the_tree_has_all_errors() -> None:
     assert len(ERRORS) >= 18
     documented = re.findall(r"\w+", count_tokens_mw.errors.__doc__ or "")
     assert {error.__name__ for error in ERRORS} - set(documented) == set()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_every_error_is_public(error: type[CountTokensError]) -> None:
+    assert error.__name__ in count_tokens_mw.__all__
+    assert getattr(count_tokens_mw, error.__name__) is error
+
+
+def test_the_type_of_error_types_is_public() -> None:
+    """A gateway annotates its own functions with it, as in `match error.type`."""
+    getter = vars(CountError)["type"].fget
+    assert "ErrorType" in count_tokens_mw.__all__
+    assert get_type_hints(getter)["return"] == count_tokens_mw.ErrorType
 
 
 @pytest.mark.parametrize("how", COPIES)
