@@ -13,26 +13,32 @@ from count_tokens_mw.config import Config
 from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
 from count_tokens_mw.errors import (
     CannotCount,
+    ClientClosedRequest,
     ConfigError,
     CountError,
     CountTokensError,
     CredentialsUnavailable,
     DeadlineExceeded,
+    ErrorType,
+    InternalError,
     InvalidRequest,
+    MethodNotAllowed,
     NotFound,
     PermissionDenied,
+    Refused,
+    RequestTooLarge,
     TooManyRequests,
     Unauthenticated,
     UpstreamError,
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.events import Attempt, CountEvent, Hook
+from count_tokens_mw.events import Attempt, CountEvent, EntryPoint, Hook
 from count_tokens_mw.host.api_keys import KeyLookup, api_key
 from count_tokens_mw.host.auth import Authenticator, Authorizer, anyone, host_user
 from count_tokens_mw.host.callbacks import Resolver, Transform
 from count_tokens_mw.middleware import CountTokensMiddleware
-from count_tokens_mw.types import Caller, TokenCount
+from count_tokens_mw.types import Caller, Source, TokenCount
 
 __all__ = [
     "Attempt",
@@ -41,6 +47,7 @@ __all__ = [
     "Breakdown",
     "Caller",
     "CannotCount",
+    "ClientClosedRequest",
     "Config",
     "ConfigError",
     "CountError",
@@ -51,18 +58,25 @@ __all__ = [
     "CredentialsUnavailable",
     "DeadlineExceeded",
     "Deployment",
+    "EntryPoint",
+    "ErrorType",
     "Hook",
     "ImageTokens",
+    "InternalError",
     "InvalidRequest",
     "KeyLookup",
     "MessageTokens",
+    "MethodNotAllowed",
     "NotFound",
     "PartError",
     "PermissionDenied",
     "Progress",
+    "Refused",
+    "RequestTooLarge",
     "Resolver",
     "RouterSettings",
     "Settings",
+    "Source",
     "TokenCount",
     "TooManyRequests",
     "ToolTokens",

@@ -22,7 +22,7 @@
         ├── Refused                    the status of the host's HTTPException
         └── UpstreamError              the status of the provider's answer
 
-The exceptions carry data; `messages` renders them as HTTP answers.
+The exceptions carry data; `protocol.response` renders them as HTTP answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,6 +65,7 @@ ErrorType = Literal[
     "timeout_error",
     "overloaded_error",
 ]
+"""Anthropic's `error.type`; a provider's own may be newer than this list."""
 
 # https://docs.claude.com/en/api/errors
 _ERROR_TYPES: Final[Mapping[int, ErrorType]] = {
@@ -86,7 +87,11 @@ def error_type_of(status: int) -> ErrorType:
 
 
 class CountTokensError(Exception):
-    """Base class of all errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose; each can be pickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Restore the attributes without `__init__`, whose parameters are not those of `args`."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class ConfigError(CountTokensError):

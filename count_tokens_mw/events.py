@@ -30,8 +30,8 @@ class Attempt(NamedTuple):
         error: the class name of the exception, as `UpstreamUnreachable`; None for a count.
         error_type: Anthropic's `error.type` for the error; None for a count.
         upstream_code: the upstream's own code for its error: Anthropic's `error.type`, Google's
-            `status` or `reason`, AWS's exception.
-        upstream_request_id: the `request-id` of the upstream's answer, if it had one.
+            `status` or `reason`, AWS's exception; None for a count, or an error without a code.
+        upstream_request_id: the `request-id` of the upstream's answer; None if there is none.
         source: the source of the count; `cache` if no call was made, None for an error.
         started_at: the start in seconds since the epoch, as `time.time()`.
         duration: the duration in seconds.
@@ -67,19 +67,23 @@ class CountEvent(NamedTuple):
         error_type: Anthropic's `error.type` of the answer; None for a count.
         input_tokens: the count; None for an error.
         source: the source of the count; None for an error.
-        caller: the caller that the host's `authenticate` returned, if it did.
-        end_user: the end user from a configured header, else from the body.
-        session_id: the session id of Claude Code.
-        agent_id: the agent id of Claude Code.
-        parent_agent_id: the id of the parent of that agent.
+        caller: the caller that the host's `authenticate` or `identity` returned, or that the host
+            passed to `count()` or `breakdown()`; None if there is none.
+        end_user: the end user from a configured header, else from the body; None if neither names
+            one.
+        session_id: the session id of Claude Code; None without its header.
+        agent_id: the agent id of Claude Code; None without its header.
+        parent_agent_id: the id of the parent of that agent; None without its header.
         model: the name that was authorised and looked up: without Claude Code's `[1m]`, and with
-            an alias resolved.
-        deployment: the id of the deployment whose attempt gave the answer.
-        provider: the provider of that deployment.
-        upstream_model: the model of that attempt as the provider names it.
-        upstream_request_id: the `request-id` of the upstream's answer to that attempt.
-        attempts: all attempts, in their order.
-        started_at: the arrival of the request in seconds since the epoch.
+            an alias resolved. It is None if the request ended before its body was read, or the
+            body was no count request.
+        deployment: the id of the deployment whose attempt gave the answer; None without attempts.
+        provider: the provider of that deployment; None without attempts.
+        upstream_model: the model of that attempt as the provider names it; None without attempts.
+        upstream_request_id: the `request-id` of the upstream's answer to that attempt; None if
+            there is none.
+        attempts: all attempts, in their order; empty if none was made.
+        started_at: the arrival of the request in seconds since the epoch, as `time.time()`.
         duration: the seconds until the answer was ready.
     """
 
