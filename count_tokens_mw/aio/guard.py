@@ -4,7 +4,7 @@ import logging
 import traceback
 from types import TracebackType
 
-from count_tokens_mw.errors import CountTokensError, InternalError
+from count_tokens_mw.errors import CountError, InternalError
 
 __all__ = ["internal_errors_logged", "log_and_suppress"]
 
@@ -29,7 +29,7 @@ class internal_errors_logged(_Guard):  # noqa: N801 - used as a function; a gene
     `KEYS[token]` would write the token there.
 
     Raises:
-        InternalError: the exception is not a `CountTokensError`.
+        InternalError: the exception is no `CountError`.
     """
 
     __slots__ = ()
@@ -40,7 +40,7 @@ class internal_errors_logged(_Guard):  # noqa: N801 - used as a function; a gene
         error: BaseException | None,
         stack: TracebackType | None,
     ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, CountTokensError):
+        if not isinstance(error, Exception) or isinstance(error, CountError):
             return
         _log(self._operation, error, stack)
         raise InternalError("The gateway failed; its log has the traceback.") from None

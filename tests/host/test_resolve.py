@@ -150,3 +150,20 @@ async def test_tenants_whose_rows_share_an_id_are_not_mixed_up(upstream: FakeUps
         await count_tokens.count({**HELLO, "model": tenant})
     hosts = [request.url.host for request in upstream.requests]
     assert hosts == ["a.example", "b.example", "a.example"]
+
+
+async def test_a_configuration_error_in_a_request_is_an_internal_error(
+    upstream: FakeUpstream,
+) -> None:
+    """A host that makes deployments of its database may find an entry that cannot be used."""
+
+    def resolve(model: str, caller: Caller | None) -> Any:
+        return Config.from_mapping({"model_list": 7}, {}).deployments
+
+    hook = Recorder()
+    count_tokens = count_tokens_with(upstream, resolve=resolve, hooks=[hook])
+    with pytest.raises(InternalError):
+        await count_tokens.count(HELLO)
+    assert (hook.event.status, hook.event.error) == (500, "InternalError")
+    async with mounted(count_tokens) as client:
+        assert (await client.post("/v1/messages/count_tokens", json=HELLO)).status_code == 500
