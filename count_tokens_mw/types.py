@@ -1,7 +1,7 @@
 """Value types that all layers share, without I/O and without a framework."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from count_tokens_mw.errors import InvalidRequest
@@ -69,16 +69,7 @@ class CountRequest:
 
     def for_model(self, model: str) -> "CountRequest":
         """Return a copy of the request for another model."""
-        return CountRequest(
-            model,
-            self.body,
-            self.headers,
-            self.query,
-            self.credentials,
-            self.user,
-            self.memo_key,
-            self.known_calls,
-        )
+        return replace(self, model=model)
 
     def parse(self) -> dict[str, JsonValue]:
         """Parse the whole body.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 __all__ = ["Document", "read_documents"]
 
 # PyYAML lets these of Python's errors through for an invalid number, date or tag.
@@ -86,9 +88,6 @@ def _exists(path: Path) -> bool:
 
 def _read(path: Path) -> tuple[object, str | None]:
     """Read a YAML file and return its data, or None and the problem."""
-    # Not at the top, because a configuration from a mapping needs no YAML.
-    import yaml
-
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return yaml.load(path.read_bytes(), loader), None  # noqa: S506 - both are safe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -27,6 +28,21 @@ _CANCELLED: Final = ClientClosedRequest("")
 _NO_ATTEMPT: Final = Attempt("", "", "", 0, None, None, None, None, None, 0, 0)
 
 
+def _new_id() -> str:
+    return f"req_{_id_generator().randbytes(16).hex()}"
+
+
+@cache
+def _id_generator() -> random.Random:
+    """Return the generator of request ids, which need not be secret; `os.urandom` is slower.
+
+    The global generator may be seeded by the host. This one is created at the first request,
+    because workers that fork from one process would share its state.
+    """
+    return random.Random()  # noqa: S311 - ids are no secrets
+
+
+@dataclass(slots=True)
 class RequestRecord:
     """Record of a request, filled in step by step; `event()` works at any step.
 
@@ -35,41 +51,21 @@ class RequestRecord:
     attempt that gave the answer; the last one is the default.
     """
 
-    __slots__ = (
-        "_duration",
-        "_started",
-        "_started_at",
-        "agent_id",
-        "answer_from",
-        "attempts",
-        "caller",
-        "deployment",
-        "end_user",
-        "entry_point",
-        "model",
-        "outcome",
-        "parent_agent_id",
-        "request_id",
-        "session_id",
-    )
-
-    deployment: Deployment  # unset before the first attempt
-
-    def __init__(self, entry_point: EntryPoint, caller: Caller | None = None) -> None:
-        self.entry_point: EntryPoint = entry_point
-        self.request_id = f"req_{_id_generator().randbytes(16).hex()}"
-        self.caller = caller
-        self.model: str | None = None
-        self.end_user: str | None = None
-        self.session_id: str | None = None
-        self.agent_id: str | None = None
-        self.parent_agent_id: str | None = None
-        self.attempts: list[Attempt] = []
-        self.answer_from = -1
-        self.outcome: TokenCount | CountError = _CANCELLED
-        self._started_at = time.time()
-        self._started = time.perf_counter()
-        self._duration: float | None = None
+    entry_point: EntryPoint
+    caller: Caller | None = None
+    model: str | None = None
+    end_user: str | None = None
+    session_id: str | None = None
+    agent_id: str | None = None
+    parent_agent_id: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    answer_from: int = -1
+    outcome: TokenCount | CountError = _CANCELLED
+    deployment: Deployment = field(init=False)  # unset before the first attempt
+    request_id: str = field(default_factory=_new_id)
+    _started_at: float = field(default_factory=time.time)
+    _started: float = field(default_factory=time.perf_counter)
+    _duration: float | None = None
 
     def __str__(self) -> str:
         return f"count {self.request_id}"
@@ -184,13 +180,3 @@ def _label(value: object) -> str | None:
         return None
     cut = value[:_MAX_LABEL]
     return cut if cut.isprintable() else cut.encode("unicode_escape").decode()[:_MAX_LABEL]
-
-
-@cache
-def _id_generator() -> random.Random:
-    """Return the generator of request ids, which need not be secret; `os.urandom` is slower.
-
-    The global generator may be seeded by the host. This one is created at the first request,
-    because workers that fork from one process would share its state.
-    """
-    return random.Random()  # noqa: S311 - ids are no secrets

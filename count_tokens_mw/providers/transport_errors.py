@@ -1,6 +1,7 @@
 """Translation of the HTTP libraries' exceptions to this package's errors."""
 
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import aiohttp
@@ -26,29 +27,21 @@ _MESSAGES: Final = {
 }
 
 
-class transport_errors:  # noqa: N801 - used as a function; a generator takes thrice as long
-    """Context manager that translates the HTTP libraries' exceptions to a `CountError`.
+@contextmanager
+def transport_errors(provider: str, broken: type[UpstreamUnusable]) -> Iterator[None]:
+    """Translate the HTTP libraries' exceptions to a `CountError`.
 
     Raises:
         UpstreamUnusable: a broken connection; the class is `broken`.
         DeadlineExceeded: a timeout of the client expired.
     """
 
-    __slots__ = ("_broken", "_provider")
-
-    def __init__(self, provider: str, broken: type[UpstreamUnusable]) -> None:
-        self._provider = provider
-        self._broken = broken
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    try:
+        yield
+    except _BROKEN as error:
         if isinstance(error, httpx.TimeoutException) and not _is_broken(error.__cause__):
-            raise DeadlineExceeded(f"{self._provider} did not answer in time.") from error
-        if isinstance(error, _BROKEN):
-            raise self._broken(f"{self._provider} {_MESSAGES[self._broken]}.") from error
+            raise DeadlineExceeded(f"{provider} did not answer in time.") from error
+        raise broken(f"{provider} {_MESSAGES[broken]}.") from error
 
 
 def _is_broken(cause: BaseException | None) -> bool:

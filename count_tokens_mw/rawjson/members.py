@@ -6,11 +6,10 @@ https://jcristharif.com/msgspec/api.html#raw
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+from contextlib import contextmanager
+from typing import Final, NoReturn, TypeAlias
 
-if TYPE_CHECKING:
-    import msgspec
+import msgspec
 
 __all__ = ["JsonValue", "Member", "read_members"]
 
@@ -30,6 +29,7 @@ def _refuse_constant(name: str) -> NoReturn:
 _decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 # Members are read one by one in Python, which is slow; a count request has a few dozen.
 _MAX_MEMBERS: Final = 1000
+_decode_raw_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _whitespace: Final = re.compile(r"[ \t\n\r]*")
 _before_value: Final = re.compile(
     rb'[ \t\n\r]*[{,][ \t\n\r]*("(?:[^"\\]|\\.)*"[ \t\n\r]*:[ \t\n\r]*)'
@@ -118,12 +118,10 @@ def _scan(raw: bytes) -> Mapping[str, Member] | None:
 
     Return None for anything invalid or unusual: `_parse` then reads it, or raises the reason.
     """
-    import msgspec
-
     try:
         if not raw.isascii():
             raw.decode()  # msgspec does not validate UTF-8 in raw values
-        values = _raw_value_decoder().decode(raw)
+        values = _decode_raw_values(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     members = {}
@@ -140,35 +138,22 @@ def _scan(raw: bytes) -> Mapping[str, Member] | None:
     return members if is_complete else None
 
 
-@cache
-def _raw_value_decoder() -> "msgspec.json.Decoder[dict[str, msgspec.Raw]]":
-    # Imported here, because only a count needs it: it would slow down the start.
-    import msgspec
-
-    return msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-class _readable_errors:  # noqa: N801 - used as a function
-    """Context manager that turns errors of `json` into messages that may be shown."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, stack: object) -> None:
-        match error:
-            case None | _Unusable():
-                return
-            case RecursionError():
-                reason = "it is nested too deeply"
-            case UnicodeDecodeError():
-                reason = "it is not UTF-8"
-            case json.JSONDecodeError():
-                reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-            case ValueError():
-                # Python's own limit on the digits of an integer, sys.set_int_max_str_digits.
-                reason = "a number in it has too many digits"
-            case _:
-                return
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Turn errors of `json` into messages that may be shown."""
+    try:
+        yield
+    except _Unusable:
+        raise
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
         raise ValueError(reason) from None
+    except ValueError:  # Python's own limit on the digits, sys.set_int_max_str_digits
+        raise ValueError("a number in it has too many digits") from None
 
 
 def _parse(raw: bytes) -> Iterator[Member]:

@@ -131,7 +131,6 @@ def test_importing_the_package_loads_no_client_and_no_provider() -> None:
         "aiobotocore",
         "google.auth",
         "httpx",
-        "yaml",
         "fastapi",
         "redis",
     }
