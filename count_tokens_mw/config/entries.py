@@ -209,7 +209,7 @@ class EntryReader:
         if params is None:
             return None
         origins = {**kind.canonical(raw.shared_origins), **kind.canonical(raw.own_origins)}
-        source = _credential_source(params, {**origins, **variables})
+        source = params.credential_source({**origins, **variables})
         return deployment.model_copy(update={"params": params, "credential_source": source})
 
     def _configure_for(self, deployment: Deployment, provider: str, raw: _RawParams) -> Deployment:
@@ -289,9 +289,3 @@ def _pick_fields(model: type[BaseModel], data: Mapping[str, object]) -> dict[str
 
 def _origin(value: object, place: str) -> str:
     return value if isinstance(value, str) and value.startswith(REFERENCE) else place
-
-
-def _credential_source(params: Params, origins: Mapping[str, str]) -> str:
-    source = origins.get(params.credential_field or "", params.without_credentials)
-    assumes_role = isinstance(params, BedrockParams) and params.aws_role_name
-    return f"{source}, assuming aws_role_name" if assumes_role else source
