@@ -16,7 +16,6 @@ from count_tokens_mw.cli.hints import hint_for
 from count_tokens_mw.config import Config
 from count_tokens_mw.config.model_names import ANY_PROVIDER
 from count_tokens_mw.config.models import CacheSettings, Deployment
-from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.reader import Reading
 from count_tokens_mw.counting.failover import Failover
 from count_tokens_mw.counting.job import Job
@@ -25,7 +24,6 @@ from count_tokens_mw.counting.router import Router
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CannotCount, CountError, NotFound, UpstreamError
 from count_tokens_mw.protocol.request import request_from_mapping
-from count_tokens_mw.providers.bedrock.provider import foundation_model
 from count_tokens_mw.providers.pool import Providers
 
 __all__ = ["Row", "State", "is_ok", "probe", "rows_of"]
@@ -154,8 +152,8 @@ def _row(name: str, deployment: Deployment) -> Row:
     state: State = "pattern" if "*" in deployment.upstream_model else "configured"
     message = None if state == "configured" else "any model that matches"
     try:
-        if isinstance(params, BedrockParams) and state == "configured":
-            foundation_model(deployment.upstream_model, params)
+        if state == "configured":
+            params.countable_model(deployment.upstream_model)
     except CannotCount as error:
         return Row(name, "problem", deployment, message=error.message)
     host, credential = urlsplit(params.endpoint).netloc, deployment.credential_source
@@ -169,10 +167,10 @@ def _ms_of(record: RequestRecord) -> int:
 def _redact(text: str, deployment: Deployment) -> str:
     """Remove the deployment's secrets, because an upstream may repeat the key that it refuses."""
     params = deployment.params
-    secrets = set(_texts([value for _, value in params or () if isinstance(value, SecretStr)]))
-    secrets |= set(_texts(getattr(params, "vertex_credentials", None)))
-    for header in _texts(getattr(params, "extra_headers", None)):
-        secrets |= {header, header.removeprefix("Bearer ")}
+    fields = type(params).model_fields.items() if params else ()
+    hidden = [getattr(params, name) for name, field in fields if not field.repr]
+    hidden += [value for _, value in params or () if isinstance(value, SecretStr)]
+    secrets = {part for whole in _texts(hidden) for part in (whole, whole.removeprefix("Bearer "))}
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "…")

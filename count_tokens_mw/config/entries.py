@@ -10,25 +10,14 @@ from count_tokens_mw.config.fields import Duration
 from count_tokens_mw.config.litellm_keys import ignored_params, is_ignored, nearest, unknown_key
 from count_tokens_mw.config.model_names import ANY_PROVIDER, may_count, provider_of
 from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
-from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
-from count_tokens_mw.config.params.base import Params
-from count_tokens_mw.config.params.bedrock import BedrockParams
-from count_tokens_mw.config.params.google import GeminiParams, VertexParams
+from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
 __all__ = ["Credential", "EntryReader"]
 
-_PARAMS: Final[Mapping[str, type[Params]]] = {
-    "anthropic": AnthropicParams,
-    "azure_ai": AzureParams,
-    "bedrock": BedrockParams,
-    "gemini": GeminiParams,
-    "vertex_ai": VertexParams,
-}
-_USED: Final = frozenset(
+_ROUTING_KEYS: Final = frozenset(
     {"custom_llm_provider", "litellm_credential_name", "model", "order", "weight"}
-).union(*(params.names(field) for params in _PARAMS.values() for field in params.model_fields))
-_REGION: Final = {"bedrock": "aws_region_name", "vertex_ai": "vertex_count_tokens_location"}
+)
 
 
 class _CountModel(BaseModel):
@@ -93,6 +82,10 @@ class EntryReader:
         self._broken_credentials: set[str] = set()
         self._unknown: dict[str, list[str]] = {}
         self._ids = {PASSTHROUGH_ID: "the pass-through"}
+        kinds = [spec.params for spec in PROVIDERS.values()]
+        self._used = _ROUTING_KEYS.union(
+            *(kind.names(at) for kind in kinds for at in kind.model_fields)
+        )
 
     def deployments(self, items: Iterable[tuple[str, object]]) -> Iterator[Deployment]:
         """Yield the deployments of entries, which come with their places.
@@ -121,7 +114,7 @@ class EntryReader:
     def warnings(self) -> list[str]:
         """Return one warning for each unknown key, with the nearest known one."""
         return [
-            f"{places[0]}.{key}: {unknown_key(key, _USED | ignored_params())}"
+            f"{places[0]}.{key}: {unknown_key(key, self._used | ignored_params())}"
             + (f" (also in {len(places) - 1} more)" if len(places) > 1 else "")
             for key, places in self._unknown.items()
         ]
@@ -188,19 +181,19 @@ class EntryReader:
     ) -> Deployment:
         """Return the deployment with parameters for its provider, or for every provider."""
         more: dict[str, object] = {} if info.base_model is None else {"base_model": info.base_model}
-        count_model, provider = info.token_count_model, deployment.provider
-        if count_model and count_model.region and provider in _REGION:
-            more[_REGION[provider]] = count_model.region
+        count_model, spec = info.token_count_model, PROVIDERS.get(deployment.provider)
+        if count_model and count_model.region and spec and spec.region_field:
+            more[spec.region_field] = count_model.region
         raw = replace(raw, own={**raw.own, **more})
-        if provider != ANY_PROVIDER:
+        if spec is not None:
             return self._configure(deployment, raw, place, self._values) or deployment
-        by_provider = {name: self._configure_for(deployment, name, raw) for name in _PARAMS}
+        by_provider = {name: self._configure_for(deployment, name, raw) for name in PROVIDERS}
         return deployment.model_copy(update={"by_provider": by_provider})
 
     def _configure(
         self, deployment: Deployment, raw: _RawParams, place: str, values: ReferenceResolver
     ) -> Deployment | None:
-        kind = _PARAMS[deployment.provider]
+        kind = PROVIDERS[deployment.provider].params
         # By field name, or a shared `api_base` would take precedence over an own `base_url`.
         merged = {**kind.canonical(raw.shared), **kind.canonical(raw.own)}
         variables = kind.from_environment(merged, values.environ)
@@ -209,7 +202,7 @@ class EntryReader:
         if params is None:
             return None
         origins = {**kind.canonical(raw.shared_origins), **kind.canonical(raw.own_origins)}
-        source = _credential_source(params, {**origins, **variables})
+        source = params.credential_source({**origins, **variables})
         return deployment.model_copy(update={"params": params, "credential_source": source})
 
     def _configure_for(self, deployment: Deployment, provider: str, raw: _RawParams) -> Deployment:
@@ -258,10 +251,10 @@ class EntryReader:
     def _pick_used(self, values: Mapping[str, object], place: str) -> dict[str, object]:
         """Return the items that concern a count; an empty key counts as absent."""
         not_empty = {key: value for key, value in values.items() if value is not None}
-        for key in sorted(not_empty.keys() - _USED):
+        for key in sorted(not_empty.keys() - self._used):
             if not is_ignored(key):
                 self._unknown.setdefault(key, []).append(place)
-        return {key: not_empty[key] for key in not_empty.keys() & _USED}
+        return {key: not_empty[key] for key in not_empty.keys() & self._used}
 
 
 def _resolve_model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
@@ -289,9 +282,3 @@ def _pick_fields(model: type[BaseModel], data: Mapping[str, object]) -> dict[str
 
 def _origin(value: object, place: str) -> str:
     return value if isinstance(value, str) and value.startswith(REFERENCE) else place
-
-
-def _credential_source(params: Params, origins: Mapping[str, str]) -> str:
-    source = origins.get(params.credential_field or "", params.without_credentials)
-    assumes_role = isinstance(params, BedrockParams) and params.aws_role_name
-    return f"{source}, assuming aws_role_name" if assumes_role else source

@@ -3,9 +3,9 @@
 https://docs.litellm.ai/docs/providers and https://docs.litellm.ai/docs/wildcard_routing
 """
 
-import re
-from collections.abc import Mapping
 from typing import Final
+
+from count_tokens_mw.config.providers import PROVIDERS
 
 __all__ = ["ANY_PROVIDER", "may_count", "provider_of", "without_context_suffix"]
 
@@ -13,25 +13,6 @@ ANY_PROVIDER: Final = "*"
 """The provider of an entry whose wildcard may match any provider."""
 
 _UNKNOWN: Final = "unknown"
-_ALIASES: Final = {"bedrock_mantle": "bedrock", "vertex_ai_beta": "vertex_ai"}
-
-# LiteLLM infers Vertex AI from a bare Gemini name, not AI Studio.
-_INFERRED: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"claude-"), "anthropic"),
-    (re.compile(r"(?:[a-z]{2}(?:-[a-z]+)+-\d/)?(?:[a-z-]+\.)?anthropic\.claude"), "bedrock"),
-    (re.compile(r"arn:aws[a-z-]*:bedrock:"), "bedrock"),
-    (re.compile(r"gemini-"), "vertex_ai"),
-)
-
-# Clouds also offer models of vendors that have no counting API there.
-_COUNTABLE: Final[Mapping[str, re.Pattern[str]]] = {
-    "anthropic": re.compile(""),
-    "azure_ai": re.compile(r"claude|\*"),
-    "bedrock": re.compile(r"(?:.*[./])?anthropic\.|.*arn:|.*\*"),
-    "gemini": re.compile(""),
-    "vertex_ai": re.compile(r"claude|gemini|\*"),
-}
-
 _CONTEXT_SUFFIX: Final = "[1m]"
 _LONGEST_NAME: Final = 1024
 
@@ -44,21 +25,19 @@ def provider_of(model: str, named: str | None = None) -> tuple[str, str]:
     wildcard.
     """
     if named:
-        return _ALIASES.get(named, named), model.removeprefix(f"{named}/")
-    for pattern, provider in _INFERRED:
-        if pattern.match(model):
-            return provider, model
-    provider, slash, upstream_model = model.partition("/")
-    if "*" in provider:
+        return _resolve_alias(named), model.removeprefix(f"{named}/")
+    for spec in PROVIDERS.values():
+        if spec.bare.match(model):
+            return spec.name, model
+    prefix, slash, upstream_model = model.partition("/")
+    if "*" in prefix:
         return ANY_PROVIDER, model
-    if slash:
-        return _ALIASES.get(provider, provider), upstream_model
-    return _UNKNOWN, model
+    return (_resolve_alias(prefix), upstream_model) if slash else (_UNKNOWN, model)
 
 
 def may_count(provider: str, upstream_model: str) -> bool:
     """Return whether the provider has a counting API for the model."""
-    return provider in _COUNTABLE and bool(_COUNTABLE[provider].match(upstream_model))
+    return provider in PROVIDERS and bool(PROVIDERS[provider].models.match(upstream_model))
 
 
 def without_context_suffix(model: str) -> str:
@@ -76,3 +55,7 @@ def without_context_suffix(model: str) -> str:
     while model[:end].lower().endswith(_CONTEXT_SUFFIX):
         end -= len(_CONTEXT_SUFFIX)
     return model[:end] or model
+
+
+def _resolve_alias(prefix: str) -> str:
+    return next((spec.name for spec in PROVIDERS.values() if prefix in spec.aliases), prefix)

@@ -11,11 +11,12 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from count_tokens_mw.config.params.anthropic import AnthropicParams, PassthroughParams
+from count_tokens_mw.config.providers import spec_of
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
-__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "combine_header_lines"]
+__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "combine_header_lines", "create"]
 
 GENERATION_ONLY: Final = frozenset(
     {
@@ -44,10 +45,8 @@ class Anthropic:
 
     prepare_in_thread = False
 
-    def __init__(
-        self, params: AnthropicParams, http: HttpClient, *, name: str = "anthropic"
-    ) -> None:
-        self.name = name
+    def __init__(self, params: AnthropicParams, http: HttpClient) -> None:
+        self.name = spec_of(params).name
         self._params = params
         self._http = http
         # Cached, because most callers send the same few headers.
@@ -66,19 +65,12 @@ class Anthropic:
         """Do nothing, because the HTTP client is shared."""
 
 
-class AnthropicPassthrough:
+class AnthropicPassthrough(Anthropic):
     """Passthrough to Anthropic's API of the body, the native headers and the query.
 
     The body stays byte-identical. In the query, invalid characters are percent-encoded. The call
     carries the gateway's credential, or the caller's own if the request has one.
     """
-
-    name = "anthropic"
-    prepare_in_thread = False
-
-    def __init__(self, params: PassthroughParams, http: HttpClient) -> None:
-        self._params = params
-        self._api = Anthropic(params, http)
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         query = f"?{_escape_query(request.query)}" if request.query else ""
@@ -86,11 +78,11 @@ class AnthropicPassthrough:
         headers = (*_headers(self._params, request.headers), *request.credentials)
         return UpstreamCall(self.name, url, headers, request.body.raw)
 
-    async def send(self, call: UpstreamCall) -> TokenCount:
-        return await self._api.send(call)
 
-    async def aclose(self) -> None:
-        await self._api.aclose()
+def create(params: AnthropicParams, http: HttpClient) -> Anthropic:
+    """Return the provider for a deployment's parameters, or for those of the pass-through."""
+    is_passthrough = isinstance(params, PassthroughParams)
+    return (AnthropicPassthrough if is_passthrough else Anthropic)(params, http)
 
 
 def _escape_query(query: str) -> str:

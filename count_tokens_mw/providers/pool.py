@@ -8,6 +8,7 @@ from collections.abc import Collection, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Final
 
 from anyio import CancelScope
@@ -17,6 +18,7 @@ from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.guard import log_and_suppress
 from count_tokens_mw.config.models import Deployment, HttpSettings
 from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.providers import spec_of
 from count_tokens_mw.errors import CannotCount, CredentialsUnavailable
 from count_tokens_mw.providers.base import Provider
 
@@ -151,43 +153,8 @@ class Providers:
                 self._open[params.identity] = _OpenProvider(self._create(params))
 
     def _create(self, params: Params) -> Provider:
-        from count_tokens_mw.config.params.anthropic import (
-            AnthropicParams,
-            AzureParams,
-            PassthroughParams,
-        )
-        from count_tokens_mw.config.params.bedrock import BedrockParams
-        from count_tokens_mw.config.params.google import GeminiParams, VertexParams
-
-        match params:
-            case PassthroughParams():
-                from count_tokens_mw.providers.anthropic import AnthropicPassthrough
-
-                return AnthropicPassthrough(params, self._get_http_client())
-            case AzureParams():
-                from count_tokens_mw.providers.anthropic import Anthropic
-
-                return Anthropic(params, self._get_http_client(), name="azure_ai")
-            case AnthropicParams():
-                from count_tokens_mw.providers.anthropic import Anthropic
-
-                return Anthropic(params, self._get_http_client())
-            case BedrockParams():
-                from count_tokens_mw.providers.bedrock.provider import Bedrock
-
-                return Bedrock(params, self._get_http_client())
-            case GeminiParams():
-                from count_tokens_mw.providers.google.gemini import Gemini
-
-                return Gemini(params, self._get_http_client())
-            case VertexParams():
-                from count_tokens_mw.providers.google.credentials import GoogleTokens
-                from count_tokens_mw.providers.google.vertex import Vertex
-
-                tokens = GoogleTokens(params.vertex_credentials)
-                return Vertex(params, self._get_http_client(), tokens)
-            case _:
-                raise TypeError(f"no provider takes {type(params).__qualname__}")
+        provider: Provider = resolve_name(spec_of(params).factory)(params, self._get_http_client())
+        return provider
 
     def _get_http_client(self) -> HttpClient:
         from count_tokens_mw.providers.http import HttpClient

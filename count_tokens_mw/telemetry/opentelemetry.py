@@ -9,6 +9,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
+from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.events import Attempt, CountEvent
 from count_tokens_mw.telemetry.buckets import SECONDS, TOKENS
 
@@ -17,14 +18,6 @@ __all__ = ["OpenTelemetryHook"]
 _NAME: Final = "count_tokens_mw"
 _OPERATION: Final = "count_tokens"
 _NANOSECONDS: Final = 1_000_000_000
-# https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/#gen-ai-provider-name
-_PROVIDERS: Final = {
-    "anthropic": "anthropic",
-    "azure_ai": "azure.ai.inference",
-    "bedrock": "aws.bedrock",
-    "gemini": "gcp.gemini",
-    "vertex_ai": "gcp.vertex_ai",
-}
 
 
 class OpenTelemetryHook:
@@ -85,7 +78,7 @@ def _operation_attributes(event: CountEvent) -> dict[str, AttributeValue | None]
     """Return the attributes that metrics share, without any value of a caller's choice."""
     return {
         "gen_ai.operation.name": _OPERATION,
-        "gen_ai.provider.name": _PROVIDERS.get(event.provider or "", event.provider),
+        "gen_ai.provider.name": _provider_name(event.provider),
         "error.type": event.error_type,
         "http.response.status_code": event.status,
         "count_tokens.source": event.source,
@@ -110,7 +103,7 @@ def _request_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
 def _attempt_attributes(attempt: Attempt) -> dict[str, AttributeValue | None]:
     return {
         "count_tokens.deployment": attempt.deployment,
-        "gen_ai.provider.name": _PROVIDERS.get(attempt.provider, attempt.provider),
+        "gen_ai.provider.name": _provider_name(attempt.provider),
         "gen_ai.request.model": attempt.upstream_model,
         "http.response.status_code": attempt.status,
         "error.type": attempt.error_type,
@@ -118,6 +111,10 @@ def _attempt_attributes(attempt: Attempt) -> dict[str, AttributeValue | None]:
         "count_tokens.upstream_request_id": attempt.upstream_request_id,
         "count_tokens.duration": attempt.duration,
     }
+
+
+def _provider_name(provider: str | None) -> str | None:
+    return PROVIDERS[provider].telemetry_name if provider in PROVIDERS else provider
 
 
 def _drop_none(attributes: dict[str, AttributeValue | None]) -> dict[str, AttributeValue]:

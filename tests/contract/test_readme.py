@@ -15,6 +15,9 @@ import yaml
 from starlette.testclient import TestClient
 
 from count_tokens_mw import Config, NotFound, Settings
+from count_tokens_mw.config.model_names import may_count, provider_of
+from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from demo_app.emulators import EMULATED_KEY, count
 from tests.support.fakes import FakeUpstream, client_of
@@ -260,6 +263,44 @@ async def test_a_database_stands_in_for_the_list_and_a_new_file_comes_without_a_
         await names["count_tokens"].count(HELLO, caller=names["Caller"]("team-a"))
         with pytest.raises(NotFound):
             await names["count_tokens"].count(HELLO)
+
+
+def table(first: str, second: str) -> list[list[str]]:
+    """Return the cells of the table whose header begins with these columns."""
+    start = README.index(f"| {first} | {second} |")
+    lines = README[start:].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def codes(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_the_table_of_providers_names_models_that_each_can_count() -> None:
+    *rows, others = table("provider", "`model:`")
+    assert others[0] == "any other"
+    named = [provider_of(code.replace("…", "")) for row in rows for code in codes(row[1])]
+    assert {provider for provider, _ in named} == PROVIDERS.keys()
+    assert [each for each in named if not may_count(*each)] == []
+
+
+def test_the_inferred_providers_are_those_that_recognise_a_bare_name() -> None:
+    sentence = README.partition("else inferred as in LiteLLM: ")[2].partition("\n- **")[0]
+    inferred = {provider_of(code.removesuffix("..."))[0] for code in codes(sentence)}
+    never = re.compile("(?!)")
+    assert inferred == {name for name, row in PROVIDERS.items() if row.bare != never}
+
+
+def test_the_table_of_parameters_has_every_parameter_of_every_provider() -> None:
+    cells = dict(table("provider", "`litellm_params` besides `model` and `timeout`"))
+    cells = {code: text for name, text in cells.items() for code in codes(name)}
+    assert cells.keys() == PROVIDERS.keys()
+    cells["azure_ai"] += cells["anthropic"]  # "the same"
+    for name, row in PROVIDERS.items():
+        mentioned = {code.removeprefix("model_info.") for code in codes(cells[name])}
+        fields = row.params.model_fields.keys() - Params.model_fields.keys()
+        lacking = [field for field in fields if mentioned.isdisjoint(row.params.names(field))]
+        assert lacking == [], name
 
 
 PAGES = [README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").rglob("*.md")))]

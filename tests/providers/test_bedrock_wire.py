@@ -16,7 +16,7 @@ from count_tokens_mw import CannotCount
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY
-from count_tokens_mw.providers.bedrock.provider import KNOWN_BETAS, Bedrock, foundation_model
+from count_tokens_mw.providers.bedrock.provider import KNOWN_BETAS, Bedrock
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.providers.test_gemini_translation import OWN, bodies
@@ -181,7 +181,7 @@ def test_betas_that_the_runtime_takes_are_in_the_body(
 )
 def test_only_the_base_models_id_is_counted_for(model: str) -> None:
     """CountTokens rejects any other id: litellm 34272, Portkey 1437, pydantic-ai 4001."""
-    assert foundation_model(model, params()) == MODEL
+    assert params().countable_model(model) == MODEL
     runtime = "https://bedrock-runtime.us-west-2.amazonaws.com"
     assert prepare(STANDARD["tools"], model=model).target == f"{runtime}/model/{MODEL}/count-tokens"
 
@@ -200,7 +200,7 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
 def test_an_arn_or_an_explicit_model_is_mapped_by_configuration(
     model: str, more: dict[str, str]
 ) -> None:
-    assert foundation_model(model, params(**more)) == MODEL
+    assert params(**more).countable_model(model) == MODEL
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_an_arn_or_an_explicit_model_is_mapped_by_configuration(
 )
 def test_what_cannot_be_counted_is_refused_before_any_call(model: str, message: str) -> None:
     with pytest.raises(CannotCount, match=message):
-        foundation_model(model, params())
+        params().countable_model(model)
 
 
 def test_a_base_model_matters_to_arns_alone() -> None:
     """LiteLLM's users set it for prices, and under other providers' names."""
-    assert foundation_model(MODEL, params(base_model="claude-3-5-sonnet")) == MODEL
+    assert params(base_model="claude-3-5-sonnet").countable_model(MODEL) == MODEL

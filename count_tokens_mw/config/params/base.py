@@ -69,6 +69,18 @@ class Params(BaseModel):
         alias = cls.model_fields[field].validation_alias
         return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (field,)
 
+    def countable_model(self, model: str) -> str:
+        """Return the name under which the provider counts for an upstream model.
+
+        Raises:
+            CannotCount: the provider does not count for it, whatever the content.
+        """
+        return model
+
+    def credential_source(self, origins: Mapping[str, str]) -> str:
+        """Return the source of the credential, given the origin of each field that is set."""
+        return origins.get(self.credential_field or "", self.without_credentials)
+
     @property
     @abstractmethod
     def endpoint(self) -> str:

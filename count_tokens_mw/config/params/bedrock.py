@@ -14,6 +14,7 @@ from count_tokens_mw.config.fields import (
     PathSegment,
 )
 from count_tokens_mw.config.params.base import Params, Raw
+from count_tokens_mw.errors import CannotCount
 
 __all__ = ["BedrockParams"]
 
@@ -26,6 +27,12 @@ _AWS_DOMAINS: Final = {
     "us-isof-": "csp.hci.ic.gov",
     "eu-isoe-": "cloud.adc-e.uk",
 }
+_ROUTE: Final = re.compile(r"^(?:bedrock/|converse/|invoke/|[a-z]{2}(?:-[a-z]+)+-\d/)+")
+_CROSS_REGION: Final = re.compile(r"^(?:us-gov|us|eu|apac|jp|au|ca|global)\.")
+_ARN: Final = re.compile(
+    r"^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(foundation-model|inference-profile)/"
+)
+_MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
 _AWS_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -96,6 +103,31 @@ class BedrockParams(Params):
         if not region:
             raise ValueError("aws_region_name is missing; set it or AWS_REGION")
         return {**raw, "aws_region_name": region}
+
+    def countable_model(self, model: str) -> str:
+        """Return the base model's id without route, region or profile; CountTokens takes no other.
+
+        Raises:
+            CannotCount: the ARN does not name its model, or the model is not Anthropic's.
+        """
+        name = self.count_tokens_model or _ROUTE.sub("", model)
+        if name.startswith("arn:"):
+            stated = _ARN.sub("", name)
+            name = stated if stated != name else self.base_model or name
+        name = _CROSS_REGION.sub("", _ROUTE.sub("", name))
+        if name.startswith("arn:"):
+            raise CannotCount(
+                "bedrock: the ARN does not name its model; set model_info.base_model."
+            )
+        if not _MODEL(name):
+            raise CannotCount(
+                f"bedrock can count tokens only for Anthropic's models, not {name[:200]}."
+            )
+        return name
+
+    def credential_source(self, origins: Mapping[str, str]) -> str:
+        source = super().credential_source(origins)
+        return f"{source}, assuming aws_role_name" if self.aws_role_name else source
 
     @property
     def endpoint(self) -> str:

@@ -26,7 +26,7 @@ from count_tokens_mw.types import (
     UpstreamCall,
 )
 
-__all__ = ["KNOWN_BETAS", "Bedrock", "foundation_model"]
+__all__ = ["KNOWN_BETAS", "Bedrock"]
 
 # Accepted in the body's `anthropic_beta`, by observation; CountTokens answers 400 to any other.
 KNOWN_BETAS: Final = frozenset(
@@ -51,12 +51,6 @@ KNOWN_BETAS: Final = frozenset(
     }
 )
 _BETA_ALIASES: Final = {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"}
-_ROUTE: Final = re.compile(r"^(?:bedrock/|converse/|invoke/|[a-z]{2}(?:-[a-z]+)+-\d/)+")
-_CROSS_REGION: Final = re.compile(r"^(?:us-gov|us|eu|apac|jp|au|ca|global)\.")
-_ARN: Final = re.compile(
-    r"^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(foundation-model|inference-profile)/"
-)
-_MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
 _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
 _MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
 _COUNT_TOKENS: Final = "/count-tokens"  # mantle's path ends in count_tokens
@@ -64,26 +58,6 @@ _SERVICE: Final = "bedrock"  # scope of a signature for the runtime
 _PIECE_BYTES: Final = 3 * 256 * 1024  # a multiple of three, so that no piece but the last is padded
 _REMEMBERED_SECONDS: Final = 3600
 _MOST_REMEMBERED: Final = 100
-
-
-def foundation_model(model: str, params: BedrockParams) -> str:
-    """Return the base model's id without route, region or profile; CountTokens takes no other.
-
-    Raises:
-        CannotCount: the ARN does not name its model, or the model is not Anthropic's.
-    """
-    name = params.count_tokens_model or _ROUTE.sub("", model)
-    if name.startswith("arn:"):
-        stated = _ARN.sub("", name)
-        name = stated if stated != name else params.base_model or name
-    name = _CROSS_REGION.sub("", _ROUTE.sub("", name))
-    if name.startswith("arn:"):
-        raise CannotCount("bedrock: the ARN does not name its model; set model_info.base_model.")
-    if not _MODEL(name):
-        raise CannotCount(
-            f"bedrock can count tokens only for Anthropic's models, not {name[:200]}."
-        )
-    return name
 
 
 class Bedrock:
@@ -107,7 +81,7 @@ class Bedrock:
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """Return the call to the runtime; its fallback, unless disabled, is the call to mantle."""
-        model = foundation_model(request.model, self._params)
+        model = self._params.countable_model(request.model)
         via = self._params.count_tokens_via
         mantle = self._mantle_call(request, model) if self._params.may_use_mantle else None
         if via == "mantle" and mantle is not None:

@@ -36,10 +36,12 @@ class Vertex:
     name = "vertex_ai"
     prepare_in_thread = True
 
-    def __init__(self, params: VertexParams, http: HttpClient, tokens: GoogleTokens) -> None:
+    def __init__(
+        self, params: VertexParams, http: HttpClient, tokens: GoogleTokens | None = None
+    ) -> None:
         self._params = params
         self._http = http
-        self._tokens = tokens
+        self._tokens = tokens or GoogleTokens(params.vertex_credentials)
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         model = model_name(self.name, request.model)

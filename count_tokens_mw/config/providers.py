@@ -1,0 +1,117 @@
+"""The providers, one row each; a new provider is a row, a params model and a module.
+
+https://docs.litellm.ai/docs/providers
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
+from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.params.google import GeminiParams, VertexParams
+
+__all__ = ["PROVIDERS", "ProviderSpec", "spec_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """A provider: all that modules other than its own know about it.
+
+    `name` and `aliases` are LiteLLM's prefixes. `bare` matches the start of a model's name without
+    a prefix, and `models` the start of an upstream model that can be counted. `params` belongs to
+    this row alone. `factory` is the `module:callable` that makes a `Provider` from `params` and an
+    `HttpClient`; it is imported on first use. `region_field` is the parameter that
+    `token_count_model.region` sets. `telemetry_name` is OpenTelemetry's `gen_ai.provider.name`.
+    `hints` are for the operator: each has an error's status, a pattern in its message, and a text.
+    The first that matches is shown.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    params: type[Params]
+    factory: str
+    models: re.Pattern[str] = re.compile("")
+    bare: re.Pattern[str] = re.compile("(?!)")
+    region_field: str | None = None
+    telemetry_name: str
+    hints: tuple[tuple[int, str, str], ...] = ()
+
+
+# Clouds also offer models of vendors that have no counting API there, hence `models`.
+# Telemetry's names: https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
+_ROWS: Final = (
+    ProviderSpec(
+        name="anthropic",
+        params=AnthropicParams,
+        factory="count_tokens_mw.providers.anthropic:create",
+        bare=re.compile(r"claude-"),
+        telemetry_name="anthropic",
+    ),
+    ProviderSpec(
+        name="azure_ai",
+        params=AzureParams,
+        factory="count_tokens_mw.providers.anthropic:create",
+        models=re.compile(r"claude|\*"),
+        telemetry_name="azure.ai.inference",
+        hints=((404, "", "set the model to the name of the deployment in this resource"),),
+    ),
+    ProviderSpec(
+        name="bedrock",
+        aliases=("bedrock_mantle",),
+        params=BedrockParams,
+        factory="count_tokens_mw.providers.bedrock.provider:Bedrock",
+        models=re.compile(r"(?:.*[./])?anthropic\.|.*arn:|.*\*"),
+        bare=re.compile(
+            r"(?:[a-z]{2}(?:-[a-z]+)+-\d/)?(?:[a-z-]+\.)?anthropic\.claude|arn:aws[a-z-]*:bedrock:"
+        ),
+        region_field="aws_region_name",
+        telemetry_name="aws.bedrock",
+        hints=(
+            (403, "mantle", "allow bedrock-mantle:CountTokens (keys: CallWithBearerToken) in IAM"),
+            (403, "", "allow bedrock:CountTokens on this foundation model in IAM"),
+            (401, "", "the Bedrock API key is refused; check its expiry and its account"),
+            (400, "identifier is invalid", "is this model id right, and offered in this region?"),
+            (404, "", "request access to this model, or try another aws_region_name"),
+        ),
+    ),
+    ProviderSpec(
+        name="gemini",
+        params=GeminiParams,
+        factory="count_tokens_mw.providers.google.gemini:Gemini",
+        telemetry_name="gcp.gemini",
+        hints=((403, "", "enable the Generative Language API for this key's project"),),
+    ),
+    ProviderSpec(
+        name="vertex_ai",
+        aliases=("vertex_ai_beta",),
+        params=VertexParams,
+        factory="count_tokens_mw.providers.google.vertex:Vertex",
+        models=re.compile(r"claude|gemini|\*"),
+        bare=re.compile(r"gemini-"),  # as in LiteLLM, which does not infer AI Studio
+        region_field="vertex_count_tokens_location",
+        telemetry_name="gcp.vertex_ai",
+        hints=(
+            (403, "", "grant aiplatform.endpoints.predict (roles/aiplatform.user)"),
+            (404, "", "try another vertex_count_tokens_location, or enable the model there"),
+            (400, "not supported", "try strip_version, or another vertex_count_tokens_location"),
+            (401, "", "the Google credentials are refused; check vertex_credentials"),
+        ),
+    ),
+)
+PROVIDERS: Final = {row.name: row for row in _ROWS}
+"""All rows by name. The first that recognises a bare name is its provider."""
+
+
+def spec_of(params: Params) -> ProviderSpec:
+    """Return the row of the parameters' class, or of its nearest base class that has one.
+
+    Raises:
+        TypeError: no provider takes these parameters.
+    """
+    rows = {row.params: row for row in PROVIDERS.values()}
+    for kind in type(params).__mro__:
+        if kind in rows:
+            return rows[kind]
+    raise TypeError(f"no provider takes {type(params).__qualname__}")
