@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Hashable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection, Hashable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pkgutil import resolve_name
@@ -70,20 +70,15 @@ class Providers:
         self._opening = threading.Lock()
         self._uses = count()
 
-    def use(
-        self, deployment: Deployment, deadline: Deadline
-    ) -> AbstractAsyncContextManager[Provider]:
-        """Return a context manager of a deployment's provider, open for as long as it is entered.
+    @asynccontextmanager
+    async def use(self, deployment: Deployment, deadline: Deadline) -> AsyncIterator[Provider]:
+        """Open a deployment's provider if necessary, and keep it open while it is in use.
 
         Raises:
             CannotCount: the provider has no counting API.
             CredentialsUnavailable: the deployment lacks required configuration.
             DeadlineExceeded: opening takes too long.
         """
-        return _Use(self, deployment, deadline)
-
-    async def acquire(self, deployment: Deployment, deadline: Deadline) -> _OpenProvider:
-        """Open a deployment's provider if necessary, and count one more user."""
         params = deployment.params
         if params is None:
             raise _unusable_error(deployment)
@@ -93,22 +88,15 @@ class Providers:
             opened = await deadline.run(self._open_in_thread(params), message)
         opened.users += 1
         opened.last_used = next(self._uses)
-        return opened
-
-    async def release(self, opened: _OpenProvider) -> None:
-        """Count one user less, and close the provider if it is evicted and idle."""
-        opened.users -= 1
-        if opened.evicted and not opened.users:
-            self._done_with.append(opened.provider)
-        if len(self._open) > self._most_open:
-            self._evict_surplus()
-        if self._done_with:
-            await self.close_unneeded()
+        try:
+            yield opened.provider
+        finally:
+            await self._release(opened)
 
     def retain(self, needed: Collection[Hashable]) -> None:
         """Evict every provider whose identity is not in `needed`.
 
-        `close_unneeded` closes the idle ones, `release` the others.
+        `close_unneeded` closes the idle ones, and the end of their last use the others.
         """
         self._evict([identity for identity in list(self._open) if identity not in needed])
 
@@ -127,6 +115,15 @@ class Providers:
         await self.close_unneeded()
         if self._http is not None:
             await self._http.aclose()
+
+    async def _release(self, opened: _OpenProvider) -> None:
+        opened.users -= 1
+        if opened.evicted and not opened.users:
+            self._done_with.append(opened.provider)
+        if len(self._open) > self._most_open:
+            self._evict_surplus()
+        if self._done_with:
+            await self.close_unneeded()
 
     def _evict_surplus(self) -> None:
         surplus = len(self._open) - self._most_open
@@ -163,24 +160,6 @@ class Providers:
             self._host_client, self._http_settings, self._fairness
         )
         return self._http
-
-
-class _Use:
-    """Context manager of `Providers.use`; a class, because a generator is much slower."""
-
-    __slots__ = ("_deadline", "_deployment", "_opened", "_providers")
-
-    def __init__(self, providers: Providers, deployment: Deployment, deadline: Deadline) -> None:
-        self._providers = providers
-        self._deployment = deployment
-        self._deadline = deadline
-
-    async def __aenter__(self) -> Provider:
-        self._opened = await self._providers.acquire(self._deployment, self._deadline)
-        return self._opened.provider
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._providers.release(self._opened)
 
 
 def _unusable_error(deployment: Deployment) -> CannotCount | CredentialsUnavailable:

@@ -151,6 +151,22 @@ def test_importing_the_package_loads_all_that_a_request_needs_but_vendors_librar
     assert modules - loaded == {f"count_tokens_mw.{name}" for name in optional}
 
 
+def test_checking_a_file_for_anthropic_loads_no_other_providers_library() -> None:
+    entry = {"model_name": "m", "litellm_params": {"model": "anthropic/m", "api_key": "k"}}
+    made = (
+        "import tempfile, json, runpy; file = tempfile.NamedTemporaryFile('w', suffix='.yaml'); "
+        f"json.dump({{'model_list': [{entry!r}]}}, file); file.flush(); "
+        "sys.argv = ['count_tokens_mw', 'check', file.name, '--json']; "
+        "import contextlib, io; out = io.StringIO()\n"
+        "with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):\n"
+        "    runpy.run_module('count_tokens_mw', run_name='__main__')\n"
+        "assert json.loads(out.getvalue())['ok'] is True, out.getvalue()\n"
+    )
+    loaded = loaded_by(f"exec({made!r})")
+    assert "count_tokens_mw.cli.check" in loaded
+    assert loaded & {"aiobotocore", "botocore", "google.auth", "urllib3", "redis"} == set()
+
+
 def test_a_name_that_is_not_public_is_none() -> None:
     """To a type checker too: one that took any name would find the ignored error unneeded."""
     with pytest.raises(AttributeError, match="'count_tokens_mw' has no attribute 'CacheSettings'"):
