@@ -10,19 +10,21 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.app import CountTokens
 from count_tokens_mw.asgi.body import TimedRequest
 from count_tokens_mw.asgi.endpoint import Endpoint
+from count_tokens_mw.breakdown.result import MessageTokens, PartError, ToolTokens
 from count_tokens_mw.errors import CountError, InvalidRequest
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import DECIDED_LATE
-from count_tokens_mw.protocol.openapi import ERROR_RESPONSES, REQUEST, BreakdownBody, TokenCountBody
+from count_tokens_mw.protocol.openapi import ERROR_RESPONSES, REQUEST, TokenCountBody
 from count_tokens_mw.types import Caller
 
-__all__ = ["count_tokens_router"]
+__all__ = ["BreakdownBody", "count_tokens_router"]
 
 _HOST_VALIDATOR_TYPES: Final = {"assertion_error", "value_error"}
 _SUMMARIES: Final = {
@@ -30,6 +32,23 @@ _SUMMARIES: Final = {
     "passthrough": "Count the tokens of a message at Anthropic, for any of its models",
     "breakdown": "Count the tokens of each part of a message",
 }
+
+
+class BreakdownBody(BaseModel):
+    """The count, and the share of each part: every number is a difference of two counts.
+
+    `system` and each of `tools` are the whole less a request without the part. A message is the
+    conversation up to and including it, less the conversation before it. `images` are parts of
+    their message, and `overhead` is the rest. A part is null if the provider refuses the request
+    without it; the reason is in `errors`.
+    """
+
+    input_tokens: int = Field(ge=0, examples=[14])
+    system: int | None
+    tools: list[ToolTokens]
+    messages: list[MessageTokens]
+    overhead: int | None
+    errors: list[PartError] = []
 
 
 def count_tokens_router(

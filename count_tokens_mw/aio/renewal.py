@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from count_tokens_mw.aio.per_loop import PerLoop
 from count_tokens_mw.aio.single_flight import SingleFlight
 
 __all__ = ["Renewal"]
@@ -32,7 +31,7 @@ class Renewal:
         self._seconds = seconds
         self._name = name
         self._runs: SingleFlight[Any] = SingleFlight(keeps_running=True)
-        self._started_at: PerLoop[list[float]] = PerLoop(list)
+        self._next_start = 0.0
 
     async def run(self) -> Any:
         """Renew, or wait for the renewal in flight, and return its result.
@@ -48,9 +47,8 @@ class Renewal:
 
         A failure is logged, because nobody awaits the run. Its text is not: it may hold a secret.
         """
-        now, started_at = time.monotonic(), self._started_at.get()
-        if not started_at or now - started_at[0] >= _MIN_INTERVAL_SECONDS:
-            started_at[:] = [now]
+        if time.monotonic() >= self._next_start:
+            self._next_start = time.monotonic() + _MIN_INTERVAL_SECONDS
             self._runs.start("", self._run_work).task.add_done_callback(self._log_failure)
 
     async def cancel(self) -> None:

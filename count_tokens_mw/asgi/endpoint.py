@@ -18,7 +18,7 @@ from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
-from count_tokens_mw.protocol.request import credential_headers, require_printable
+from count_tokens_mw.protocol.request import require_printable
 from count_tokens_mw.protocol.response import http_answer
 from count_tokens_mw.types import Headers, TokenCount
 
@@ -126,7 +126,7 @@ def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:
         return ()
     names = params.forward_client_credentials
     headers, _ = _read_headers(scope, {name.encode() for name in names})
-    sent = credential_headers(headers.items(), names)
+    sent = require_printable([line for line in headers.items() if line[1]])
     credentials = drop_gateway_keys(scope, sent)
     if credentials:
         return credentials

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from count_tokens_mw.types import Source, TokenCount
@@ -95,31 +95,14 @@ class Breakdown:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the breakdown as JSON data; empty `images` and `errors` are omitted."""
-        return {
-            "input_tokens": self.input_tokens,
-            "system": self.system,
-            "tools": [
-                {"name": tool.name, "input_tokens": tool.input_tokens} for tool in self.tools
-            ],
-            "messages": [_message_data(message) for message in self.messages],
-            "overhead": self.overhead,
-            **({"errors": [_error_data(error) for error in self.errors]} if self.errors else {}),
-        }
+        data = {**asdict(self, dict_factory=_omit_empty), "overhead": self.overhead}
+        del data["source"]
+        return data
 
     def as_count(self) -> TokenCount:
         """Return the count of the whole request, with the breakdown as its body."""
         return TokenCount(self.input_tokens, self.source, json.dumps(self.as_dict()).encode())
 
 
-def _message_data(message: MessageTokens) -> dict[str, Any]:
-    data: dict[str, Any] = {"role": message.role, "input_tokens": message.input_tokens}
-    if message.images:
-        data["images"] = [
-            {"path": image.path, "type": image.type, "input_tokens": image.input_tokens}
-            for image in message.images
-        ]
-    return data
-
-
-def _error_data(error: PartError) -> dict[str, str]:
-    return {"part": error.part, "type": error.type, "message": error.message}
+def _omit_empty(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in items if value or name not in {"images", "errors"}}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from cachetools import LRUCache
+from cachetools import TLRUCache
 
 from count_tokens_mw.config.models import CacheSettings
 from count_tokens_mw.types import TokenCount
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from count_tokens_mw.cache.redis import SharedCounts
 
 __all__ = ["CountCache"]
-
-
-class _Entry(NamedTuple):
-    """A cached count and its expiry time.
-
-    `TTLCache` does not fit: it gives every entry one TTL, and a count from Redis has less left.
-    """
-
-    tokens: TokenCount
-    expires_at: float
 
 
 class CountCache:
@@ -42,13 +32,15 @@ class CountCache:
         self, settings: CacheSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._ttl = settings.ttl
-        self._clock = clock
-        self._stored: LRUCache[bytes, _Entry] = LRUCache(settings.max_entries)
+        # Each entry has a TTL of its own, because a count from Redis has less left.
+        self._stored: TLRUCache[bytes, tuple[TokenCount, float]] = TLRUCache(
+            settings.max_entries, ttu=lambda _, entry, now: now + entry[1], timer=clock
+        )
         self._shared = _create_shared(settings, clock)
         self._lock = threading.Lock()  # another thread may read the size for metrics
 
     def __len__(self) -> int:
-        """Return the number of entries, expired ones included: they are evicted lazily."""
+        """Return the number of entries that have not expired."""
         with self._lock:
             return len(self._stored)
 
@@ -60,13 +52,8 @@ class CountCache:
     def get(self, key: bytes) -> TokenCount | None:
         """Return the count of a key, or None if it is not in this process or has expired."""
         with self._lock:
-            if key not in self._stored:
-                return None
-            entry = self._stored[key]
-            if entry.expires_at <= self._clock():
-                del self._stored[key]
-                return None
-        return entry.tokens
+            entry = self._stored.get(key)
+        return entry and entry[0]
 
     async def fetch(self, key: bytes) -> TokenCount | None:
         """Return the count of a key from Redis, which is then in this process too, or None."""
@@ -94,7 +81,7 @@ class CountCache:
 
     def _store(self, key: bytes, count: TokenCount, seconds: float) -> None:
         with self._lock:
-            self._stored[key] = _Entry(count, self._clock() + seconds)
+            self._stored[key] = (count, seconds)
 
 
 def _create_shared(settings: CacheSettings, clock: Callable[[], float]) -> SharedCounts | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.aio.fairness import LoopFairness
@@ -30,7 +30,8 @@ class CountingEngine:
     """Engine that counts requests by the deployments of a configuration, which can be reloaded.
 
     `snapshot` is the configuration in force. A request reads it once, at its start. `sender` keeps
-    the caches. `fairness` bounds the time for which large bodies hold the event loop.
+    the caches. `in_flight` is the number of slots in use. `fairness` bounds the time for which
+    large bodies hold the event loop.
 
     Args:
         config: the first configuration.
@@ -56,28 +57,28 @@ class CountingEngine:
         self.sender = CachedSender(config.settings.cache, self.fairness, clock)
         self._providers = Providers(http_client, config.settings.http, self.fairness)
         self._failover = Failover(self._providers, self.sender, self.fairness, pause)
-        self._slots = _Slots()
+        self.in_flight = 0
         self._closing: set[asyncio.Task[None]] = set()
-
-    @property
-    def in_flight(self) -> int:
-        """The number of slots in use."""
-        return self._slots.in_use
 
     @property
     def free(self) -> int:
         """The number of free slots."""
-        return max(0, self.snapshot.settings.max_concurrency - self._slots.in_use)
+        return max(0, self.snapshot.settings.max_concurrency - self.in_flight)
 
-    def slot(self) -> AbstractContextManager[None]:
-        """Acquire one of the `max_concurrency` slots; the caller enters it before it reads a body.
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the `max_concurrency` slots; an entry point enters before it reads a body.
 
         Raises:
             TooManyRequests: no slot is free.
         """
-        if self._slots.in_use >= self.snapshot.settings.max_concurrency:
+        if self.in_flight >= self.snapshot.settings.max_concurrency:
             raise TooManyRequests("This gateway has too many counts in flight; try again.")
-        return self._slots
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
 
     async def count(self, job: Job) -> TokenCount:
         """Count a request by the deployments of its model, in turn.
@@ -145,16 +146,3 @@ class CountingEngine:
     async def _close_unneeded(self) -> None:
         await self.sender.close_former()
         await self._providers.close_unneeded()
-
-
-class _Slots:
-    """Counter of the slots in use; a `with` block uses one."""
-
-    def __init__(self) -> None:
-        self.in_use = 0
-
-    def __enter__(self) -> None:
-        self.in_use += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.in_use -= 1

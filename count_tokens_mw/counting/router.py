@@ -46,8 +46,6 @@ class Router:
             by_name = starred if "*" in deployment.model_name else exact
             by_name.setdefault(deployment.model_name, []).append(deployment)
         self._exact = exact
-        # Most names need no ordering: a lookup of theirs is a single dictionary access.
-        self._unordered = {name: group for name, group in exact.items() if not _is_ordered(group)}
         self._aliases = {
             alias: target if target in exact else without_context_suffix(target)
             for alias, target in (aliases or {}).items()
@@ -81,8 +79,6 @@ class Router:
         Raises:
             NotFound: no entry has this name.
         """
-        if name in self._unordered:
-            return self._unordered[name]
         deployments = self._exact.get(name) or self._match_wildcard(name)
         if not deployments:
             raise _not_found(name)
@@ -119,7 +115,7 @@ class Router:
 
 def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequence[Deployment]:
     """Sort by `order` (none is last), then by a weighted draw; equals keep their order."""
-    if not _is_ordered(deployments):
+    if not any(deployment.order is not None or deployment.weight for deployment in deployments):
         return deployments
 
     def rank(deployment: Deployment) -> tuple[float, float]:
@@ -129,10 +125,6 @@ def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequen
         return order, turn
 
     return sorted(deployments, key=rank)
-
-
-def _is_ordered(deployments: Sequence[Deployment]) -> bool:
-    return any(deployment.order is not None or deployment.weight for deployment in deployments)
 
 
 def _not_found(model: str) -> NotFound:

@@ -4,14 +4,13 @@ https://spec.openapis.org/oas/v3.1.0 and https://docs.claude.com/en/api/messages
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "ERROR_RESPONSES",
     "REQUEST",
-    "BreakdownBody",
     "ErrorBody",
     "ErrorWords",
     "TokenCountBody",
@@ -24,49 +23,6 @@ class TokenCountBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     input_tokens: int = Field(ge=0, examples=[14])
-
-
-_Tokens: TypeAlias = Annotated[int | None, Field(examples=[14])]
-
-
-class _ToolTokens(BaseModel):
-    name: str = Field(examples=["population"])
-    input_tokens: _Tokens
-
-
-class _ImageTokens(BaseModel):
-    path: str = Field(examples=["content.1"])
-    type: str = Field(examples=["image"])
-    input_tokens: _Tokens
-
-
-class _MessageTokens(BaseModel):
-    role: str = Field(examples=["user"])
-    input_tokens: _Tokens
-    images: list[_ImageTokens] = []
-
-
-class _PartError(BaseModel):
-    part: str = Field(examples=["tools.1"])
-    type: str = Field(examples=["invalid_request_error"])
-    message: str
-
-
-class BreakdownBody(BaseModel):
-    """The count, and the share of each part: every number is a difference of two counts.
-
-    `system` and each of `tools` are the whole less a request without the part. A message is the
-    conversation up to and including it, less the conversation before it. `images` are parts of
-    their message, and `overhead` is the rest. A part is null if the provider refuses the request
-    without it; the reason is in `errors`.
-    """
-
-    input_tokens: int = Field(ge=0, examples=[14])
-    system: _Tokens
-    tools: list[_ToolTokens]
-    messages: list[_MessageTokens]
-    overhead: _Tokens
-    errors: list[_PartError] = []
 
 
 class ErrorWords(BaseModel):

@@ -13,7 +13,6 @@ from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers, unreadable
 
 __all__ = [
-    "credential_headers",
     "native_headers",
     "parse_request",
     "request_from_mapping",
@@ -92,15 +91,6 @@ def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
         InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
     return require_printable([item for item in headers if item[0].startswith("anthropic-")])
-
-
-def credential_headers(headers: Iterable[tuple[str, str]], names: Sequence[str]) -> Headers:
-    """Return the headers of these names that have a value, unchanged.
-
-    Raises:
-        InvalidRequest: a value has characters that cannot be forwarded unchanged.
-    """
-    return require_printable([item for item in headers if item[0] in names and item[1]])
 
 
 def require_printable(headers: Sequence[tuple[str, str]]) -> Headers:

@@ -160,7 +160,7 @@ async def test_a_failure_in_the_background_is_logged_once_without_its_text(
         await settle(renewal)
     assert work.runs == 1
     assert [record.getMessage() for record in caplog.records] == ["renewing: failed with OSError"]
-    renewal._started_at.get()[0] -= 10
+    renewal._next_start -= 10
     renewal.start()
     await settle(renewal)
     assert work.runs == 2

@@ -636,8 +636,8 @@ async def test_what_is_remembered_of_models_is_bounded() -> None:
     params = BedrockParams.model_validate(bedrock_params("http://127.0.0.1:1"))
     provider = Bedrock(params, HttpClient(), clock=lambda: now[0])
     for number in range(500):
-        provider._remember(f"anthropic.claude-{number}")
-    assert len(provider._mantle_until) <= 101
+        provider._only_mantle[f"anthropic.claude-{number}"] = True
+    assert len(provider._only_mantle) <= 100
     now[0] = 3601.0
-    provider._remember("anthropic.claude-x")
-    assert list(provider._mantle_until) == ["anthropic.claude-x"]
+    provider._only_mantle["anthropic.claude-x"] = True
+    assert list(provider._only_mantle) == ["anthropic.claude-x"]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from cachetools import TTLCache
+
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.providers.anthropic import GENERATION_ONLY, combine_header_lines
@@ -75,9 +77,11 @@ class Bedrock:
     ) -> None:
         self._params = params
         self._http = http
-        self._clock = clock
         self._aws = AwsSession(params)
-        self._mantle_until: dict[str, float] = {}
+        # Bounded, because under a wildcard the callers choose the model names.
+        self._only_mantle: TTLCache[str, bool] = TTLCache(
+            _MOST_REMEMBERED, _REMEMBERED_SECONDS, timer=clock
+        )
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """Return the call to the runtime; its fallback, unless disabled, is the call to mantle."""
@@ -96,23 +100,16 @@ class Bedrock:
         mantle = call.fallback
         if mantle is None:
             return await self._count(call)
-        if self._clock() < self._mantle_until.get(call.target, 0):
+        if call.target in self._only_mantle:
             return await self._count(mantle)
         try:
             return await self._count(call)
         except CannotCount:
-            self._remember(call.target)
+            self._only_mantle[call.target] = True
         return await self._count(mantle)
 
     async def aclose(self) -> None:
         await self._aws.aclose()
-
-    def _remember(self, target: str) -> None:
-        now = self._clock()
-        unexpired = [item for item in self._mantle_until.items() if item[1] > now]
-        # Bounded, because under a wildcard the callers choose the model names.
-        recent = dict(unexpired[-_MOST_REMEMBERED:])
-        self._mantle_until = {**recent, target: now + _REMEMBERED_SECONDS}
 
     async def _count(self, call: UpstreamCall) -> TokenCount:
         if call.target.endswith(_COUNT_TOKENS):
