@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from count_tokens_mw.aio.deadline import Deadline
-from count_tokens_mw.aio.guard import internal_errors_logged
+from count_tokens_mw.aio.guard import outcome_of
 from count_tokens_mw.asgi.endpoint import Endpoint
 from count_tokens_mw.asgi.routes import PATHS, path_below_mount
 from count_tokens_mw.breakdown.result import Breakdown, Progress, ignore_progress
@@ -171,21 +171,23 @@ class CountTokens:
         body: Mapping[str, object],
         headers: Mapping[str, str] | None,
     ) -> Outcome:
-        lowercase = {name.lower(): value for name, value in (headers or {}).items()}
-        try:
-            with internal_errors_logged(record), self._pipeline.engine.slot():
+        async def count() -> Outcome:
+            with self._pipeline.engine.slot():
                 snapshot = self._pipeline.engine.snapshot
                 deadline = Deadline(snapshot.settings.timeout)
+                lowercase = {name.lower(): value for name, value in (headers or {}).items()}
                 record.read_headers(lowercase, snapshot.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(lowercase.items()))
-                outcome = await run(Job(request, snapshot, record, deadline))
-                record.finish(outcome if isinstance(outcome, TokenCount) else outcome.as_count())
-                return outcome
-        except CountError as error:
-            record.finish(error)
-            raise
+                return await run(Job(request, snapshot, record, deadline))
+
+        try:
+            outcome = await outcome_of(record, count())
+            record.finish(outcome.as_count() if isinstance(outcome, Breakdown) else outcome)
         finally:
             await run_hooks(self._pipeline.hooks, record.event())
+        if isinstance(outcome, CountError):
+            raise outcome
+        return outcome
 
     def reload(self, config: Config) -> None:
         """Replace the configuration for all requests that begin from now on.

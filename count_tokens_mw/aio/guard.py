@@ -2,33 +2,33 @@
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from count_tokens_mw.errors import CountError, InternalError
 
-__all__ = ["internal_errors_logged", "log_and_suppress"]
+__all__ = ["log_and_suppress", "outcome_of"]
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("count_tokens_mw")
 
 
-@contextmanager
-def internal_errors_logged(operation: object) -> Iterator[None]:
-    """Log any unexpected exception, and raise an `InternalError` instead.
+async def outcome_of(operation: object, work: Awaitable[T]) -> T | CountError:
+    """Return the result of the work, or its error; log any unexpected exception.
 
-    The log gets the exception's type and traceback, but not its text: the `KeyError` of a host's
-    `KEYS[token]` would write the token there. `operation` names the work that failed.
-
-    Raises:
-        InternalError: the exception is no `CountError`.
+    An unexpected exception becomes an `InternalError`. The log gets the exception's type and
+    traceback, but not its text: the `KeyError` of a host's `KEYS[token]` would write the token
+    there. `operation` names the work that failed.
     """
     try:
-        yield
-    except CountError:
-        raise
+        return await work
+    except CountError as error:
+        return error
     except Exception as error:  # noqa: BLE001
         _log(operation, error)
-        raise InternalError("The gateway failed; its log has the traceback.") from None
+        return InternalError("The gateway failed; its log has the traceback.")
 
 
 @contextmanager

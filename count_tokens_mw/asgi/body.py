@@ -60,16 +60,15 @@ class TimedRequest(Request):
         Raises:
             DeadlineExceeded: the body does not arrive in time.
         """
-        deadline = self._upload_deadline
-        if deadline is None:
-            deadline = self._upload_deadline = Deadline(self._upload_seconds)
+        if self._upload_deadline is None:
+            self._upload_deadline = Deadline(self._upload_seconds)
         message = "The request body did not arrive in time."
-        return await deadline.run(reading, message, pauses=self.deadline)
+        return await self._upload_deadline.run(reading, message, pauses=self.deadline)
 
 
-async def read_body(
+def read_body(
     request: TimedRequest, headers: Mapping[str, str], limit: int, fairness: LoopFairness
-) -> RequestBody:
+) -> Awaitable[RequestBody]:
     """Read the body to its end, from the client or from a host that has read it before.
 
     Raises:
@@ -86,12 +85,7 @@ async def read_body(
             "content-encoding: this gateway reads no compressed bodies.",
             error_code="request_body_encoding_unsupported",
         )
-    try:
-        return await request.upload(_read(request, limit, fairness))
-    except HTTPException as refusal:  # the host may have a body limit of its own
-        raise to_refused(refusal) from None
-    except ClientDisconnect:
-        raise ClientClosedRequest("The client left.") from None
+    return request.upload(_read(request, limit, fairness))
 
 
 async def _read(request: TimedRequest, limit: int, fairness: LoopFairness) -> RequestBody:
@@ -102,9 +96,14 @@ async def _read(request: TimedRequest, limit: int, fairness: LoopFairness) -> Re
     digest = hashlib.sha256()
     more = True
     while more:
-        message = await receive()
+        try:
+            message = await receive()
+        except HTTPException as refusal:  # the host may have a body limit of its own
+            raise to_refused(refusal) from None
+        except ClientDisconnect:
+            raise ClientClosedRequest("The client left.") from None
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect
+            raise ClientClosedRequest("The client left.")
         chunk = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(chunk)

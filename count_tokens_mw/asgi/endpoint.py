@@ -7,12 +7,12 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from count_tokens_mw.aio.guard import internal_errors_logged
+from count_tokens_mw.aio.guard import outcome_of
 from count_tokens_mw.asgi.body import BODY_HEADERS, TimedRequest, cancel_on_disconnect, read_body
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
-from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
+from count_tokens_mw.errors import MethodNotAllowed, NotFound, Unauthenticated
 from count_tokens_mw.events import EntryPoint, run_hooks
 from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
@@ -54,12 +54,7 @@ class Endpoint:
         record = RequestRecord(self.entry_point)
         event = None
         try:
-            outcome: TokenCount | CountError
-            try:
-                with internal_errors_logged(record):
-                    outcome = await self._count(request, record)
-            except CountError as error:
-                outcome = error
+            outcome = await outcome_of(record, self._count(request, record))
             record.finish(outcome)
             answer = http_answer(outcome, record.request_id)
             event = record.event()

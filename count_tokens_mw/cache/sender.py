@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.single_flight import RunCancelled, SingleFlight
@@ -95,8 +94,15 @@ class CachedSender:
         count = cache.get(key)
         if count is not None:
             return count
+
+        async def fetch() -> TokenCount:
+            count = await cache.fetch(key)
+            if count is None:
+                count = await send(call)
+                cache.put(key, count)
+            return count
+
         try:
-            fetch = partial(_fetch, cache, key, call, send)
             count, is_shared = await self._flights.run((cache, key), fetch)
         except RunCancelled:
             raise UpstreamUnreachable("The call to the provider was interrupted.") from None
@@ -124,16 +130,3 @@ class CachedSender:
     def _open(self, settings: CacheSettings) -> None:
         self._cache = CountCache(settings, self._clock) if settings.ttl else None
         self._memo = RequestMemo(settings.max_entries) if settings.ttl else None
-
-
-async def _fetch(
-    cache: CountCache,
-    key: bytes,
-    call: UpstreamCall,
-    send: Callable[[UpstreamCall], Awaitable[TokenCount]],
-) -> TokenCount:
-    count = await cache.fetch(key)
-    if count is None:
-        count = await send(call)
-        cache.put(key, count)
-    return count

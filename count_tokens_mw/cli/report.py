@@ -72,14 +72,10 @@ def _to_text(content: str, style: str = "") -> "Text":
 
 
 def _members(row: Row) -> dict[str, object]:
-    deployment = row.deployment
+    names = ("id", "provider", "upstream_model", "order", "weight")
     return {
         "model_name": row.model_name,
-        "id": deployment.id if deployment else None,
-        "provider": deployment.provider if deployment else None,
-        "upstream_model": deployment.upstream_model if deployment else None,
-        "order": deployment.order if deployment else None,
-        "weight": deployment.weight if deployment else None,
+        **{name: getattr(row.deployment, name, None) for name in names},
         "host": row.host,
         "credential": row.credential,
         "state": row.state,
