@@ -128,10 +128,13 @@ async def run_hooks(
     `seconds`, so that a hanging hook does not hold its request for ever.
     """
     for hook in hooks:
-        with log_and_suppress(hook):
-            result = hook(event)
-            if result is not None and isawaitable(result):
-                with anyio.move_on_after(seconds, shield=True) as time_limit:
-                    await result
-                if time_limit.cancelled_caught:
-                    raise TimeoutError
+        await log_and_suppress(hook, _call(hook, event, seconds))
+
+
+async def _call(hook: Hook, event: CountEvent, seconds: float) -> None:
+    result = hook(event)
+    if result is not None and isawaitable(result):
+        with anyio.move_on_after(seconds, shield=True) as time_limit:
+            await result
+        if time_limit.cancelled_caught:
+            raise TimeoutError

@@ -19,28 +19,26 @@ T = TypeVar("T")
 class Deadline:
     """A point in time by the running event loop's clock, `seconds` from now."""
 
-    __slots__ = ("_at", "_loop", "_paused_at", "_timer")
+    _paused_at: float | None = None
+    _timer: asyncio.Timeout | None = None
 
     def __init__(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._at = self._loop.time() + seconds
-        self._paused_at: float | None = None
-        self._timer: asyncio.Timeout | None = None
+        self._at = _now() + seconds
 
     def seconds_left(self) -> float:
         """Return the seconds until the deadline, which are negative after it."""
-        return self._at - self._loop.time()
+        return self._at - _now()
 
     def pause(self) -> None:
         """Stop the clock, for a `run` in progress too."""
-        self._paused_at = self._loop.time()
+        self._paused_at = _now()
         if self._timer is not None:
             self._timer.reschedule(None)
 
     def resume(self) -> None:
         """Let the paused clock go on, which moves the deadline by the time in between."""
         if self._paused_at is not None:
-            self._at += self._loop.time() - self._paused_at
+            self._at += _now() - self._paused_at
             self._paused_at = None
         if self._timer is not None:
             self._timer.reschedule(self._at)
@@ -81,6 +79,10 @@ class Deadline:
             if timer.expired():
                 raise DeadlineExceeded(message) from None
             raise
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @coroutine

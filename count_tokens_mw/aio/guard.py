@@ -2,8 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from count_tokens_mw.errors import CountError, InternalError
@@ -31,14 +30,13 @@ async def outcome_of(operation: object, work: Awaitable[T]) -> T | CountError:
         return InternalError("The gateway failed; its log has the traceback.")
 
 
-@contextmanager
-def log_and_suppress(operation: object) -> Iterator[None]:
-    """Log any exception and suppress it, for work that nobody awaits.
+async def log_and_suppress(operation: object, work: Awaitable[object]) -> None:
+    """Await work that nobody else awaits, log any exception of it, and suppress it.
 
     The `operation` is text, or a hook, which is logged by its qualified name.
     """
     try:
-        yield
+        await work
     except Exception as error:  # noqa: BLE001
         name = getattr(operation, "__qualname__", type(operation).__qualname__)
         _log(f"hook {name}" if callable(operation) else operation, error)

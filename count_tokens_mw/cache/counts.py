@@ -53,7 +53,7 @@ class CountCache:
         """Return the count of a key, or None if it is not in this process or has expired."""
         with self._lock:
             entry = self._stored.get(key)
-        return entry and entry[0]
+        return entry[0] if entry is not None else None
 
     async def fetch(self, key: bytes) -> TokenCount | None:
         """Return the count of a key from Redis, which is then in this process too, or None."""

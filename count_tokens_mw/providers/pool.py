@@ -103,10 +103,8 @@ class Providers:
     async def close_unneeded(self) -> None:
         """Close evicted providers without users. Failures are logged."""
         while self._done_with:
-            provider = self._done_with.pop()
-            with log_and_suppress("closing a provider"):
-                with CancelScope(shield=True):
-                    await provider.aclose()
+            with CancelScope(shield=True):
+                await log_and_suppress("closing a provider", self._done_with.pop().aclose())
 
     async def aclose(self) -> None:
         """Close all providers, in use or not; a later use opens them again."""
