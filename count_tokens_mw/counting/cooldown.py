@@ -1,8 +1,7 @@
 """Cooldown: a deployment that failed is tried last for a while, and never skipped."""
 
-from __future__ import annotations
-
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -40,10 +39,13 @@ class Cooldown:
         self._failed: TLRUCache[tuple[str, str], float] = TLRUCache(
             _MOST_REMEMBERED, ttu=lambda _, seconds, now: now + seconds, timer=clock
         )
+        self._lock = threading.Lock()  # a host may run several event loops
 
     def record_failure(self, deployment: Deployment, headers: Mapping[str, str]) -> None:
         """Start the cooldown of a deployment; `headers` are those of its answer, if any."""
-        self._failed[_key(deployment)] = max(self._seconds, retry_after(headers, self._now()))
+        seconds = max(self._seconds, retry_after(headers, self._now()))
+        with self._lock:
+            self._failed[_key(deployment)] = seconds
 
     def healthy_first(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         """Return the deployments in their order, with those in cooldown moved to the end."""

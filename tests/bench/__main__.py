@@ -85,16 +85,14 @@ def _measure_memory(server: Process, counts: int) -> float:
 
 
 def _measure_once(upstream: str, *, quick: bool) -> dict[str, float]:
-    _print_progress("import, Bedrock, health, memory")
-    baseline, import_seconds = once.import_seconds(
-        "starlette.applications, pydantic", "count_tokens_mw"
-    )
+    _print_progress("start, Bedrock, health, memory")
+    baseline, start_seconds = once.start_seconds()
     holds = once.longest_holds_ms(upstream)
     facts = {
         **{f"longest_hold_ms, {model}": longest for model, longest in holds.items()},
         "longest_hold_ms": max(holds.values()),
-        "import_seconds": import_seconds,
-        "import_ratio": import_seconds / baseline,
+        "start_seconds": start_seconds,
+        "start_ratio": start_seconds / baseline,
         "bedrock_ratio": once.bedrock_ratio(upstream),
         "health_ms": once.worst_health_ms(),
     }

@@ -1,12 +1,15 @@
-"""Single measurements: imports, Bedrock in one process, memory, and a neighbour's latency."""
+"""Single measurements: start, Bedrock in one process, memory, and a neighbour's latency."""
 
 import asyncio
 import http.client
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
@@ -19,26 +22,42 @@ from tests.bench.processes import Process, under_uvicorn
 
 __all__ = [
     "bedrock_ratio",
-    "import_seconds",
     "longest_holds_ms",
     "memory_growth_mb",
+    "start_seconds",
     "worst_health_ms",
 ]
 
-_IMPORTED: Final = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+_TIMED: Final = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+_CONFIG: Final = """
+model_list:
+  - model_name: claude
+    litellm_params:
+      model: anthropic/claude-sonnet-4-5
+      api_key: os.environ/ANTHROPIC_API_KEY
+"""
 
 
-def import_seconds(*imports: str, times: int = 11) -> list[float]:
-    """Measure by turns how long each import takes in a new process; return the medians."""
-    commands = [[sys.executable, "-c", _IMPORTED.format(module)] for module in imports]
-    rounds = [
-        [
-            float(subprocess.run(command, check=True, capture_output=True).stdout)
-            for command in commands
-        ]
-        for _ in range(times)
-    ]
-    return [median(seconds) for seconds in zip(*rounds, strict=True)]
+def start_seconds(times: int = 31) -> tuple[float, float]:
+    """Measure by turns, in new processes, `import fastapi` and the package's start.
+
+    The start is the import and the reading of a small file. The results are medians.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "config.yaml")
+        path.write_text(_CONFIG, encoding="utf-8")
+        start = f"from count_tokens_mw import Config; Config.from_yaml({str(path)!r})"
+        rounds = [(_seconds_of("import fastapi"), _seconds_of(start)) for _ in range(times)]
+    baselines, starts = zip(*rounds, strict=True)
+    return median(baselines), median(starts)
+
+
+def _seconds_of(program: str) -> float:
+    """Run a program in a new process and return its seconds; its imports stay compiled."""
+    environ = {**os.environ, "ANTHROPIC_API_KEY": "bench"}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-c", _TIMED.format(program)]
+    return float(subprocess.run(command, check=True, capture_output=True, env=environ).stdout)
 
 
 def bedrock_ratio(upstream: str, seconds: float = 2, rounds: int = 5) -> float:

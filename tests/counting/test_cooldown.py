@@ -1,5 +1,8 @@
 """Cooldown: the time for which a deployment that failed is tried last."""
 
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -49,4 +52,52 @@ def test_the_failures_of_models_that_callers_name_do_not_add_up_without_end() ->
     assert cooldown.healthy_first([deployment("1"), early]) == [deployment("1"), early], (
         "both forgotten"
     )
-    assert len(cooldown._failed) <= 1000
+    assert len(cooldown._failed) == 1000
+
+
+def test_a_cooldown_ends_after_its_seconds_and_the_last_failure_counts() -> None:
+    now = [0.0]
+    cooldown = Cooldown(30, clock=lambda: now[0])
+    failed, other = deployment("a"), deployment("b")
+    cooldown.record_failure(failed, {"retry-after": "60"})
+    now[0] = 59.9
+    assert cooldown.healthy_first([failed, other]) == [other, failed]
+    now[0] = 60
+    assert cooldown.healthy_first([failed, other]) == [failed, other]
+    cooldown.record_failure(failed, {"retry-after": "300"})
+    cooldown.record_failure(failed, {})
+    now[0] = 89.9
+    assert cooldown.healthy_first([failed, other]) == [other, failed]
+    now[0] = 90
+    assert cooldown.healthy_first([failed, other]) == [failed, other]
+
+
+def test_a_cooldown_of_0_seconds_moves_nothing() -> None:
+    cooldown = Cooldown(0, clock=lambda: 5)
+    failed, other = deployment("a"), deployment("b")
+    cooldown.record_failure(failed, {})
+    assert cooldown.healthy_first([failed, other]) == [failed, other]
+
+
+@pytest.fixture
+def nervous_threads() -> Iterator[None]:
+    """Switches between threads a million times a second."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("nervous_threads")
+def test_failures_in_several_threads_are_all_recorded() -> None:
+    cooldown = Cooldown(30)
+    failed = [[deployment(f"{thread}-{n}") for n in range(1500)] for thread in range(8)]
+
+    def record(deployments: Sequence[Deployment]) -> Sequence[Deployment]:
+        for each in deployments:
+            cooldown.record_failure(each, {})
+        return cooldown.healthy_first([deployments[-1], deployment("healthy")])
+
+    with ThreadPoolExecutor(len(failed)) as threads:
+        assert all(order[0].upstream_model == "healthy" for order in threads.map(record, failed))
+    assert len(cooldown._failed) == 1000
