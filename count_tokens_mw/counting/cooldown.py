@@ -49,8 +49,6 @@ class Cooldown:
 
     def healthy_first(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         """Return the deployments in their order, with those in cooldown moved to the end."""
-        if len(deployments) == 1:
-            return deployments
         return sorted(deployments, key=lambda deployment: _key(deployment) in self._failed)
 
 

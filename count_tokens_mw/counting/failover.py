@@ -70,16 +70,19 @@ class Failover:
         """
         errors: list[CountError] = []
         answer_from = -1
-        queue = list(job.snapshot.cooldown.healthy_first(deployments))
-        while queue and (not errors or job.deadline.seconds_left() > 0):
-            deployment = queue.pop(0)
+        ordered = deployments
+        if len(ordered) > 1:
+            ordered = job.snapshot.cooldown.healthy_first(deployments)
+        for others, deployment in zip(range(len(ordered) - 1, -1, -1), ordered, strict=True):
+            if errors and job.deadline.seconds_left() <= 0:
+                break
             started = time.perf_counter()
             known = self._sender.recall(job.request, deployment)
             if known is not None:
                 job.record.add_attempt(deployment, known, started)
                 return known
             try:
-                return await self._try(job, deployment, others=bool(queue))
+                return await self._try(job, deployment, others=others > 0)
             except CountError as error:
                 if error.status < 500 and error.status not in _FAILOVER_STATUSES:
                     raise

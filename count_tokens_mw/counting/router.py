@@ -115,7 +115,7 @@ class Router:
 
 def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequence[Deployment]:
     """Sort by `order` (none is last), then by a weighted draw; equals keep their order."""
-    if not any(deployment.order is not None or deployment.weight for deployment in deployments):
+    if len(deployments) == 1:
         return deployments
 
     def rank(deployment: Deployment) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """HTTP client for an `UpstreamCall`, over pools of its own or over the host's client."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -11,14 +11,27 @@ from yarl import URL
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.per_loop import PerLoop
 from count_tokens_mw.config.models import HttpSettings
-from count_tokens_mw.errors import UpstreamUnreachable, UpstreamUnusable
-from count_tokens_mw.providers.transport_errors import transport_errors
+from count_tokens_mw.errors import DeadlineExceeded, UpstreamUnreachable, UpstreamUnusable
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
-__all__ = ["HttpClient"]
+__all__ = ["HttpClient", "transport_errors"]
 
 _PIECE_BYTES: Final = 256 * 1024
 _LARGE_BYTES: Final = 1024 * 1024
+# The last two come through from below the libraries: failing sockets, and invalid host names or
+# response bytes.
+_BROKEN: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    aiohttp.ClientError,
+    OSError,
+    UnicodeError,
+)
+_MESSAGES: Final = {
+    UpstreamUnreachable: "could not be reached, or closed the connection",
+    UpstreamUnusable: "broke off its answer",
+}
 
 
 class HttpClient:
@@ -136,3 +149,25 @@ class _BodyStream(httpx.AsyncByteStream):
 
 def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+
+
+@contextmanager
+def transport_errors(provider: str, broken: type[UpstreamUnusable]) -> Iterator[None]:
+    """Translate the HTTP libraries' exceptions to a `CountError`.
+
+    Raises:
+        UpstreamUnusable: a broken connection; the class is `broken`.
+        DeadlineExceeded: a timeout of the client expired.
+    """
+
+    try:
+        yield
+    except _BROKEN as error:
+        if isinstance(error, httpx.TimeoutException) and not _is_broken(error.__cause__):
+            raise DeadlineExceeded(f"{provider} did not answer in time.") from error
+        raise broken(f"{provider} {_MESSAGES[broken]}.") from error
+
+
+def _is_broken(cause: BaseException | None) -> bool:
+    """Return whether a timeout is a broken connection; httpx-aiohttp reports it so."""
+    return isinstance(cause, aiohttp.ClientConnectionError) and not isinstance(cause, TimeoutError)

@@ -18,8 +18,7 @@ from count_tokens_mw import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from count_tokens_mw.providers.http import HttpClient
-from count_tokens_mw.providers.transport_errors import transport_errors
+from count_tokens_mw.providers.http import HttpClient, transport_errors
 from count_tokens_mw.types import UpstreamCall
 from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with
 
