@@ -8,6 +8,7 @@ from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import Final
 
+import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -47,6 +48,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def is_property(item: pytest.Item) -> bool:
     return bool(getattr(getattr(item, "function", None), "is_hypothesis_test", False))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trust_one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trust one public certificate authority instead of all of them.
+
+    Each of httpx's clients reads all again, for 20 ms, and no test connects to a public host.
+    """
+    end = "-----END CERTIFICATE-----\n"
+    first = Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0]
+    bundle = tmp_path_factory.mktemp("authority") / "authority.pem"
+    bundle.write_text(first + end, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(bundle))
+        yield
 
 
 @pytest.fixture

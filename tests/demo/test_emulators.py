@@ -69,6 +69,9 @@ PICTURE: Final = {"inlineData": {"mimeType": "image/png", "data": "aGVsbG8="}}
 FUNCTION: Final = {"name": "f", "parametersJsonSchema": {"type": "object", "$schema": "s"}}
 SCOPES: Final = ["https://www.googleapis.com/auth/cloud-platform"]
 
+# One session for all tests, because each session reads botocore's data again.
+BOTOCORE: Final = get_session()
+
 
 @pytest.fixture(autouse=True)
 def _no_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +101,7 @@ def google_url(google: EmulatedGoogle) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bearer(google: EmulatedGoogle, google_url: str) -> dict[str, str]:
     """Return the header with an access token that Google's own library has fetched."""
     return fetch_token(google, google_url)
@@ -140,8 +143,7 @@ async def count_with_botocore(url: str, body: object, model: str = SONNET, **cha
         "config": AioConfig(retries={"total_max_attempts": 1}),
         **change,
     }
-    session = get_session()
-    async with session.create_client("bedrock-runtime", endpoint_url=url, **options) as client:
+    async with BOTOCORE.create_client("bedrock-runtime", endpoint_url=url, **options) as client:
         invoke = {"invokeModel": {"body": json.dumps(body)}}
         try:
             return await client.count_tokens(modelId=model, input=invoke)

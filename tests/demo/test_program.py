@@ -1,17 +1,20 @@
 """The demo as a program: the start, the output, the refusals and the end of `make demo`."""
 
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import httpx
 import pytest
 
-from demo_app.loopback import is_loopback, listener_for
+from demo_app.__main__ import main
+from demo_app.loopback import Server, is_loopback, listener_for
 from tests.support.fakes import HELLO
 from tests.support.shell import run_in_shell
 
@@ -89,6 +92,47 @@ def test_it_ends_in_peace_while_somebody_listens(ending: signal.Signals) -> None
 
 
 @pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"PORT": "many"}, "PORT=many: a number up to 65535 is required"),
+        ({"PORT": "0", "HOST": "0.0.0.0"}, "or use HOST=127.0.0.1"),
+    ],
+)
+def test_a_refused_start_is_one_line_on_stderr(environ: dict[str, str], message: str) -> None:
+    with start_program(**environ) as refused:
+        printed, errors = refused.communicate(timeout=30)
+    assert refused.returncode == 1
+    assert not printed
+    assert errors.strip().endswith(message)
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.fixture
+def refusal_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Yield a function that runs `main`, and returns the message with which it exits."""
+
+    def serve(*_: object) -> NoReturn:
+        pytest.fail("the demo serves")
+
+    def run_main(**environ: str) -> str:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as exited:
+            main()
+        message = exited.value.code  # Python writes a string to stderr, and exits with 1
+        assert isinstance(message, str)
+        return message
+
+    monkeypatch.setattr(Server, "run", serve)
+    for name in ("HOST", "PORT", "DEMO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    logger = logging.getLogger("demo_app")
+    level = logger.level
+    yield run_main
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize(
     ("port", "message"),
     [
         ("taken", "Address already in use; PORT=8001 make demo takes another"),
@@ -97,29 +141,25 @@ def test_it_ends_in_peace_while_somebody_listens(ending: signal.Signals) -> None
     ],
 )
 def test_an_address_that_cannot_be_had_is_said_in_one_line(
-    demo: str, port: str, message: str
+    demo: str, refusal_of: Callable[..., str], port: str, message: str
 ) -> None:
     if port == "taken":
         port = demo.rpartition(":")[2]
-    with start_program(PORT=port) as refused:
-        _, errors = refused.communicate(timeout=30)
-    assert refused.returncode == 1
-    assert errors.strip().endswith(message)
-    assert len(errors.splitlines()) == 1
+    refusal = refusal_of(PORT=port)
+    assert refusal.endswith(message)
+    assert len(refusal.splitlines()) == 1
 
 
 @pytest.mark.parametrize("key", ["", "sk-demo", "sk-demo-claude"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_with_a_key_that_everybody_knows_it_listens_on_loopback_only_and_says_why(
-    host: str, key: str
+    refusal_of: Callable[..., str], capsys: pytest.CaptureFixture[str], host: str, key: str
 ) -> None:
-    with start_program(HOST=host, PORT="0", DEMO_API_KEY=key) as refused:
-        printed, errors = refused.communicate(timeout=30)
-    assert refused.returncode == 1
-    assert not printed
-    assert len(errors.splitlines()) == 1
-    assert errors.startswith(f"HOST={host}: the demo's API key is public")
-    assert "set DEMO_API_KEY" in errors
+    refusal = refusal_of(HOST=host, PORT="0", DEMO_API_KEY=key)
+    assert not capsys.readouterr().out
+    assert len(refusal.splitlines()) == 1
+    assert refusal.startswith(f"HOST={host}: the demo's API key is public")
+    assert "set DEMO_API_KEY" in refusal
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost"])
