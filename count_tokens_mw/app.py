@@ -171,14 +171,19 @@ class CountTokens:
         body: Mapping[str, object],
         headers: Mapping[str, str] | None,
     ) -> Outcome:
+        engine = self._pipeline.engine
+
         async def count() -> Outcome:
-            with self._pipeline.engine.slot():
-                snapshot = self._pipeline.engine.snapshot
+            engine.acquire_slot()
+            try:
+                snapshot = engine.snapshot
                 deadline = Deadline(snapshot.settings.timeout)
                 lowercase = {name.lower(): value for name, value in (headers or {}).items()}
                 record.read_headers(lowercase, snapshot.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(lowercase.items()))
                 return await run(Job(request, snapshot, record, deadline))
+            finally:
+                engine.release_slot()
 
         try:
             outcome = await outcome_of(record, count())

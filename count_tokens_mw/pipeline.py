@@ -62,7 +62,7 @@ class Pipeline:
         Raises:
             CountError: the host refused, or there is no count.
         """
-        await self._prepare(job, _keep_name)
+        await self._prepare(job, str)  # the name as it is
         return await self.engine.pass_through(job)
 
     async def _prepare(self, job: Job, name_of: Callable[[str], str]) -> None:
@@ -84,7 +84,3 @@ class Pipeline:
 
 def _rename(request: CountRequest, name: str) -> CountRequest:
     return request if name == request.model else request.for_model(name)
-
-
-def _keep_name(model: str) -> str:
-    return model

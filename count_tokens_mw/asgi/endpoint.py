@@ -77,7 +77,8 @@ class Endpoint:
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
         record.caller = await authenticate_caller(pipeline.authenticate, request, deadline)
-        with pipeline.engine.slot():
+        pipeline.engine.acquire_slot()
+        try:
             limit = settings.max_body_bytes
             body = await read_body(request, headers, limit, pipeline.engine.fairness)
             native = drop_gateway_keys(request.scope, require_printable(native))
@@ -90,6 +91,8 @@ class Endpoint:
             if self.entry_point == "count_tokens":
                 return await pipeline.count(job)
             return (await cancel_on_disconnect(request, pipeline.break_down(job))).as_count()
+        finally:
+            pipeline.engine.release_slot()
 
 
 @lru_cache(_MAX_CONFIGURATIONS)

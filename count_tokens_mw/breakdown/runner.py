@@ -53,7 +53,8 @@ async def break_down(engine: CountingEngine, job: Job, progress: Progress) -> Br
     with ExitStack() as slots:
         workers = 1  # in the request's own slot
         while workers < min(_concurrency(variants, settings), 1 + engine.free):
-            slots.enter_context(engine.slot())
+            engine.acquire_slot()
+            slots.callback(engine.release_slot)
             workers += 1
         await _wait_for_all([asyncio.ensure_future(run.work()) for _ in range(workers)])
     return variants.breakdown(whole, run.counts)

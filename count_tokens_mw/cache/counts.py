@@ -51,9 +51,11 @@ class CountCache:
 
     def get(self, key: bytes) -> TokenCount | None:
         """Return the count of a key, or None if it is not in this process or has expired."""
-        with self._lock:
-            entry = self._stored.get(key)
-        return entry[0] if entry is not None else None
+        try:
+            with self._lock:
+                return self._stored[key][0]
+        except KeyError:
+            return None
 
     async def fetch(self, key: bytes) -> TokenCount | None:
         """Return the count of a key from Redis, which is then in this process too, or None."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.aio.fairness import LoopFairness
@@ -65,9 +64,8 @@ class CountingEngine:
         """The number of free slots."""
         return max(0, self.snapshot.settings.max_concurrency - self.in_flight)
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one of the `max_concurrency` slots; an entry point enters before it reads a body.
+    def acquire_slot(self) -> None:
+        """Take one of the `max_concurrency` slots; an entry point does so before it reads a body.
 
         Raises:
             TooManyRequests: no slot is free.
@@ -75,10 +73,10 @@ class CountingEngine:
         if self.in_flight >= self.snapshot.settings.max_concurrency:
             raise TooManyRequests("This gateway has too many counts in flight; try again.")
         self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+
+    def release_slot(self) -> None:
+        """Give a slot back."""
+        self.in_flight -= 1
 
     async def count(self, job: Job) -> TokenCount:
         """Count a request by the deployments of its model, in turn.
