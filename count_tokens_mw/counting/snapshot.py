@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Hashable
 from functools import cached_property
+from itertools import chain
 
 from count_tokens_mw.config import Config
 from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
@@ -31,14 +32,9 @@ class ConfigSnapshot:
 
     @cached_property
     def identities(self) -> Collection[Hashable]:
-        deployments = [*self._deployments, *([self.passthrough] if self.passthrough else [])]
-        for deployment in self._deployments:
-            deployments += deployment.by_provider.values()
-        return {
-            deployment.params.identity
-            for deployment in deployments
-            if deployment.params is not None
-        }
+        own = [*self._deployments, *([self.passthrough] if self.passthrough else [])]
+        deployments = chain(own, *(deployment.by_provider.values() for deployment in own))
+        return {deployment.params.identity for deployment in deployments if deployment.params}
 
 
 def _passthrough_deployment(config: Config) -> Deployment | None:
