@@ -9,11 +9,7 @@ from count_tokens_mw.asgi.routes import path_below_mount
 
 __all__ = ["CountTokensMiddleware"]
 
-_LIFESPAN_ENDS: Final = {
-    "lifespan.startup.failed",
-    "lifespan.shutdown.complete",
-    "lifespan.shutdown.failed",
-}
+_LIFESPAN_CONTINUES: Final = "lifespan.startup.complete"
 
 
 class CountTokensMiddleware:
@@ -47,7 +43,7 @@ class CountTokensMiddleware:
 
     def _close_before(self, send: Send) -> Send:
         async def close_and_send(message: Message) -> None:
-            if message["type"] in _LIFESPAN_ENDS:
+            if message["type"] != _LIFESPAN_CONTINUES:
                 await self._count_tokens.aclose()
             await send(message)
 

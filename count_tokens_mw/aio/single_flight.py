@@ -49,7 +49,7 @@ class SingleFlight(Generic[T]):
         """
         flights = self._flights.get()
         in_flight = flights.get(key)
-        flight = self.start(key, work)
+        flight = _join(flights, key, work)
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task), flight is in_flight
@@ -67,18 +67,23 @@ class SingleFlight(Generic[T]):
 
     def start(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> _Flight[T]:
         """Start a run and return it, or return the one in flight."""
-        flights = self._flights.get()
-        flight = flights.get(key)
-        if flight is None or flight.task.done():
-            flight = flights[key] = _Flight(asyncio.get_running_loop().create_task(work()))
-            flight.task.add_done_callback(partial(_finish, flights, key, flight))
-        return flight
+        return _join(self._flights.get(), key, work)
 
     async def cancel(self, key: Hashable) -> None:
         """Cancel the run in flight on this event loop, and wait until it has ended."""
         flight = self._flights.get().pop(key, None)
         if flight is not None:
             await _cancel(flight.task)
+
+
+def _join(
+    flights: dict[Hashable, _Flight[T]], key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]
+) -> _Flight[T]:
+    flight = flights.get(key)
+    if flight is None or flight.task.done():
+        flight = flights[key] = _Flight(asyncio.get_running_loop().create_task(work()))
+        flight.task.add_done_callback(partial(_finish, flights, key, flight))
+    return flight
 
 
 async def _cancel(task: asyncio.Task[T]) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Final
 
 from anyio import CancelScope
@@ -43,37 +42,29 @@ _FAILURES: Final = (RedisError, OSError, ValueError, RuntimeError)
 _logger = logging.getLogger("count_tokens_mw")
 
 
-class _Limit:
-    """Timeout of 50 ms as an `async with`, not counting stalls of the event loop.
+@asynccontextmanager
+async def _limit() -> AsyncIterator[None]:
+    """Raise a TimeoutError after 50 ms, not counting stalls of the event loop.
 
     A stall counts as one step of 5 ms, however long it is: the answer of Redis may be waiting to be
     read. The first counts of a process stall the loop.
     """
+    loop, left = asyncio.get_running_loop(), _STEPS
+    timer: asyncio.TimerHandle
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._timeout = asyncio.timeout(None)
-        self._left = _STEPS
+    def step() -> None:
+        nonlocal left, timer
+        left -= 1
+        timer = loop.call_later(_STEP_SECONDS, step)
+        if not left:
+            timeout.reschedule(loop.time())
 
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-        self._step = self._loop.call_later(_STEP_SECONDS, self._next)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        stack: TracebackType | None,
-    ) -> None:
-        self._step.cancel()
-        await self._timeout.__aexit__(kind, error, stack)
-
-    def _next(self) -> None:
-        self._left -= 1
-        if self._left:
-            self._step = self._loop.call_later(_STEP_SECONDS, self._next)
-        else:
-            self._timeout.reschedule(self._loop.time())
+    timer = loop.call_later(_STEP_SECONDS, step)
+    try:
+        async with asyncio.timeout(None) as timeout:
+            yield
+    finally:
+        timer.cancel()
 
 
 @dataclass(slots=True, eq=False)
@@ -185,7 +176,7 @@ class SharedCounts:
         """
         is_sent = False
         try:
-            async with _Limit(), client.slots:
+            async with _limit(), client.slots:
                 is_sent = self._try_acquire()
                 if not is_sent:
                     return None
@@ -224,7 +215,7 @@ class SharedCounts:
 
 
 def _connection_options(url: str) -> dict[str, Any]:
-    """Return redis-py's options, without its timeouts and retries: `_Limit` bounds them all."""
+    """Return redis-py's options, without its timeouts and retries: `_limit` bounds them all."""
     options: dict[str, Any] = {
         **parse_url(url),
         "max_connections": _CONNECTIONS,

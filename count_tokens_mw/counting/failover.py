@@ -21,7 +21,7 @@ from count_tokens_mw.errors import (
     UpstreamUnreachable,
 )
 from count_tokens_mw.providers.pool import Provider, Providers
-from count_tokens_mw.types import TokenCount, UpstreamCall
+from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
 __all__ = ["Failover"]
 
@@ -119,21 +119,30 @@ class Failover:
             job.record.add_attempt(deployment, outcome, started)
 
     async def _ask(self, job: Job, deployment: Deployment, *, others: bool) -> TokenCount:
-        async with self._providers.use(deployment, job.deadline) as provider:
-            preparing = self._prepare(job, deployment, provider)
-            call = await job.deadline.run(preparing, _late(deployment))
-            seconds = _seconds_of_attempt(job, deployment, others=others)
-            sending = self._sender.send(job.request, deployment, call, provider.send)
-            try:
-                return await Deadline(seconds).run(sending, _late(deployment))
-            except (CountError, TimeoutError) as error:
-                _record_failure(job, deployment, error, seconds)
-                raise
+        opened = await self._providers.acquire(deployment, job.deadline)
+        try:
+            return await self._send(job, deployment, opened.provider, others=others)
+        finally:
+            await self._providers.release(opened)
 
-    async def _prepare(self, job: Job, deployment: Deployment, provider: Provider) -> UpstreamCall:
+    async def _send(
+        self, job: Job, deployment: Deployment, provider: Provider, *, others: bool
+    ) -> TokenCount:
         request = job.request.for_model(deployment.upstream_model)
-        if len(request.body.raw) <= YIELD_ABOVE_BYTES:
-            return provider.prepare(request)
+        if len(request.body.raw) > YIELD_ABOVE_BYTES:
+            preparing = self._prepare_large(request, provider)
+            call = await job.deadline.run(preparing, _late(deployment))
+        else:
+            call = provider.prepare(request)
+        seconds = _seconds_of_attempt(job, deployment, others=others)
+        sending = self._sender.send(job.request, deployment, call, provider.send)
+        try:
+            return await Deadline(seconds).run(sending, _late(deployment))
+        except (CountError, TimeoutError) as error:
+            _record_failure(job, deployment, error, seconds)
+            raise
+
+    async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
         if provider.prepare_in_thread:
             return await self._fairness.run_sync(partial(provider.prepare, request))
         await self._fairness.checkpoint()

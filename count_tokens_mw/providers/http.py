@@ -1,7 +1,7 @@
 """HTTP client for an `UpstreamCall`, over pools of its own or over the host's client."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import Any, Final
 
 import aiohttp
@@ -11,16 +11,21 @@ from yarl import URL
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.per_loop import PerLoop
 from count_tokens_mw.config.models import HttpSettings
-from count_tokens_mw.errors import DeadlineExceeded, UpstreamUnreachable, UpstreamUnusable
+from count_tokens_mw.errors import (
+    CountError,
+    DeadlineExceeded,
+    UpstreamUnreachable,
+    UpstreamUnusable,
+)
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
-__all__ = ["HttpClient", "transport_errors"]
+__all__ = ["BROKEN", "HttpClient", "transport_error"]
 
 _PIECE_BYTES: Final = 256 * 1024
 _LARGE_BYTES: Final = 1024 * 1024
 # The last two come through from below the libraries: failing sockets, and invalid host names or
 # response bytes.
-_BROKEN: Final = (
+BROKEN: Final = (
     httpx.HTTPError,
     httpx.InvalidURL,
     httpx.StreamError,
@@ -103,20 +108,24 @@ async def _post_by_aiohttp(
         data = aiter(_BodyStream(call.body, fairness))
         # Without a length aiohttp sends it chunked, which not every upstream accepts.
         headers = [*headers, ("content-length", str(len(call.body)))]
-    with transport_errors(call.provider, UpstreamUnreachable):
+    broken: type[UpstreamUnusable] = UpstreamUnreachable
+    try:
         response = await session.post(
             URL(call.target, encoded=True), data=data, headers=headers, allow_redirects=False
         )
-    with transport_errors(call.provider, UpstreamUnusable):
+        broken = UpstreamUnusable
         async with response:
             body = await response.read()
+    except BROKEN as error:
+        raise transport_error(call.provider, broken, error) from error
     return UpstreamAnswer(response.status, _decode_headers(response.raw_headers), body)
 
 
 async def _post_by_httpx(
     client: httpx.AsyncClient, call: UpstreamCall, fairness: LoopFairness
 ) -> UpstreamAnswer:
-    with transport_errors(call.provider, UpstreamUnreachable):
+    broken: type[UpstreamUnusable] = UpstreamUnreachable
+    try:
         request = client.build_request(
             "POST", call.target, content=call.body, headers=list(call.headers)
         )
@@ -127,9 +136,11 @@ async def _post_by_httpx(
         if call.signed:  # the client's own parameters and auth would break the signature
             request.url, options["auth"] = httpx.URL(call.target), None
         response = await client.send(request, **options)
-    with transport_errors(call.provider, UpstreamUnusable):
+        broken = UpstreamUnusable
         async with aclosing(response):
             await response.aread()
+    except BROKEN as error:
+        raise transport_error(call.provider, broken, error) from error
     headers = _decode_headers(response.headers.raw)
     return UpstreamAnswer(response.status_code, headers, response.content)
 
@@ -151,21 +162,14 @@ def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
-@contextmanager
-def transport_errors(provider: str, broken: type[UpstreamUnusable]) -> Iterator[None]:
-    """Translate the HTTP libraries' exceptions to a `CountError`.
+def transport_error(provider: str, broken: type[UpstreamUnusable], error: Exception) -> CountError:
+    """Return the error for an exception of the HTTP libraries, one of `BROKEN`.
 
-    Raises:
-        UpstreamUnusable: a broken connection; the class is `broken`.
-        DeadlineExceeded: a timeout of the client expired.
+    It is a `DeadlineExceeded` if a timeout of the client expired, else an instance of `broken`.
     """
-
-    try:
-        yield
-    except _BROKEN as error:
-        if isinstance(error, httpx.TimeoutException) and not _is_broken(error.__cause__):
-            raise DeadlineExceeded(f"{provider} did not answer in time.") from error
-        raise broken(f"{provider} {_MESSAGES[broken]}.") from error
+    if isinstance(error, httpx.TimeoutException) and not _is_broken(error.__cause__):
+        return DeadlineExceeded(f"{provider} did not answer in time.")
+    return broken(f"{provider} {_MESSAGES[broken]}.")
 
 
 def _is_broken(cause: BaseException | None) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Collection, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from itertools import count
 from pkgutil import resolve_name
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 
     from count_tokens_mw.providers.http import HttpClient
 
-__all__ = ["Provider", "Providers"]
+__all__ = ["OpenProvider", "Provider", "Providers"]
 
 _MOST_OPEN: Final = 1000
 
 
 @dataclass(slots=True, eq=False)
-class _OpenProvider:
+class OpenProvider:
     """Open provider and its number of users; an `evicted` one closes after its last use.
 
     `last_used` is a sequence number.
@@ -65,14 +64,13 @@ class Providers:
         self._fairness = fairness
         self._http: HttpClient | None = None
         self._most_open = most_open
-        self._open: dict[Hashable, _OpenProvider] = {}
+        self._open: dict[Hashable, OpenProvider] = {}
         self._done_with: list[Provider] = []
         self._opening = threading.Lock()
         self._uses = count()
 
-    @asynccontextmanager
-    async def use(self, deployment: Deployment, deadline: Deadline) -> AsyncIterator[Provider]:
-        """Open a deployment's provider if necessary, and keep it open while it is in use.
+    async def acquire(self, deployment: Deployment, deadline: Deadline) -> OpenProvider:
+        """Open a deployment's provider if necessary, and keep it open until `release`.
 
         Raises:
             CannotCount: the provider has no counting API.
@@ -88,15 +86,22 @@ class Providers:
             opened = await deadline.run(self._open_in_thread(params), message)
         opened.users += 1
         opened.last_used = next(self._uses)
-        try:
-            yield opened.provider
-        finally:
-            await self._release(opened)
+        return opened
+
+    async def release(self, opened: OpenProvider) -> None:
+        """Count one user less, and close the provider if it is evicted and idle."""
+        opened.users -= 1
+        if opened.evicted and not opened.users:
+            self._done_with.append(opened.provider)
+        if len(self._open) > self._most_open:
+            self._evict_surplus()
+        if self._done_with:
+            await self.close_unneeded()
 
     def retain(self, needed: Collection[Hashable]) -> None:
         """Evict every provider whose identity is not in `needed`.
 
-        `close_unneeded` closes the idle ones, and the end of their last use the others.
+        `close_unneeded` closes the idle ones, `release` the others.
         """
         self._evict([identity for identity in list(self._open) if identity not in needed])
 
@@ -114,15 +119,6 @@ class Providers:
         if self._http is not None:
             await self._http.aclose()
 
-    async def _release(self, opened: _OpenProvider) -> None:
-        opened.users -= 1
-        if opened.evicted and not opened.users:
-            self._done_with.append(opened.provider)
-        if len(self._open) > self._most_open:
-            self._evict_surplus()
-        if self._done_with:
-            await self.close_unneeded()
-
     def _evict_surplus(self) -> None:
         surplus = len(self._open) - self._most_open
         idle = [item for item in list(self._open.items()) if not item[1].users]
@@ -136,7 +132,7 @@ class Providers:
             if not opened.users:
                 self._done_with.append(opened.provider)
 
-    async def _open_in_thread(self, params: Params) -> _OpenProvider:
+    async def _open_in_thread(self, params: Params) -> OpenProvider:
         while (opened := self._open.get(params.identity)) is None:
             # In a thread, because importing a vendor's library takes a third of a second.
             await asyncio.to_thread(self._open_once, params)
@@ -145,7 +141,7 @@ class Providers:
     def _open_once(self, params: Params) -> None:
         with self._opening:
             if params.identity not in self._open:
-                self._open[params.identity] = _OpenProvider(self._create(params))
+                self._open[params.identity] = OpenProvider(self._create(params))
 
     def _create(self, params: Params) -> Provider:
         provider: Provider = resolve_name(spec_of(params).factory)(params, self._get_http_client())

@@ -6,7 +6,6 @@ https://jcristharif.com/msgspec/api.html#raw
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Final, NoReturn, TypeAlias
 
 import msgspec
@@ -62,8 +61,10 @@ class Member:
             ValueError: the value is nested too deeply for Python, or a number has too many digits.
         """
         if self._value is None:
-            with _readable_errors():
+            try:
                 self._value = _parse_value(self._raw[self.start : self.end].decode())
+            except (ValueError, RecursionError) as error:
+                raise _readable(error) from None
         return self._value
 
     @property
@@ -73,10 +74,12 @@ class Member:
         Raises:
             ValueError: an item is nested too deeply, or a number has too many digits.
         """
-        with _readable_errors():
-            text = self._raw[self.start : self.end].decode()
+        text = self._raw[self.start : self.end].decode()
+        try:
             items = _parse_items(text) if self.is_list else ()
             return [(value, text[start:end].encode()) for value, start, end in items]
+        except (ValueError, RecursionError) as error:
+            raise _readable(error) from None
 
 
 def _parse_value(text: str) -> JsonValue:
@@ -108,8 +111,10 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
     """
     members = _scan(raw)
     if members is None:
-        with _readable_errors():
+        try:
             members = {member.name: member for member in _parse(raw)}
+        except (ValueError, RecursionError) as error:
+            raise _readable(error) from None
     return members
 
 
@@ -138,22 +143,18 @@ def _scan(raw: bytes) -> Mapping[str, Member] | None:
     return members if is_complete else None
 
 
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """Turn errors of `json` into messages that may be shown."""
-    try:
-        yield
-    except _Unusable:
-        raise
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        raise ValueError(reason) from None
-    except ValueError:  # Python's own limit on the digits, sys.set_int_max_str_digits
-        raise ValueError("a number in it has too many digits") from None
+def _readable(error: Exception) -> ValueError:
+    """Return an error whose message may be shown for one of `json`."""
+    match error:
+        case _Unusable():
+            return error
+        case RecursionError():
+            return ValueError("it is nested too deeply")
+        case UnicodeDecodeError():
+            return ValueError("it is not UTF-8")
+        case json.JSONDecodeError():
+            return ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}")
+    return ValueError("a number in it has too many digits")  # sys.set_int_max_str_digits
 
 
 def _parse(raw: bytes) -> Iterator[Member]:

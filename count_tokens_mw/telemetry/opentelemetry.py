@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.events import Attempt, CountEvent
-from count_tokens_mw.telemetry.buckets import SECONDS, TOKENS
+from count_tokens_mw.telemetry import SECONDS, TOKENS
 
 __all__ = ["OpenTelemetryHook"]
 

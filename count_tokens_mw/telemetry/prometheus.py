@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from count_tokens_mw.app import CountTokens
 from count_tokens_mw.errors import ErrorType
 from count_tokens_mw.events import CountEvent
-from count_tokens_mw.telemetry.buckets import SECONDS, TOKENS
+from count_tokens_mw.telemetry import SECONDS, TOKENS
 
 __all__ = ["OTHER", "PrometheusHook"]
 

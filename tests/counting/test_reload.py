@@ -218,8 +218,17 @@ def deployments(*keys: str) -> list[Deployment]:
     return list(Config.from_mapping({"model_list": entries}, {}).deployments)
 
 
+@asynccontextmanager
+async def used(providers: Providers, deployment: Deployment) -> AsyncIterator[object]:
+    opened = await providers.acquire(deployment, Deadline(9))
+    try:
+        yield opened.provider
+    finally:
+        await providers.release(opened)
+
+
 async def opened_by(providers: Providers, deployment: Deployment) -> object:
-    async with providers.use(deployment, Deadline(9)) as provider:
+    async with used(providers, deployment) as provider:
         return provider
 
 
@@ -247,7 +256,7 @@ async def test_of_many_that_a_host_names_those_that_were_used_last_stay_open() -
 async def test_one_in_use_is_not_closed_for_others_sake() -> None:
     providers = Providers(most_open=1)
     a, b = deployments("a", "b")
-    async with providers.use(a, Deadline(9)) as opened_a:
+    async with used(providers, a) as opened_a:
         await opened_by(providers, b)
         assert await opened_by(providers, a) is opened_a
     await providers.aclose()
@@ -267,7 +276,7 @@ async def test_one_that_leaves_as_it_is_let_go_is_closed_once() -> None:
     providers = Providers(most_open=1)
     a, b = deployments("a", "b")
     watched = Closed()
-    async with providers.use(b, Deadline(9)), providers.use(a, Deadline(9)):
+    async with used(providers, b), used(providers, a):
         assert a.params is not None
         providers._open[a.params.identity].provider = watched  # type: ignore[assignment]
     await providers.aclose()
@@ -298,7 +307,7 @@ async def test_what_fails_in_closing_fails_no_count(caplog: pytest.LogCaptureFix
 
     providers = Providers()
     (deployment,) = deployments("a")
-    async with providers.use(deployment, Deadline(9)):
+    async with used(providers, deployment):
         providers._open[deployment.params.identity].provider = Stuck()  # type: ignore[union-attr, assignment]
         providers.retain(())
     assert "closing a provider failed with OSError" in caplog.text
