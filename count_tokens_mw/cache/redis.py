@@ -105,8 +105,10 @@ class SharedCounts:
     def __init__(self, url: str, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._ttl = ttl
         self._clock = clock
-        self._options = _connection_options(url)
-        self._clients = PerLoop(self._open_client)
+        options = _connection_options(url)
+        self._clients = PerLoop(
+            lambda: _LoopClient(Redis(connection_pool=ConnectionPool(**options)))
+        )
         self._is_retired = False
         self._retry_at: float | None = None  # None while the circuit is closed
         self._next_warning_at = float("-inf")
@@ -162,9 +164,6 @@ class SharedCounts:
         if self._is_retired or self._is_circuit_open():
             return None
         return self._clients.get()
-
-    def _open_client(self) -> _LoopClient:
-        return _LoopClient(Redis(connection_pool=ConnectionPool(**self._options)))
 
     async def _execute(
         self, client: _LoopClient, *commands: Sequence[str | bytes | int]

@@ -1,4 +1,4 @@
-"""Ready-made hooks, and the bucket boundaries of their histograms."""
+"""Ready-made hooks, each alone with its library, and the buckets of their histograms."""
 
 from typing import Final
 
