@@ -37,10 +37,7 @@ _SUMMARIES: Final = {
 class BreakdownBody(BaseModel):
     """The count, and the share of each part: every number is a difference of two counts.
 
-    `system` and each of `tools` are the whole less a request without the part. A message is the
-    conversation up to and including it, less the conversation before it. `images` are parts of
-    their message, and `overhead` is the rest. A part is null if the provider refuses the request
-    without it; the reason is in `errors`.
+    A part is null if the provider refuses the request without it; the reason is in `errors`.
     """
 
     input_tokens: int = Field(ge=0, examples=[14])

@@ -5,7 +5,7 @@ arrived when they are read, and most hosts authorise a caller without waiting.
 """
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -59,20 +59,21 @@ class Deadline:
             result: T = finished.value
             return result
         if pauses is None:
-            return await self._wait(work, awaited, message)
+            return await self.wait(_continue(work, awaited), message)
         pauses.pause()
         try:
-            return await self._wait(work, awaited, message)
+            return await self.wait(_continue(work, awaited), message)
         finally:
             pauses.resume()
 
-    async def _wait(self, work: Coroutine[Any, Any, T], awaited: Any, message: str) -> T:
+    async def wait(self, work: Awaitable[T], message: str) -> T:
+        """Await the work like `run`, at less cost if it has to wait, and more if it has not."""
         timer = asyncio.timeout_at(self._at if self._paused_at is None else None)
         try:
             async with timer:
                 self._timer = timer
                 try:
-                    return await _continue(work, awaited)
+                    return await work
                 finally:
                     self._timer = None
         except TimeoutError:

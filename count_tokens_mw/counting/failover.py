@@ -137,7 +137,7 @@ class Failover:
         seconds = _seconds_of_attempt(job, deployment, others=others)
         sending = self._sender.send(job.request, deployment, call, provider.send)
         try:
-            return await Deadline(seconds).run(sending, _late(deployment))
+            return await Deadline(seconds).wait(sending, _late(deployment))
         except (CountError, TimeoutError) as error:
             _record_failure(job, deployment, error, seconds)
             raise
