@@ -23,7 +23,7 @@ class Deadline:
     _timer: asyncio.Timeout | None = None
 
     def __init__(self, seconds: float) -> None:
-        self._at = _now() + seconds
+        self._at = asyncio.get_running_loop().time() + seconds
 
     def seconds_left(self) -> float:
         """Return the seconds until the deadline, which are negative after it."""

@@ -118,7 +118,11 @@ class _SentKey(str):
     __hash__ = str.__hash__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, str) and hmac.compare_digest(_encode(self), _encode(other))
+        if not isinstance(other, str):
+            return False
+        # A lone surrogate in a table's key must not raise.
+        own = self.encode("utf-8", "surrogatepass")
+        return hmac.compare_digest(own, other.encode("utf-8", "surrogatepass"))
 
     def __repr__(self) -> str:
         return "<API key>"
@@ -155,7 +159,3 @@ def _to_caller(owner: Caller | str | None, sent: Sequence[bytes]) -> Caller:
         return Caller(owner) if isinstance(owner, str) else owner
     message = "Unknown API key." if sent else "Send an API key as x-api-key or as bearer."
     raise Unauthenticated(message, headers={"www-authenticate": "Bearer"})
-
-
-def _encode(key: str) -> bytes:
-    return key.encode("utf-8", "surrogatepass")  # a lone surrogate in a table's key must not raise

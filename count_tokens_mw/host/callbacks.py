@@ -68,7 +68,7 @@ async def call_host(
     """
     try:
         result = function(*args)
-        if isinstance(result, Awaitable):
+        if hasattr(result, "__await__"):  # at a tenth of the cost of `isinstance`
             return await deadline.run(_await(result), late)
     except HTTPException as refusal:
         raise to_refused(refusal) from None
