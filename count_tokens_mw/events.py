@@ -85,6 +85,8 @@ class CountEvent(NamedTuple):
         attempts: all attempts, in their order; empty if none was made.
         started_at: the arrival of the request in seconds since the epoch, as `time.time()`.
         duration: the seconds until the answer was ready.
+        omitted: the places of the request that were left out of the count, as the answer's header
+            names them but not encoded: at most 16, then `+N` for the rest.
     """
 
     request_id: str
@@ -107,12 +109,14 @@ class CountEvent(NamedTuple):
     attempts: tuple[Attempt, ...]
     started_at: float
     duration: float
+    omitted: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as JSON data, with the caller's `id` as `caller`."""
         caller = self.caller.id if self.caller else None
         attempts = [attempt._asdict() for attempt in self.attempts]
-        return {**self._asdict(), "caller": caller, "attempts": attempts}
+        lists = {"attempts": attempts, "omitted": list(self.omitted)}
+        return {**self._asdict(), "caller": caller, **lists}
 
 
 Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]

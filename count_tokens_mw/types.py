@@ -11,6 +11,7 @@ __all__ = [
     "Caller",
     "CountRequest",
     "Headers",
+    "KnownCall",
     "RequestBody",
     "Source",
     "TokenCount",
@@ -46,6 +47,15 @@ class RequestBody(NamedTuple):
     digest: bytes
 
 
+class KnownCall(NamedTuple):
+    """Upstream call of an earlier request: account, model, fingerprint, and what it left out."""
+
+    account: str
+    model: str
+    fingerprint: bytes
+    omitted: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class CountRequest:
     """Request to count, in Anthropic's format.
@@ -55,7 +65,7 @@ class CountRequest:
     are the caller's own, and empty unless forwarding is configured.
 
     `memo_key` is the key of the request in the memo, or None if it is not stored. `known_calls` are
-    the upstream calls of an identical earlier request: account, model and fingerprint.
+    the upstream calls of an identical earlier request.
     """
 
     model: str
@@ -65,7 +75,7 @@ class CountRequest:
     credentials: Headers = field(default=(), repr=False)
     user: str | None = None
     memo_key: bytes | None = field(default=None, repr=False)
-    known_calls: Sequence[tuple[str, str, bytes]] = ()
+    known_calls: Sequence[KnownCall] = ()
 
     def for_model(self, model: str) -> "CountRequest":
         """Return a copy of the request for another model."""
@@ -93,16 +103,19 @@ class UpstreamCall:
     """Exact request to the upstream: `prepare` creates it, and `send` sends it unchanged.
 
     `target` is the URL. `repr` shows neither its query, which is the caller's, nor `headers`, which
-    may hold the credential, nor `body`, which holds the prompt. `fallback` is the call to make if
-    the API of this one does not support the model. A `signed` call must not get further headers.
+    may hold the credential, nor `body`, which holds the prompt. A `signed` call must not get
+    further headers. `model` is the upstream's, `betas` are those that headers or body send, and
+    `omitted` are the places of the request that are left out and may matter to the count.
     """
 
     provider: str
     target: str
     headers: Headers
     body: bytes
-    fallback: "UpstreamCall | None" = None
     signed: bool = False
+    model: str = ""
+    betas: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<UpstreamCall to {self.provider} at {self.target.partition('?')[0]}>"
@@ -123,13 +136,19 @@ class TokenCount:
 
     `body` is the provider's own JSON answer if it is in Anthropic's format; it may have more
     members than `input_tokens`. `headers` are its response headers that concern the caller.
+    `omitted` are the places of the request that were left out of the count.
     """
 
     input_tokens: int
     source: Source = "provider"
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    omitted: tuple[str, ...] = ()
 
     def from_cache(self) -> "TokenCount":
         """Return the count for another caller, whom its headers do not concern."""
         return TokenCount(self.input_tokens, "cache", self.body)
+
+    def for_call(self, omitted: tuple[str, ...]) -> "TokenCount":
+        """Return the count for a call that left out these places."""
+        return replace(self, omitted=omitted) if omitted else self

@@ -76,6 +76,7 @@ class Breakdown:
 
     A part is None if the provider refuses to count the request without it. `errors` then has the
     reason, and `overhead` is None too. Parts may depend on each other, so a number may be negative.
+    `omitted` are the places that were left out of the count of the whole request.
     """
 
     input_tokens: int
@@ -84,6 +85,7 @@ class Breakdown:
     tools: Sequence[ToolTokens]
     messages: Sequence[MessageTokens]
     errors: Sequence[PartError] = ()
+    omitted: tuple[str, ...] = ()
 
     @property
     def overhead(self) -> int | None:
@@ -96,12 +98,13 @@ class Breakdown:
     def as_dict(self) -> dict[str, Any]:
         """Return the breakdown as JSON data; empty `images` and `errors` are omitted."""
         data = {**asdict(self, dict_factory=_omit_empty), "overhead": self.overhead}
-        del data["source"]
+        del data["source"], data["omitted"]
         return data
 
     def as_count(self) -> TokenCount:
         """Return the count of the whole request, with the breakdown as its body."""
-        return TokenCount(self.input_tokens, self.source, json.dumps(self.as_dict()).encode())
+        body = json.dumps(self.as_dict()).encode()
+        return TokenCount(self.input_tokens, self.source, body, omitted=self.omitted)
 
 
 def _omit_empty(items: list[tuple[str, Any]]) -> dict[str, Any]:

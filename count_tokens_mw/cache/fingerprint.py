@@ -12,7 +12,7 @@ _PIECE_BYTES: Final = 1024 * 1024
 
 
 async def fingerprint(call: UpstreamCall, account: str, fairness: LoopFairness) -> bytes:
-    """Return the SHA-256 of a call: provider, URL, account, headers, body and fallback.
+    """Return the SHA-256 of a call: provider, URL, account, headers and body.
 
     The account is the lasting identity of the credentials, so that all processes agree on the key.
     """
@@ -20,8 +20,6 @@ async def fingerprint(call: UpstreamCall, account: str, fairness: LoopFairness) 
     parts = [call.provider, call.target, account, str(len(headers)), *headers]
     # Length-prefixed, so that different splits of one text cannot collide.
     digest = hashlib.sha256("".join([f"{len(part)}:{part}" for part in parts]).encode())
-    if call.fallback is not None:
-        digest.update(await fingerprint(call.fallback, account, fairness))
     await update(digest, call.body, fairness)
     return digest.digest()
 

@@ -13,7 +13,14 @@ from count_tokens_mw.cache.memo import RequestMemo
 from count_tokens_mw.config.models import CacheSettings, Deployment
 from count_tokens_mw.errors import UpstreamUnreachable
 from count_tokens_mw.protocol.request import parse_request
-from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount, UpstreamCall
+from count_tokens_mw.types import (
+    CountRequest,
+    Headers,
+    KnownCall,
+    RequestBody,
+    TokenCount,
+    UpstreamCall,
+)
 
 __all__ = ["CachedSender"]
 
@@ -65,9 +72,10 @@ class CachedSender:
         """Return the cached count of a request whose upstream call is known, or None."""
         if self._cache is not None and request.known_calls and deployment.params is not None:
             target = (deployment.params.account, deployment.upstream_model)
-            for account, model, key in request.known_calls:
+            for account, model, key, omitted in request.known_calls:
                 if (account, model) == target:
-                    return self._cache.get(key)
+                    count = self._cache.get(key)
+                    return count and count.for_call(omitted)
         return None
 
     async def send(
@@ -79,6 +87,8 @@ class CachedSender:
     ) -> TokenCount:
         """Return the count of a call: from the cache, from one in flight, or by `send`.
 
+        It names what this call left out; calls that differ only in that share a count.
+
         An error is raised to every waiter, and is not cached.
 
         Raises:
@@ -87,13 +97,13 @@ class CachedSender:
         """
         cache, memo = self._cache, self._memo
         if cache is None or memo is None or deployment.params is None:
-            return await send(call)
+            return (await send(call)).for_call(call.omitted)
         account = deployment.params.account
         key = await fingerprint(call, account, self._fairness)
-        memo.put_call(request, (account, deployment.upstream_model), key)
+        memo.put_call(request, KnownCall(account, deployment.upstream_model, key, call.omitted))
         count = cache.get(key)
         if count is not None:
-            return count
+            return count.for_call(call.omitted)
 
         async def fetch() -> TokenCount:
             count = await cache.fetch(key)
@@ -106,7 +116,7 @@ class CachedSender:
             count, is_shared = await self._flights.run((cache, key), fetch)
         except RunCancelled:
             raise UpstreamUnreachable("The call to the provider was interrupted.") from None
-        return count.from_cache() if is_shared else count
+        return (count.from_cache() if is_shared else count).for_call(call.omitted)
 
     def reload(self, settings: CacheSettings) -> None:
         """Begin new, empty caches; calls in flight still fill the former one."""

@@ -15,11 +15,13 @@ from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.errors import (
+    CannotCount,
     ClientClosedRequest,
     CountError,
     DeadlineExceeded,
     UpstreamUnreachable,
 )
+from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.pool import Provider, Providers
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
@@ -31,6 +33,9 @@ _FAILOVER_STATUSES: Final = frozenset({401, 403, 408, 429})
 
 # Long enough for a server that is being replaced; random, so that retries do not come at once.
 _PAUSE_SECONDS: Final = (0.05, 0.25)
+
+# A call to each of two APIs, and another one for each after betas were refused.
+_MOST_CALLS: Final = 4
 
 # An attempt that had a smaller share of the timeout says nothing of its deployment: the host's
 # callables, or another attempt, may have taken the rest.
@@ -78,7 +83,7 @@ class Failover:
                 break
             started = time.perf_counter()
             known = self._sender.recall(job.request, deployment)
-            if known is not None:
+            if known is not None and not (known.omitted and _refuses_omissions(job)):
                 job.record.add_attempt(deployment, known, started)
                 return known
             try:
@@ -128,19 +133,38 @@ class Failover:
     async def _send(
         self, job: Job, deployment: Deployment, provider: Provider, *, others: bool
     ) -> TokenCount:
+        call = await self._prepare(job, deployment, provider)
+        seconds = _seconds_of_attempt(job, deployment, others=others)
+        attempt = Deadline(seconds)
+        error: CountError = _CANCELLED
+        for _ in range(_MOST_CALLS):
+            sending = self._sender.send(job.request, deployment, call, provider.send)
+            try:
+                return await attempt.wait(sending, _late(deployment))
+            except PrepareAgain as again:
+                error = again.error
+            except (CountError, TimeoutError) as failure:
+                _record_failure(job, deployment, failure, seconds)
+                raise
+            former, call = call, await self._prepare(job, deployment, provider)
+            if call == former:
+                break
+        _record_failure(job, deployment, error, seconds)
+        raise error
+
+    async def _prepare(self, job: Job, deployment: Deployment, provider: Provider) -> UpstreamCall:
         request = job.request.for_model(deployment.upstream_model)
         if len(request.body.raw) > YIELD_ABOVE_BYTES:
             preparing = self._prepare_large(request, provider)
             call = await job.deadline.run(preparing, _late(deployment))
         else:
             call = provider.prepare(request)
-        seconds = _seconds_of_attempt(job, deployment, others=others)
-        sending = self._sender.send(job.request, deployment, call, provider.send)
-        try:
-            return await Deadline(seconds).wait(sending, _late(deployment))
-        except (CountError, TimeoutError) as error:
-            _record_failure(job, deployment, error, seconds)
-            raise
+        if call.omitted and _refuses_omissions(job):
+            raise CannotCount(
+                f"{', '.join(call.omitted)}: {deployment.provider} does not take it, and this "
+                "gateway leaves nothing out of a count; send the request without it."
+            )
+        return call
 
     async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
         if provider.prepare_in_thread:
@@ -174,6 +198,10 @@ def _record_failure(
 def _timeout_of(job: Job, deployment: Deployment) -> float | None:
     own = deployment.params.timeout if deployment.params else None
     return own or job.snapshot.attempt_timeout
+
+
+def _refuses_omissions(job: Job) -> bool:
+    return job.snapshot.settings.omissions == "refuse"
 
 
 def _late(deployment: Deployment) -> str:

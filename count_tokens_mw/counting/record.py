@@ -150,6 +150,7 @@ class RequestRecord:
             tuple(self.attempts),
             self._started_at,
             elapsed if self._duration is None else self._duration,
+            result.omitted and tuple(_label(place) or "" for place in result.omitted),
         )
 
 
@@ -162,16 +163,17 @@ class _Result(NamedTuple):
     upstream_code: str | None
     input_tokens: int | None
     source: Source | None
+    omitted: tuple[str, ...]
 
 
 def _result(outcome: TokenCount | CountError) -> _Result:
     if isinstance(outcome, TokenCount):
-        return _Result(200, None, None, None, outcome.input_tokens, outcome.source)
+        return _Result(200, None, None, None, outcome.input_tokens, outcome.source, outcome.omitted)
     code = _label(outcome.code) if isinstance(outcome, UpstreamError) else None
     # Anthropic's own `error.type` is kept, because it may be newer than `ErrorType`.
     is_anthropics = isinstance(outcome, UpstreamError) and outcome.body is not None
     error_type = code if is_anthropics else outcome.type
-    return _Result(outcome.status, type(outcome).__name__, error_type, code, None, None)
+    return _Result(outcome.status, type(outcome).__name__, error_type, code, None, None, ())
 
 
 def _label(value: object) -> str | None:

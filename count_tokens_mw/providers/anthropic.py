@@ -12,26 +12,13 @@ from pydantic import SecretStr
 
 from count_tokens_mw.config.params.anthropic import AnthropicParams, PassthroughParams
 from count_tokens_mw.config.providers import spec_of
+from count_tokens_mw.providers.claude.betas import body_betas
+from count_tokens_mw.providers.claude.fields import edit_fields
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
-__all__ = ["GENERATION_ONLY", "Anthropic", "AnthropicPassthrough", "combine_header_lines", "create"]
-
-GENERATION_ONLY: Final = frozenset(
-    {
-        "max_tokens",
-        "metadata",
-        "service_tier",
-        "stop_sequences",
-        "stream",
-        "temperature",
-        "top_k",
-        "top_p",
-        "user",
-    }
-)
-"""Fields of `/v1/messages` that are no input; the counting API refuses them."""
+__all__ = ["Anthropic", "AnthropicPassthrough", "combine_header_lines", "create"]
 
 _BARE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MOST_HEADERS: Final = 16
@@ -41,7 +28,7 @@ _OAUTH_BETA: Final = "oauth-2025-04-20"
 
 
 class Anthropic:
-    """Deployment of a model; a request changes only in `model` and in `GENERATION_ONLY`."""
+    """Deployment of a model; a request changes only in `model` and in what is no input."""
 
     prepare_in_thread = False
 
@@ -53,8 +40,9 @@ class Anthropic:
         self._headers = lru_cache(_MOST_HEADERS)(partial(_headers, params))
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        body = request.body.edit({"model": request.model}, drop=GENERATION_ONLY)
-        headers = self._headers(_add_default_version(request.headers))
+        body, _ = edit_fields(request.body, {"model": request.model}, "anthropic")
+        betas = ",".join(body_betas(request))
+        headers = self._headers(_add_default_version(request.headers), betas)
         return UpstreamCall(self.name, self._params.endpoint + _PATH, headers, body)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
@@ -110,7 +98,7 @@ def combine_header_lines(native: Headers) -> dict[str, str]:
     return headers
 
 
-def _headers(params: AnthropicParams, native: Headers) -> Headers:
+def _headers(params: AnthropicParams, native: Headers, betas_of_body: str = "") -> Headers:
     headers = {
         "accept": "application/json",
         "content-type": "application/json",
@@ -119,7 +107,8 @@ def _headers(params: AnthropicParams, native: Headers) -> Headers:
     credential, needed_beta = _credential(params)
     extra = dict(params.extra_headers)
     configured_betas = extra.pop("anthropic-beta", "")
-    betas = _merge_betas(headers.get("anthropic-beta"), configured_betas, needed_beta)
+    ours = (betas_of_body, configured_betas, needed_beta)
+    betas = _merge_betas(headers.get("anthropic-beta"), *ours)
     if betas is not None:
         headers["anthropic-beta"] = betas
     return tuple({**headers, **credential, **extra}.items())
@@ -138,7 +127,7 @@ def _credential(params: AnthropicParams) -> tuple[dict[str, str], str]:
 
 
 def _merge_betas(callers: str | None, *ours: str) -> str | None:
-    """Return the caller's list verbatim, followed by the configured betas that it lacks."""
+    """Return the caller's header verbatim, followed by the other betas that it lacks."""
     named = {beta.strip() for beta in (callers or "").split(",")}
     configured = [beta.strip() for betas in ours for beta in betas.split(",")]
     added = [beta for beta in configured if beta not in named]

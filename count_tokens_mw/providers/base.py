@@ -2,9 +2,21 @@
 
 from typing import Protocol
 
+from count_tokens_mw.errors import CountError
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
-__all__ = ["Provider"]
+__all__ = ["PrepareAgain", "Provider"]
+
+
+class PrepareAgain(Exception):
+    """Signal that an answer taught the provider to prepare another call for the same request.
+
+    `error` is to be raised if `prepare` returns the same call.
+    """
+
+    def __init__(self, error: CountError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Provider(Protocol):
@@ -19,7 +31,8 @@ class Provider(Protocol):
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """Return the exact upstream request; `request.model` is the upstream's model name.
 
-        The function is pure: equal requests give equal calls, without I/O.
+        The function is without I/O. Equal requests give equal calls, until `send` raises
+        `PrepareAgain`.
 
         Raises:
             CannotCount: the provider cannot count this model or this content.
@@ -31,6 +44,7 @@ class Provider(Protocol):
         """Send a prepared call, once.
 
         Raises:
+            PrepareAgain: the answer taught what `prepare` has to do differently.
             UpstreamError: the upstream answered with an error.
             UpstreamUnreachable: the upstream could not be reached, or did not answer.
             UpstreamUnusable: the answer contains no count.

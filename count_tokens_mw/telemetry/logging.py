@@ -19,6 +19,7 @@ _FIELDS: Final = (
     "upstream_model",
     "input_tokens",
     "source",
+    "omitted",
     "error_type",
     "error",
     "request_id",
@@ -47,7 +48,9 @@ def log_fields(event: CountEvent) -> str:
     forge a pair or a line is quoted as a JSON string. Unknown fields are left out. Status and
     duration are no pairs, because a line of an access log begins with them.
     """
-    fields = {**event._asdict(), "caller": event.caller.id if event.caller else None}
+    caller = event.caller.id if event.caller else None
+    omitted = ",".join(event.omitted) or None
+    fields = {**event._asdict(), "caller": caller, "omitted": omitted}
     known = ((name, fields[name]) for name in _FIELDS if fields[name] is not None)
     return " ".join(f"{name}={_quote(value)}" for name, value in known)
 

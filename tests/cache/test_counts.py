@@ -284,14 +284,13 @@ async def test_a_host_that_ends_tasks_that_it_does_not_know_cancels_no_request()
     assert gated.left == 1
 
 
-async def test_bedrocks_two_calls_are_both_a_part_of_the_key() -> None:
-    """Some betas are sent to mantle, the fallback, and not to the runtime."""
+async def test_what_a_call_sends_is_its_key_and_what_it_left_out_is_not() -> None:
     runtime = UpstreamCall("bedrock", "https://runtime", (), b"body")
     mantles = [
         UpstreamCall("bedrock", "https://mantle", (("anthropic-beta", beta),), b"body")
         for beta in ("a", "b")
     ]
-    calls = [runtime, *(replace(runtime, fallback=mantle) for mantle in mantles)]
+    calls = [runtime, *mantles, replace(runtime, omitted=("tools.0.custom.x",))]
     assert len({await fingerprint(call, "", LoopFairness()) for call in calls}) == 3
 
 
@@ -472,6 +471,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "session_id": None,
         "agent_id": None,
         "parent_agent_id": None,
+        "omitted": [],
         "model": "claude-sonnet",
         "deployment": "claude-sonnet#0",
         "provider": "anthropic",

@@ -13,7 +13,7 @@ from count_tokens_mw import Caller, Config, CountTokens
 from count_tokens_mw.cache.memo import RequestMemo
 from count_tokens_mw.config.models import CacheSettings
 from count_tokens_mw.protocol.request import parse_request
-from count_tokens_mw.types import RequestBody
+from count_tokens_mw.types import KnownCall, RequestBody
 from tests.support.fakes import (
     CONFIG,
     ENVIRON,
@@ -189,7 +189,7 @@ def test_what_is_kept_has_bounds(places: int) -> None:
         for place in range(places):
             request = memo.get(digest, RAW, (), "") or parse_request(RAW)
             memo.put(digest, request)
-            memo.put_call(request, ("account", f"model-{place}"), b"fingerprint")
+            memo.put_call(request, KnownCall("account", f"model-{place}", b"fingerprint", ()))
     assert len(memo) == 3
     assert memo.get(b"0", RAW, (), "") is None
     known = memo.get(b"9", RAW, (), "")
@@ -210,7 +210,7 @@ def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]
     memo = RequestMemo(3)
     request = parse_request(raw, (("anthropic-beta", "b" * 60_000),))
     memo.put(b"digest", request)
-    memo.put_call(request, ("account", "model"), b"fingerprint")
+    memo.put_call(request, KnownCall("account", "model", b"fingerprint", ()))
     known = memo.get(b"digest", raw, request.headers, "")
     stored = [(*entry[:2], key) for key, entry in memo._entries.items()]
     assert all(len(part) <= 256 for parts in stored for part in parts if part is not None)
@@ -223,9 +223,9 @@ def test_other_headers_or_another_query_are_another_request() -> None:
     for headers, query in sent:
         request = parse_request(RAW, headers, query=query)
         memo.put(b"digest", request)
-        memo.put_call(request, ("account", f"{headers}{query}"), b"fingerprint")
+        memo.put_call(request, KnownCall("account", f"{headers}{query}", b"fingerprint", ()))
     for headers, query in sent:
         known = memo.get(b"digest", RAW, headers, query)
         assert known is not None
-        assert [model for _, model, _ in known.known_calls] == [f"{headers}{query}"]
+        assert [call.model for call in known.known_calls] == [f"{headers}{query}"]
     assert len(memo) == len(sent)

@@ -11,13 +11,16 @@ from anthropic.types.message_count_tokens_params import MessageCountTokensParams
 
 from count_tokens_mw.config.params.anthropic import AnthropicParams
 from count_tokens_mw.protocol.request import request_from_mapping
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY, Anthropic
+from count_tokens_mw.providers.anthropic import Anthropic
+from count_tokens_mw.providers.claude.fields import NOT_INPUT
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.support.anthropic_judge import Judge
 from tests.support.requests import STANDARD
 
-GENERATION = dict.fromkeys(GENERATION_ONLY, 1)
+LEFT_OUT = {**dict.fromkeys(NOT_INPUT, 1), "anthropic_beta": []}
+# The SDK's parameters for headers, which in a body are no fields of the API.
+HEADERS_OF_THE_SDK = {"user_profile_id", "workspace_id"}
 
 
 def prepare(body: Mapping[str, Any], headers: Headers = (), **params: Any) -> UpstreamCall:
@@ -33,11 +36,11 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 
 @pytest.mark.parametrize("body", STANDARD.values(), ids=STANDARD)
 def test_the_sdks_own_type_accepts_what_is_sent(judge: Judge, body: dict[str, Any]) -> None:
-    sent = prepare({**body, **GENERATION}).body
+    sent = prepare({**body, **LEFT_OUT}).body
     assert judge.judge(sent) == {"model": "claude-x", **body}
 
 
-@pytest.mark.parametrize("field", sorted(GENERATION_ONLY))
+@pytest.mark.parametrize("field", sorted(NOT_INPUT - HEADERS_OF_THE_SDK))
 def test_the_judge_refuses_what_is_dropped(judge: Judge, field: str) -> None:
     body = request_from_mapping({**STANDARD["tools"], "model": "claude-x", field: 1}).body.raw
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):

@@ -15,19 +15,21 @@ from hypothesis import given, settings
 from count_tokens_mw import CannotCount
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.protocol.request import request_from_mapping
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY
-from count_tokens_mw.providers.bedrock.provider import KNOWN_BETAS, Bedrock
+from count_tokens_mw.providers.bedrock.provider import Bedrock
+from count_tokens_mw.providers.claude.betas import BETAS
+from count_tokens_mw.providers.claude.fields import NOT_INPUT
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.providers.test_gemini_translation import OWN, bodies
 from tests.support.anthropic_judge import anthropic_judge
-from tests.support.requests import STANDARD
+from tests.support.requests import STANDARD, without_beta_fields
 
 # Anthropic's own types allow a result to omit its content, but not a null content.
 SHAPES = {
     name: body for name, body in {**STANDARD, **OWN}.items() if name != "own: result of nothing"
 }
 MODEL = "anthropic.claude-3-5-sonnet-20241022-v2:0"
+LEFT_OUT = {**dict.fromkeys(NOT_INPUT, 1), "anthropic_beta": []}
 
 
 def params(**more: Any) -> BedrockParams:
@@ -56,7 +58,7 @@ def operation() -> OperationModel:
 def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
     operation: OperationModel, body: dict[str, Any]
 ) -> None:
-    call = prepare({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
+    call = prepare({**body, **LEFT_OUT})
     sent = {"modelId": MODEL, "input": {"invokeModel": {"body": blob(call)}}}
     report = ParamValidator().validate(sent, operation.input_shape)
     assert not report.has_errors(), report.generate_report()
@@ -65,17 +67,17 @@ def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
     assert request["body"] == call.body
     inner = json.loads(blob(call))
     assert inner.pop("anthropic_version") == "bedrock-2023-05-31"
-    assert inner.pop("max_tokens") == 1
-    assert inner == body
+    budget = body.get("thinking", {}).get("budget_tokens", 0)
+    assert inner.pop("max_tokens") == budget + 1
+    assert inner == without_beta_fields(body)
     anthropic_judge({"model": MODEL, **inner})
 
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_the_sdks_type_accepts_what_mantle_is_sent(body: dict[str, Any]) -> None:
-    mantle = prepare({**body, **dict.fromkeys(GENERATION_ONLY, 1)}).fallback
-    assert mantle is not None
+    mantle = prepare({**body, **LEFT_OUT}, count_tokens_via="mantle")
     sent = json.loads(mantle.body)
-    assert sent == {"model": MODEL, **body}
+    assert sent == {"model": MODEL, **without_beta_fields(body)}
     anthropic_judge(sent)
 
 
@@ -96,21 +98,19 @@ def test_the_schemas_accept_invented_conversations(
     operation: OperationModel, generated: dict[str, Any]
 ) -> None:
     body = with_anthropic_types(generated)
-    call = prepare({**body, **dict.fromkeys(GENERATION_ONLY, 1)})
+    call = prepare({**body, **LEFT_OUT})
     sent = {"modelId": MODEL, "input": {"invokeModel": {"body": blob(call)}}}
     assert not ParamValidator().validate(sent, operation.input_shape).has_errors()
     inner = json.loads(blob(call))
     assert inner.pop("anthropic_version")
     assert inner.pop("max_tokens") == 1
     anthropic_judge({"model": MODEL, **inner})
-    assert call.fallback is not None
-    anthropic_judge(json.loads(call.fallback.body))
+    anthropic_judge(json.loads(prepare(body, count_tokens_via="mantle").body))
     assert inner == body
 
 
 def test_mantle_gets_the_callers_headers_and_a_version() -> None:
-    call = prepare(STANDARD["tools"], (("anthropic-beta", "a"),)).fallback
-    assert call is not None
+    call = prepare(STANDARD["tools"], (("anthropic-beta", "a"),), count_tokens_via="mantle")
     region = "https://bedrock-mantle.us-west-2.api.aws"
     assert call.target == f"{region}/anthropic/v1/messages/count_tokens"
     assert dict(call.headers) == {
@@ -125,16 +125,16 @@ def test_mantle_gets_the_callers_headers_and_a_version() -> None:
     ["https://h/anthropic", "https://h/anthropic/", "https://h/anthropic/v1/messages"],
 )
 def test_mantles_endpoint_can_be_configured(endpoint: str) -> None:
-    call = prepare(STANDARD["tools"], aws_bedrock_mantle_endpoint=endpoint).fallback
-    assert call is not None
+    body = STANDARD["tools"]
+    call = prepare(body, aws_bedrock_mantle_endpoint=endpoint, count_tokens_via="mantle")
     assert call.target == "https://h/anthropic/v1/messages/count_tokens"
 
 
 def test_only_the_configured_api_is_prepared_for() -> None:
-    assert prepare(STANDARD["tools"], count_tokens_via="runtime").fallback is None
-    only = prepare(STANDARD["tools"], count_tokens_via="mantle")
-    assert only.target.startswith("https://bedrock-mantle.")
-    assert only.fallback is None
+    runtime = prepare(STANDARD["tools"], count_tokens_via="runtime")
+    assert runtime.target.startswith("https://bedrock-runtime.")
+    mantle = prepare(STANDARD["tools"], count_tokens_via="mantle")
+    assert mantle.target.startswith("https://bedrock-mantle.")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,11 @@ def test_only_the_configured_api_is_prepared_for() -> None:
     [
         (None, None, None),
         ("context-1m-2025-08-07", None, ["context-1m-2025-08-07"]),
-        ("beta-of-2027, pdfs-2024-09-25,oauth-2025-04-20", None, ["pdfs-2024-09-25"]),
+        (
+            "beta-of-2027, pdfs-2024-09-25,oauth-2025-04-20",
+            None,
+            ["beta-of-2027", "pdfs-2024-09-25"],
+        ),
         ("advanced-tool-use-2025-11-20", None, ["tool-search-tool-2025-10-19"]),
         (
             "tool-search-tool-2025-10-19,advanced-tool-use-2025-11-20",
@@ -151,7 +155,8 @@ def test_only_the_configured_api_is_prepared_for() -> None:
         ),
         ("beta-of-2027,pdfs-2024-09-25", ["beta-of-2027"], ["beta-of-2027"]),
         ("pdfs-2024-09-25", [], None),
-        (",".join(sorted(KNOWN_BETAS)), None, sorted(KNOWN_BETAS)),
+        (",".join(BETAS["runtime"].taken), None, list(BETAS["runtime"].taken)),
+        (",".join(BETAS["runtime"].refused), None, None),
     ],
 )
 def test_betas_that_the_runtime_takes_are_in_the_body(

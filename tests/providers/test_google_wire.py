@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from count_tokens_mw import CannotCount, InvalidRequest
 from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 from count_tokens_mw.protocol.request import parse_request, request_from_mapping
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.providers.claude.fields import NOT_INPUT
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from count_tokens_mw.providers.google.gemini import Gemini
 from count_tokens_mw.providers.google.vertex import Vertex
@@ -20,12 +20,13 @@ from tests.providers.test_bedrock_wire import SHAPES
 from tests.providers.test_bedrock_wire import prepare as bedrock
 from tests.support.anthropic_judge import anthropic_judge
 from tests.support.judges import gemini_judge, vertex_judge
-from tests.support.requests import STANDARD
+from tests.support.requests import STANDARD, without_beta_fields
 
 CLAUDE = "claude-3-5-sonnet-v2@20241022"
 HELLO = STANDARD["text as a string"]
 TRANSLATABLE = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
 """Requests with a counterpart in Gemini."""
+LEFT_OUT = {**dict.fromkeys(NOT_INPUT, 1), "anthropic_beta": []}
 
 
 def vertex(body: dict[str, Any], model: str, headers: Headers = (), **params: Any) -> UpstreamCall:
@@ -44,9 +45,9 @@ def gemini(body: dict[str, Any], model: str = "gemini-2.5-flash", **params: Any)
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_claude_on_vertex_is_sent_anthropics_body_with_its_model(body: dict[str, Any]) -> None:
-    sent = json.loads(vertex({**body, **dict.fromkeys(GENERATION_ONLY, 1)}, CLAUDE).body)
+    sent = json.loads(vertex({**body, **LEFT_OUT}, CLAUDE).body)
     assert sent.pop("anthropic_version") == "vertex-2023-10-16"
-    assert sent == {"model": CLAUDE, **body}
+    assert sent == {"model": CLAUDE, **without_beta_fields(body)}
     anthropic_judge(sent)
 
 
@@ -119,14 +120,29 @@ def test_of_a_models_version_only_a_date_is_kept(model: str, strip: bool, sent: 
     assert json.loads(vertex(HELLO, model, strip_version=strip).body)["model"] == sent
 
 
-BETAS = (("anthropic-beta", "context-1m-2025-08-07"), ("anthropic-version", "2026-10-21"))
+BETAS = (
+    ("anthropic-beta", "context-1m-2025-08-07,web-search-2025-03-05"),
+    ("anthropic-version", "2026-10-21"),
+)
 
 
-@pytest.mark.parametrize(("forward", "sent"), [(False, None), (True, "context-1m-2025-08-07")])
-def test_betas_go_to_vertex_only_where_that_is_configured(forward: bool, sent: str | None) -> None:
-    """Vertex rejects unknown betas: litellm 39597."""
-    headers = dict(vertex(HELLO, CLAUDE, BETAS, forward_beta=forward).headers)
+@pytest.mark.parametrize(
+    ("forward", "sent", "omitted"),
+    [
+        ({"forward_beta": False}, None, ("context-1m-2025-08-07", "web-search-2025-03-05")),
+        ({"forward_beta": True}, "context-1m-2025-08-07,web-search-2025-03-05", ()),
+        ({"forward_beta": "auto"}, "context-1m-2025-08-07", ("web-search-2025-03-05",)),
+        ({}, "context-1m-2025-08-07", ("web-search-2025-03-05",)),
+    ],
+)
+def test_vertex_gets_the_betas_that_it_is_not_known_to_refuse(
+    forward: dict[str, Any], sent: str | None, omitted: tuple[str, ...]
+) -> None:
+    """Vertex rejects a request for one unknown beta: litellm 39597."""
+    call = vertex(HELLO, CLAUDE, BETAS, **forward)
+    headers = dict(call.headers)
     assert headers.get("anthropic-beta") == sent
+    assert call.omitted == tuple(f"anthropic-beta:{name}" for name in omitted)
     assert "anthropic-version" not in headers
 
 
@@ -225,7 +241,7 @@ def test_what_a_part_of_the_request_says_changes_what_every_provider_is_sent(par
         lambda body: vertex(body, "gemini-2.5-flash"),
         gemini,
         bedrock,
-        lambda body: bedrock(body).fallback,
+        lambda body: bedrock(body, count_tokens_via="mantle"),
     ]
     for prepare in prepares:
         whole, reduced = prepare(body), prepare(without)

@@ -131,3 +131,12 @@ STANDARD: dict[str, dict[str, Any]] = {
 set has."""
 
 INVENTED_BLOCK = {"messages": [user({"type": "hologram_2027", "volume": {"voxels": [1, 2]}})]}
+
+
+def without_beta_fields(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body without the fields that say nothing of the input and need a beta at a cloud."""
+    kept = {name: value for name, value in body.items() if name != "speed"}
+    if "output_config" in kept:
+        config = {key: value for key, value in kept["output_config"].items() if key != "effort"}
+        kept["output_config"] = config
+    return kept

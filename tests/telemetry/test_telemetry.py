@@ -62,6 +62,7 @@ def event(**changes: Any) -> CountEvent:
         "attempts": (attempt,),
         "started_at": 1000.0,
         "duration": 0.75,
+        "omitted": (),
     }
     return CountEvent(**{**facts, **changes})
 

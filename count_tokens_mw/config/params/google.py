@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
@@ -67,8 +67,9 @@ class VertexParams(Params):
     `vertex_credentials` default to Google's application default credentials. Tokens are counted at
     `vertex_count_tokens_location`, else at `vertex_location`, which defaults to VERTEXAI_LOCATION.
     The project defaults to VERTEXAI_PROJECT, then to the credentials' project. `api_base` replaces
-    scheme and host. `strip_version` removes a model's `@date`, and `forward_beta` sends
-    `anthropic-beta`, because Vertex AI has at times refused each of them.
+    scheme and host. `strip_version` removes a model's `@date`, which Vertex AI has at times
+    refused. `forward_beta` is whether betas are sent: all of them, none, or (`auto`) those that
+    Vertex AI is not known to refuse.
     """
 
     credentials: ClassVar = ("vertex_credentials",)
@@ -92,7 +93,7 @@ class VertexParams(Params):
         default=None, validation_alias=AliasChoices("base_url", "api_base")
     )
     strip_version: bool = False
-    forward_beta: bool = False
+    forward_beta: bool | Literal["auto"] = "auto"
 
     @classmethod
     def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:

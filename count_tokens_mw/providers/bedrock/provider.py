@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
 import re
 import time
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,44 +15,32 @@ from cachetools import TTLCache
 
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY, combine_header_lines
+from count_tokens_mw.protocol.omissions import bound_places
+from count_tokens_mw.providers.anthropic import combine_header_lines
+from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
+from count_tokens_mw.providers.claude.attribution import drop_attribution
+from count_tokens_mw.providers.claude.betas import (
+    BETAS,
+    BetaTable,
+    RefusedBetas,
+    Selection,
+    betas_of,
+)
+from count_tokens_mw.providers.claude.fields import edit_fields
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.rawjson.object import JsonValue
 from count_tokens_mw.types import (
     CountRequest,
-    Headers,
     TokenCount,
     UpstreamAnswer,
     UpstreamCall,
+    unreadable,
 )
 
-__all__ = ["KNOWN_BETAS", "Bedrock"]
+__all__ = ["Bedrock"]
 
-# Accepted in the body's `anthropic_beta`, by observation; CountTokens answers 400 to any other.
-KNOWN_BETAS: Final = frozenset(
-    {
-        "computer-use-2024-10-22",
-        "computer-use-2025-01-24",
-        "context-1m-2025-08-07",
-        "context-management-2025-06-27",
-        "dev-full-thinking-2025-05-14",
-        "fine-grained-tool-streaming-2025-05-14",
-        "interleaved-thinking-2025-05-14",
-        "mcp-client-2025-04-04",
-        "mcp-client-2025-11-20",
-        "model-context-window-exceeded-2025-08-26",
-        "output-128k-2025-02-19",
-        "pdfs-2024-09-25",
-        "search-results-2025-06-09",
-        "token-counting-2024-11-01",
-        "token-efficient-tools-2025-02-19",
-        "tool-search-tool-2025-10-19",
-        "web-search-2025-03-05",
-    }
-)
-_BETA_ALIASES: Final = {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"}
 _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
 _MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
 _COUNT_TOKENS: Final = "/count-tokens"  # mantle's path ends in count_tokens
@@ -82,39 +70,41 @@ class Bedrock:
         self._only_mantle: TTLCache[str, bool] = TTLCache(
             _MOST_REMEMBERED, _REMEMBERED_SECONDS, timer=clock
         )
+        self._refused_betas = {
+            name: RefusedBetas(BETAS[name], clock) for name in ("runtime", "mantle")
+        }
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        """Return the call to the runtime; its fallback, unless disabled, is the call to mantle."""
+        """Return the call to the runtime, or to mantle for a model that only mantle counts."""
         model = self._params.countable_model(request.model)
-        via = self._params.count_tokens_via
-        mantle = self._mantle_call(request, model) if self._params.may_use_mantle else None
-        if via == "mantle" and mantle is not None:
-            return mantle
-        return self._runtime_call(request, model, mantle)
+        target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
+        if self._params.count_tokens_via == "mantle" or target in self._only_mantle:
+            return self._mantle_call(request, model)
+        return self._runtime_call(request, model, target)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
-        """Send a call to the runtime, or to mantle if the runtime does not support the model.
+        """Send a call.
 
-        The lack of support is cached per model for an hour.
+        Raises:
+            PrepareAgain: the runtime does not support the model, and mantle may; or betas were
+                refused. Either is known for an hour, by model.
         """
-        mantle = call.fallback
-        if mantle is None:
-            return await self._count(call)
-        if call.target in self._only_mantle:
-            return await self._count(mantle)
+        is_runtime = call.target.endswith(_COUNT_TOKENS)
         try:
-            return await self._count(call)
-        except CannotCount:
+            return await (self._count_by_runtime if is_runtime else self._count_by_mantle)(call)
+        except CannotCount as error:
+            if not is_runtime or not self._params.may_use_mantle:
+                raise
             self._only_mantle[call.target] = True
-        return await self._count(mantle)
+            raise PrepareAgain(error) from error
+        except UpstreamError as error:
+            refused = self._refused_betas["runtime" if is_runtime else "mantle"]
+            if refused.learn(error, call.betas, f"{call.target} {call.model}"):
+                raise PrepareAgain(error) from error
+            raise
 
     async def aclose(self) -> None:
         await self._aws.aclose()
-
-    async def _count(self, call: UpstreamCall) -> TokenCount:
-        if call.target.endswith(_COUNT_TOKENS):
-            return await self._count_by_runtime(call)
-        return await self._count_by_mantle(call)
 
     async def _count_by_runtime(self, call: UpstreamCall) -> TokenCount:
         answer = await self._post(call, _SERVICE, "authorization", "Bearer ")
@@ -146,54 +136,98 @@ class Bedrock:
         signed = replace(call, headers=tuple(headers.items()), signed=key is None)
         return await self._http.post(signed)
 
-    def _runtime_call(
-        self, request: CountRequest, model: str, mantle: UpstreamCall | None
-    ) -> UpstreamCall:
+    def _runtime_call(self, request: CountRequest, model: str, target: str) -> UpstreamCall:
         """Build the call as botocore does, but with a literal colon in the model's id.
 
         botocore sends `%3A`. A host's client over aiohttp would decode that to a colon, and AWS
         verifies the signature of the path as sent. Anthropic's own SDK sends the colon too.
         """
-        target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
-        raw = memoryview(self._runtime_body(request))
+        selection = self._select_betas(betas_of(request), f"{target} {model}")
+        body, omitted = _runtime_body(request, selection.sent)
+        raw = memoryview(body)
         # In pieces, so that other threads may run between them.
         blobs = [
             b2a_base64(raw[at : at + _PIECE_BYTES], newline=False)
             for at in range(0, len(raw), _PIECE_BYTES)
         ]
-        body = b"".join((b'{"input": {"invokeModel": {"body": "', *blobs, b'"}}}'))
         return UpstreamCall(
-            self.name, target, (("content-type", "application/json"),), body, mantle
+            self.name,
+            target,
+            (("content-type", "application/json"),),
+            b"".join((b'{"input": {"invokeModel": {"body": "', *blobs, b'"}}}')),
+            model=model,
+            betas=selection.sent,
+            omitted=bound_places([*selection.places, *omitted]),
         )
 
-    def _runtime_body(self, request: CountRequest) -> bytes:
-        fields: dict[str, JsonValue] = {
-            "anthropic_version": "bedrock-2023-05-31",
-            "max_tokens": 1,  # required, and of no effect on the count
-        }
-        betas = _select_betas(request.headers, self._params.bedrock_betas)
-        if betas:
-            fields["anthropic_beta"] = betas
-        return request.body.edit(fields, drop={"model", *GENERATION_ONLY} - {"max_tokens"})
+    def _select_betas(self, betas: Sequence[str], place: str) -> Selection:
+        """Return the betas for the runtime; those of the configuration replace the known ones."""
+        known = self._params.bedrock_betas
+        if known is None:
+            return self._refused_betas["runtime"].select(betas, place)
+        table = BetaTable(dict.fromkeys(known, "bedrock_betas"), {})
+        names = {beta: beta if beta in known else table.aliases.get(beta, beta) for beta in betas}
+        sent = dict.fromkeys(name for name in names.values() if name in known)
+        return Selection(tuple(sent), tuple(beta for beta in betas if names[beta] not in known))
 
     def _mantle_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        body = request.body.edit({"model": model}, drop=GENERATION_ONLY)
+        target = f"{self._params.mantle_endpoint}/v1/messages/count_tokens"
+        place = f"{target} {model}"
+        selection = self._refused_betas["mantle"].select(betas_of(request), place)
+        body, omitted = edit_fields(request.body, {"model": model}, "mantle", selection.sent)
         headers = {
             "content-type": "application/json",
             "anthropic-version": "2023-06-01",
             **combine_header_lines(request.headers),
         }
-        target = f"{self._params.mantle_endpoint}/v1/messages/count_tokens"
-        return UpstreamCall(self.name, target, tuple(headers.items()), body)
+        headers.pop("anthropic-beta", None)
+        if selection.sent:
+            headers["anthropic-beta"] = ",".join(selection.sent)
+        return UpstreamCall(
+            self.name,
+            target,
+            tuple(headers.items()),
+            body,
+            model=model,
+            betas=selection.sent,
+            omitted=bound_places([*selection.places, *omitted]),
+        )
 
 
-def _select_betas(headers: Headers, known: tuple[str, ...] | None) -> list[str]:
-    """Return the caller's betas that the runtime accepts, under the runtime's names."""
-    requested = ",".join(value for name, value in headers if name == "anthropic-beta")
-    named = (beta.strip() for beta in requested.split(","))
-    accepted = KNOWN_BETAS if known is None else frozenset(known)
-    aliased = (beta if beta in accepted else _BETA_ALIASES.get(beta, beta) for beta in named)
-    return [beta for beta in dict.fromkeys(aliased) if beta in accepted]
+def _runtime_body(request: CountRequest, betas: Sequence[str]) -> tuple[bytes, list[str]]:
+    """Return the body of InvokeModel, and the places left out of it.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html
+    """
+    fields: dict[str, JsonValue | bytes] = {
+        "anthropic_version": "bedrock-2023-05-31",
+    }
+    if betas:
+        fields["anthropic_beta"] = list(betas)
+    drop, places = ["model"], []
+    try:
+        fields["max_tokens"] = _least_max_tokens(request.body.get("thinking"))
+        attribution = drop_attribution(request.body)
+    except ValueError as error:
+        raise unreadable(error) from None
+    if attribution is not None:
+        place, rest = attribution
+        places.append(place)
+        if rest:
+            fields["system"] = rest
+        else:
+            drop.append("system")
+    body, omitted = edit_fields(request.body, fields, "runtime", betas, drop=drop)
+    return body, [*places, *omitted]
+
+
+def _least_max_tokens(thinking: JsonValue) -> int:
+    """Return the least `max_tokens` that InvokeModel's schema takes; it does not change the count.
+
+    It is required, and has to be greater than `thinking.budget_tokens`.
+    """
+    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
+    return budget + 1 if isinstance(budget, int) and budget > 0 else 1
 
 
 def _cannot_count(error: UpstreamError) -> CannotCount:

@@ -4,13 +4,18 @@ https://docs.claude.com/en/api/claude-on-vertex-ai and
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens
 """
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
 from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
-from count_tokens_mw.providers.anthropic import GENERATION_ONLY
+from count_tokens_mw.protocol.omissions import bound_places
+from count_tokens_mw.providers.base import PrepareAgain
+from count_tokens_mw.providers.claude.betas import BETAS, RefusedBetas, Selection, betas_of
+from count_tokens_mw.providers.claude.fields import edit_fields
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.google.wire import google_json, model_name
@@ -37,11 +42,17 @@ class Vertex:
     prepare_in_thread = True
 
     def __init__(
-        self, params: VertexParams, http: HttpClient, tokens: GoogleTokens | None = None
+        self,
+        params: VertexParams,
+        http: HttpClient,
+        tokens: GoogleTokens | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._params = params
         self._http = http
         self._tokens = tokens or GoogleTokens(params.vertex_credentials)
+        self._refused_betas = RefusedBetas(BETAS["vertex"], clock)
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         model = model_name(self.name, request.model)
@@ -52,14 +63,23 @@ class Vertex:
         raise CannotCount(f"{self.name} has no token counting API for {model}.")
 
     async def send(self, call: UpstreamCall) -> TokenCount:
-        """Send a call, and retry it once with a new token after a 401."""
+        """Send a call, and retry it once with a new token after a 401.
+
+        Raises:
+            PrepareAgain: Vertex AI refused betas by name, which are not sent again for an hour.
+        """
         token = await self._tokens.token()
+        place = f"{call.target} {call.model}"
         if _PROJECT in call.target:
             project = quote(await self._tokens.project(), safe="")
             call = replace(call, target=call.target.replace(_PROJECT, project))
         try:
             return await self._post(call, token)
         except UpstreamError as error:
+            if self._params.forward_beta == "auto" and self._refused_betas.learn(
+                error, call.betas, place
+            ):
+                raise PrepareAgain(error) from error
             if error.status != 401:
                 raise
         return await self._post(call, await self._tokens.replace(token))
@@ -81,12 +101,29 @@ class Vertex:
         if self._params.strip_version or version in {"default", "latest"}:
             model = name
         fields: dict[str, JsonValue] = {"model": model, "anthropic_version": _CLAUDE_VERSION}
-        body = request.body.edit(fields, drop=GENERATION_ONLY)
-        headers = [("content-type", "application/json")]
-        if self._params.forward_beta:
-            headers += [item for item in request.headers if item[0] == "anthropic-beta"]
         target = self._target("anthropic", "count-tokens:rawPredict")
-        return UpstreamCall(self.name, target, tuple(headers), body)
+        selection = self._select_betas(betas_of(request), f"{target} {model}")
+        body, omitted = edit_fields(request.body, fields, "vertex", selection.sent)
+        headers = [("content-type", "application/json")]
+        if selection.sent:
+            headers.append(("anthropic-beta", ",".join(selection.sent)))
+        return UpstreamCall(
+            self.name,
+            target,
+            tuple(headers),
+            body,
+            model=model,
+            betas=selection.sent,
+            omitted=bound_places([*selection.places, *omitted]),
+        )
+
+    def _select_betas(self, betas: Sequence[str], place: str) -> Selection:
+        match self._params.forward_beta:
+            case "auto":
+                return self._refused_betas.select(betas, place)
+            case True:
+                return Selection(tuple(betas), ())
+        return Selection((), tuple(betas))
 
     def _gemini_call(self, request: CountRequest, model: str) -> UpstreamCall:
         content = generate_content_request(request.parse())

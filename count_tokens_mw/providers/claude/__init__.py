@@ -1,0 +1,1 @@
+"""Policy for requests in Anthropic's format: fields and betas, by upstream."""
