@@ -167,9 +167,22 @@ class MethodNotAllowed(CountError):
 
 
 class RequestTooLarge(CountError):
-    """Error for a body whose declared or actual size exceeds `max_body_bytes`."""
+    """Error for a body whose declared, actual or decoded size exceeds `max_body_bytes`.
+
+    `error_code` is Anthropic's stable code for the cause, if there is one.
+    """
 
     status = 413
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        error_code: str | None = None,
+    ) -> None:
+        super().__init__(message, headers=headers)
+        self.error_code = error_code
 
 
 class TooManyRequests(CountError):

@@ -14,9 +14,10 @@ from starlette.types import Message, Receive, Scope
 
 from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
+from count_tokens_mw.asgi.encodings import BodyDecoder, open_decoder
 from count_tokens_mw.cache.fingerprint import update
 from count_tokens_mw.config.models import Settings
-from count_tokens_mw.errors import ClientClosedRequest, InvalidRequest, RequestTooLarge
+from count_tokens_mw.errors import ClientClosedRequest, RequestTooLarge
 from count_tokens_mw.host.callbacks import to_refused
 from count_tokens_mw.types import RequestBody
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 BODY_HEADERS: Final = ("content-encoding", "content-length")
 """The headers that describe a body."""
+# A call of a decompressor takes as long as hashing this many bytes, or longer.
+_DECODING_COST: Final = 16 * 1024
 
 
 class TimedRequest(Request):
@@ -71,55 +74,93 @@ def read_body(
 ) -> Awaitable[RequestBody]:
     """Read the body to its end, from the client or from a host that has read it before.
 
+    The result is the decoded body, and so is its hash.
+
     Raises:
-        RequestTooLarge: the declared or actual size exceeds `limit` bytes.
-        InvalidRequest: the body is compressed.
+        RequestTooLarge: the declared, actual or decoded size exceeds `limit` bytes.
+        InvalidRequest: the content encoding is not supported, or the body is not valid in it.
         ClientClosedRequest: the client disconnected.
         DeadlineExceeded: the body did not arrive in time.
         Refused: the body exceeds a limit of the host's own.
     """
     if _declared_length(headers) > limit:
         raise _too_large(limit)
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise InvalidRequest(
-            "content-encoding: this gateway reads no compressed bodies.",
-            error_code="request_body_encoding_unsupported",
-        )
-    return request.upload(_read(request, limit, fairness))
+    decoder = None
+    if "content-encoding" in headers:
+        decoder = open_decoder(request.headers.getlist("content-encoding"))
+    return request.upload(_read(request, limit, fairness, decoder))
 
 
-async def _read(request: TimedRequest, limit: int, fairness: LoopFairness) -> RequestBody:
+async def _read(
+    request: TimedRequest, limit: int, fairness: LoopFairness, decoder: BodyDecoder | None
+) -> RequestBody:
     # Only Starlette's `stream` replays a body, but it takes longer than reading a small one.
     receive = _replay(request) if request.is_read else request.receive
-    chunks: list[bytes] = []
-    size = since_checkpoint = 0
-    digest = hashlib.sha256()
+    body = _BodyBuffer(limit, fairness)
+    size = 0
     more = True
     while more:
-        try:
-            message = await receive()
-        except HTTPException as refusal:  # the host may have a body limit of its own
-            raise to_refused(refusal) from None
-        except ClientDisconnect:
-            raise ClientClosedRequest("The client left.") from None
-        if message["type"] == "http.disconnect":
-            raise ClientClosedRequest("The client left.")
+        message = await _receive(receive)
         chunk = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
-        chunks.append(chunk)
-        since_checkpoint += len(chunk)
-        if since_checkpoint <= YIELD_ABOVE_BYTES:
-            digest.update(chunk)
+        if decoder is None:
+            await body.add(chunk, len(chunk))
+            continue
+        for piece in decoder.decode(chunk):
+            await body.add(piece, max(len(piece), _DECODING_COST))
+    if decoder is not None:
+        decoder.finish()
+    return await body.finish()
+
+
+async def _receive(receive: Receive) -> Message:
+    try:
+        message = await receive()
+    except HTTPException as refusal:  # the host may have a body limit of its own
+        raise to_refused(refusal) from None
+    except ClientDisconnect:
+        raise ClientClosedRequest("The client left.") from None
+    if message["type"] == "http.disconnect":
+        raise ClientClosedRequest("The client left.")
+    return message
+
+
+class _BodyBuffer:
+    """Pieces of a body so far and their hash; a large body takes turns on the event loop."""
+
+    def __init__(self, limit: int, fairness: LoopFairness) -> None:
+        self._limit = limit
+        self._fairness = fairness
+        self._pieces: list[bytes] = []
+        self._digest = hashlib.sha256()
+        self._size = self._since_checkpoint = 0
+
+    async def add(self, piece: bytes, cost: int) -> None:
+        """Add a piece; `cost` is the work for it so far and for its hash, in bytes hashed.
+
+        Raises:
+            RequestTooLarge: the decoded size exceeds the limit.
+        """
+        self._size += len(piece)
+        if self._size > self._limit:
+            raise _too_large(self._limit, "request_body_too_large_after_decoding")
+        self._pieces.append(piece)
+        self._since_checkpoint += cost
+        if self._since_checkpoint <= YIELD_ABOVE_BYTES:
+            self._digest.update(piece)
         else:
-            await fairness.checkpoint()
-            await update(digest, chunk, fairness)
-            since_checkpoint = 0
-    if size > YIELD_ABOVE_BYTES:
-        await fairness.checkpoint()  # parsing reads the whole body next
-    return RequestBody(b"".join(chunks), digest.digest())
+            await self._fairness.checkpoint()
+            await update(self._digest, piece, self._fairness)
+            self._since_checkpoint = 0
+
+    async def finish(self) -> RequestBody:
+        """Return the whole body and its hash."""
+        if self._size > YIELD_ABOVE_BYTES:
+            await self._fairness.checkpoint()  # parsing reads the whole body next
+        return RequestBody(b"".join(self._pieces), self._digest.digest())
 
 
 def _replay(request: Request) -> Receive:
@@ -136,8 +177,9 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes:
     return await anext(chunks, b"")
 
 
-def _too_large(limit: int) -> RequestTooLarge:
-    return RequestTooLarge(f"The request body is larger than {limit} bytes.")
+def _too_large(limit: int, error_code: str | None = None) -> RequestTooLarge:
+    message = f"The request body is larger than {limit} bytes."
+    return RequestTooLarge(message, error_code=error_code)
 
 
 def _declared_length(headers: Mapping[str, str]) -> int:

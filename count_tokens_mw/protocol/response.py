@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
+from count_tokens_mw.errors import CountError, InvalidRequest, RequestTooLarge, UpstreamError
 from count_tokens_mw.protocol.omissions import OMITTED_HEADER, encode_places
 from count_tokens_mw.types import TokenCount
 
@@ -53,7 +53,7 @@ def _answer_error(error: CountError, request_id: str) -> HttpAnswer:
     if isinstance(error, UpstreamError) and error.body is not None:
         return _build_answer(error.status, request_id, source, headers, error.body)
     detail: dict[str, object] = {"type": error.type, "message": error.message}
-    if isinstance(error, InvalidRequest) and error.error_code:
+    if isinstance(error, InvalidRequest | RequestTooLarge) and error.error_code:
         detail["details"] = {"error_code": error.error_code}
     envelope = {"type": "error", "error": detail, "request_id": request_id}
     return _build_answer(error.status, request_id, source, headers, json.dumps(envelope).encode())

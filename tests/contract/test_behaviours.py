@@ -556,7 +556,7 @@ async def test_json_is_read_whatever_the_content_type_says(
 @pytest.mark.parametrize(
     ("path", "headers"),
     [
-        (COUNT, {"content-encoding": "gzip"}),
+        (COUNT, {"content-encoding": "br"}),
         (COUNT, {"anthropic-beta": "b\xe9ta"}),
         (PASSTHROUGH, {"anthropic-beta": "b\xe9ta"}),
         (f"{PASSTHROUGH}?{'x' * 5000}", {}),

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from tests.support.shell import run_in_shell
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "optional-dependencies"
+]
 COUNT = "/v1/messages/count_tokens"
 HELLO: dict[str, Any] = {
     "model": "claude-sonnet",
@@ -412,3 +416,12 @@ def test_every_link_into_the_project_leads_somewhere(link: str) -> None:
         assert link[1:] in {heading.lower().replace(" ", "-") for heading in headings}
     else:
         assert httpx.URL(link).is_absolute_url or (ROOT / link).exists()
+
+
+def test_every_extra_that_is_named_can_be_installed() -> None:
+    """Pip only warns of an extra that does not exist."""
+    installed = re.findall(r"pip install '\.\[(\w+)\]'", README)
+    mentioned = re.findall(r"extras? `(\w+)`", README)
+    assert {"cli", "zstd"} <= set(installed)
+    assert "redis" in mentioned
+    assert {*installed, *mentioned} <= EXTRAS.keys()
