@@ -9,14 +9,24 @@ import json
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-__all__ = ["ANTHROPIC", "FOLDER", "LITELLM", "Facts", "as_text", "read_facts", "write_facts"]
+__all__ = [
+    "ANTHROPIC",
+    "FOLDER",
+    "LITELLM_BETAS",
+    "LITELLM_PARAMS",
+    "Facts",
+    "as_text",
+    "read_facts",
+    "write_facts",
+]
 
 Facts: TypeAlias = dict[str, Any]
 """The JSON object of a file; it has a `package`, its `version`, and sorted data."""
 
 FOLDER: Final = Path(__file__).parent
 ANTHROPIC: Final = "anthropic.json"
-LITELLM: Final = "litellm_betas.json"
+LITELLM_BETAS: Final = "litellm_betas.json"
+LITELLM_PARAMS: Final = "litellm_params.json"
 
 
 def as_text(facts: Facts) -> str:

@@ -6,10 +6,11 @@ from typing import Any, Final
 from tests.facts import Facts
 from tests.facts.litellm_wheel import COLUMNS
 
-__all__ = ["compare_anthropic", "compare_litellm"]
+__all__ = ["compare_anthropic", "compare_betas", "compare_params"]
 
 _FIELDS: Final = "count_tokens_mw/providers/claude/fields.py"
 _BETAS: Final = "count_tokens_mw/providers/claude/betas.py"
+_KEYS: Final = "count_tokens_mw/config/litellm_keys.py"
 _GEMINI: Final = "count_tokens_mw/providers/google/"
 _UPSTREAM_OF: Final = {
     "bedrock": "runtime",
@@ -30,7 +31,7 @@ def compare_anthropic(old: Facts, new: Facts) -> list[str]:
     return [f"anthropic {new['version']}: {line}" for part in parts for line in part]
 
 
-def compare_litellm(old: Facts, new: Facts) -> list[str]:
+def compare_betas(old: Facts, new: Facts) -> list[str]:
     """Return a line for each difference between two versions of LiteLLM's table of betas."""
     lines = [
         *_compare_columns(old, new),
@@ -42,6 +43,21 @@ def compare_litellm(old: Facts, new: Facts) -> list[str]:
         ),
     ]
     return [f"litellm {new['version']}: {line}" for line in lines]
+
+
+def compare_params(old: Facts, new: Facts) -> list[str]:
+    """Return a line for each difference between two versions of LiteLLM's parameters."""
+    added = [
+        f"new parameter `{name}`: does counting depend on it? If so, add it to its provider's "
+        f"params; if not, to {_KEYS}. Until then it is a warning as an unknown key."
+        for name in _added(old["params"], new["params"])
+    ]
+    removed = [
+        f"parameter `{name}` left LiteLLM's types: do files still have it? If not, drop it from "
+        f"{_KEYS}."
+        for name in _added(new["params"], old["params"])
+    ]
+    return [f"litellm {new['version']}: {line}" for line in [*added, *removed]]
 
 
 def _compare_fields(old: Facts, new: Facts) -> Iterator[str]:

@@ -8,30 +8,37 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, TypeAlias
 
-from tests.facts import ANTHROPIC, LITELLM, Facts, litellm_wheel, read_facts
-from tests.facts.compare import compare_anthropic, compare_litellm
+from tests.facts import (
+    ANTHROPIC,
+    LITELLM_BETAS,
+    LITELLM_PARAMS,
+    Facts,
+    litellm_wheel,
+    read_facts,
+)
+from tests.facts.compare import compare_anthropic, compare_betas, compare_params
 
 __all__ = ["report"]
+
+_Generate: TypeAlias = Callable[[Path], Facts]
+_Compare: TypeAlias = Callable[[Facts, Facts], list[str]]
 
 _ROOT: Final = Path(__file__).parents[2]
 
 
-def report(
-    name: str,
-    old: Facts,
-    read_newest: Callable[[], Facts],
-    compare: Callable[[Facts, Facts], list[str]],
-) -> tuple[str, bool]:
+def report(name: str, newest: Callable[[], Facts], compare: _Compare) -> tuple[str, bool]:
     """Return the text on one file, and whether there is something to decide.
 
     A package that cannot be read any more is something to decide.
     """
+    old = read_facts(name)
     try:
-        new = read_newest()
+        new = newest()
         lines = compare(old, new)
     except (LookupError, RuntimeError, ValueError) as error:
         text = f"{name}: the newest {old['package']} cannot be read: {error}"
@@ -47,13 +54,7 @@ def main() -> int:
     with TemporaryDirectory() as name:
         folder = Path(name)
         reports = [
-            report(
-                ANTHROPIC,
-                read_facts(ANTHROPIC),
-                lambda: _newest_anthropic(folder),
-                compare_anthropic,
-            ),
-            report(LITELLM, read_facts(LITELLM), lambda: _newest_litellm(folder), compare_litellm),
+            report(file, partial(newest, folder), compare) for file, newest, compare in _FILES
         ]
     sys.stdout.write("\n\n".join(text for text, _ in reports) + "\n")
     is_open = any(is_undecided for _, is_undecided in reports)
@@ -75,13 +76,14 @@ def _newest_anthropic(folder: Path) -> Facts:
     return read_facts(ANTHROPIC, folder)
 
 
-def _newest_litellm(folder: Path) -> Facts:
-    """Download the newest wheel, and read it without an installation."""
+def _newest_litellm(generate: _Generate, folder: Path) -> Facts:
+    """Download the newest wheel once, and read it without an installation."""
     wheels = folder / "wheels"
-    options = ("--no-deps", "--only-binary", ":all:", "--dest", str(wheels))
-    _run(sys.executable, *_pip("download"), *options, "litellm")
+    if not wheels.exists():
+        options = ("--no-deps", "--only-binary", ":all:", "--dest", str(wheels))
+        _run(sys.executable, *_pip("download"), *options, "litellm")
     (wheel,) = wheels.glob("litellm-*.whl")
-    return litellm_wheel.generate(wheel)
+    return generate(wheel)
 
 
 def _pip(command: str) -> tuple[str, ...]:
@@ -99,6 +101,12 @@ def _run(*command: str) -> None:
         lines = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
         raise RuntimeError(f"{' '.join(command[1:])}: {lines[-1]}")
 
+
+_FILES: Final[list[tuple[str, _Generate, _Compare]]] = [
+    (ANTHROPIC, _newest_anthropic, compare_anthropic),
+    (LITELLM_BETAS, partial(_newest_litellm, litellm_wheel.generate_betas), compare_betas),
+    (LITELLM_PARAMS, partial(_newest_litellm, litellm_wheel.generate_params), compare_params),
+]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.facts import ANTHROPIC, LITELLM, Facts, drift, read_facts
-from tests.facts.compare import compare_anthropic, compare_litellm
+from tests.facts import ANTHROPIC, LITELLM_BETAS, LITELLM_PARAMS, Facts, drift, read_facts
+from tests.facts.compare import compare_anthropic, compare_betas, compare_params
 
 OLD: Facts = {
     "package": "anthropic",
@@ -54,7 +54,7 @@ def add_counted_field(facts: Facts) -> None:
 
 def test_a_version_without_a_difference_asks_for_nothing() -> None:
     assert compare_anthropic(OLD, changed(OLD, lambda new: None)) == []
-    assert compare_litellm(TABLE, changed(TABLE, lambda new: None)) == []
+    assert compare_betas(TABLE, changed(TABLE, lambda new: None)) == []
 
 
 @pytest.mark.parametrize(
@@ -164,26 +164,42 @@ def test_a_model_that_is_no_longer_deprecated_is_a_question() -> None:
 def test_a_difference_of_litellms_table_is_a_question(
     change: Callable[[Any], object], named: list[str]
 ) -> None:
-    (line,) = compare_litellm(TABLE, changed(TABLE, lambda new: change(new["columns"])))
+    (line,) = compare_betas(TABLE, changed(TABLE, lambda new: change(new["columns"])))
     assert line.startswith("litellm 3.0: ")
     assert [part for part in named if part not in line] == []
 
 
 def test_a_column_of_another_upstream_is_a_question() -> None:
     new = changed(TABLE, lambda new: new["other_columns"].append("claude_platform"))
-    (line,) = compare_litellm(TABLE, new)
+    (line,) = compare_betas(TABLE, new)
     assert "new column `claude_platform`: do we count by that upstream?" in line
+
+
+def test_a_parameter_that_litellm_adds_or_drops_is_a_question() -> None:
+    old = {"package": "litellm", "version": "1", "params": ["rpm", "tpm"]}
+    added, removed = compare_params(old, {**old, "version": "2", "params": ["rpd", "rpm"]})
+    assert added.startswith("litellm 2: new parameter `rpd`: does counting depend on it?")
+    assert removed.startswith("litellm 2: parameter `tpm` left LiteLLM's types")
+    assert compare_params(old, {**old, "version": "2"}) == []
+
+
+def newest(change: Callable[[Facts], object] = lambda new: None) -> Facts:
+    return changed(read_facts(ANTHROPIC), change)
 
 
 class TestReport:
     def test_the_same_facts_leave_nothing_to_decide(self) -> None:
-        text, is_undecided = drift.report(ANTHROPIC, OLD, lambda: OLD, compare_anthropic)
-        assert text.endswith("anthropic 2.14.0 here, 2.14.0 is the newest; nothing to decide")
+        text, is_undecided = drift.report(ANTHROPIC, newest, compare_anthropic)
+        assert text.startswith("anthropic.json: anthropic ")
+        assert text.endswith(" here, 3.0 is the newest; nothing to decide")
         assert not is_undecided
 
     def test_a_difference_is_counted_and_listed(self) -> None:
-        new = changed(OLD, lambda new: new["betas"].append("new-beta"))
-        text, is_undecided = drift.report(ANTHROPIC, OLD, lambda: new, compare_anthropic)
+        text, is_undecided = drift.report(
+            ANTHROPIC,
+            lambda: newest(lambda new: new["betas"].append("new-beta")),
+            compare_anthropic,
+        )
         head, line = text.splitlines()
         assert head.endswith("3.0 is the newest; to decide: 1")
         assert "new beta `new-beta`" in line
@@ -191,16 +207,16 @@ class TestReport:
 
     @pytest.mark.parametrize("new", [{}, {"version": "3.0"}])
     def test_facts_without_their_parts_are_something_to_decide(self, new: Facts) -> None:
-        text, is_undecided = drift.report(LITELLM, TABLE, lambda: new, compare_litellm)
+        text, is_undecided = drift.report(LITELLM_BETAS, lambda: new, compare_betas)
         assert "the newest litellm cannot be read" in text
         assert is_undecided
 
     def test_a_generator_that_fails_is_something_to_decide(self) -> None:
         def fail() -> Facts:
             drift._run("sh", "-c", "echo first; echo no module of that name >&2; exit 1")
-            return {}
+            raise AssertionError
 
-        text, is_undecided = drift.report(ANTHROPIC, OLD, fail, compare_anthropic)
+        text, is_undecided = drift.report(ANTHROPIC, fail, compare_anthropic)
         assert "no module of that name" in text
         assert is_undecided
 
@@ -209,14 +225,15 @@ class TestReport:
 def test_the_exit_status_is_whether_there_is_something_to_decide(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_new: bool
 ) -> None:
-    def newest_anthropic(folder: object) -> Facts:
-        add = ["x-2030-01-01"] if is_new else []
-        return changed(read_facts(ANTHROPIC), lambda new: new["betas"].extend(add))
-
-    monkeypatch.setattr(drift, "_newest_anthropic", newest_anthropic)
-    monkeypatch.setattr(drift, "_newest_litellm", lambda folder: read_facts(LITELLM))
+    add = ["x-2030-01-01"] if is_new else []
+    files = [
+        (ANTHROPIC, lambda _: newest(lambda new: new["betas"].extend(add)), compare_anthropic),
+        (LITELLM_PARAMS, lambda _: read_facts(LITELLM_PARAMS), compare_params),
+    ]
+    assert [name for name, _, _ in drift._FILES] == [ANTHROPIC, LITELLM_BETAS, LITELLM_PARAMS]
+    monkeypatch.setattr(drift, "_FILES", files)
     assert drift.main() == int(is_new)
     printed = capsys.readouterr().out
     assert ("new beta `x-2030-01-01`" in printed) == is_new
     assert ("python -m tests.facts --litellm" in printed) == is_new
-    assert f"{LITELLM}: litellm" in printed
+    assert f"{LITELLM_PARAMS}: litellm" in printed

@@ -10,14 +10,42 @@ from typing import Annotated, Any, Literal, Optional, Required
 import pytest
 from typing_extensions import TypedDict
 
-from tests.facts import ANTHROPIC, FOLDER, LITELLM, Facts, as_text, read_facts, write_facts
+from tests.facts import (
+    ANTHROPIC,
+    FOLDER,
+    LITELLM_BETAS,
+    LITELLM_PARAMS,
+    Facts,
+    as_text,
+    read_facts,
+    write_facts,
+)
 from tests.facts.__main__ import main
 from tests.facts.anthropic_sdk import describe_types, generate
-from tests.facts.litellm_wheel import COLUMNS
-from tests.facts.litellm_wheel import generate as generate_from_wheel
+from tests.facts.litellm_wheel import COLUMNS, generate_betas, generate_params
 
 TABLE = "litellm/anthropic_beta_headers_config.json"
 TYPED_DICT: Any = TypedDict  # by a call, for types that no source names
+ROUTER = "litellm/types/router.py"
+UTILS = "litellm/types/utils.py"
+SOURCES = {
+    ROUTER: """
+class Credentials(BaseModel):
+    api_key: str | None = None
+    model_config = ConfigDict()
+
+class GenericLiteLLMParams(Credentials, Pricing):
+    rpm: int | None = None
+
+class Unrelated:
+    other: int
+
+class LiteLLMParamsTypedDict(TypedDict, total=False):
+    model: str
+    tpm: int
+""",
+    UTILS: "class Pricing:\n    input_cost: float\n",
+}
 METADATA = "litellm-1.2.3.dist-info/METADATA"
 
 
@@ -118,15 +146,23 @@ class TestDescribedTypes:
 
 class TestLiteLLMsFile:
     def test_it_has_a_version_and_every_column(self) -> None:
-        facts = read_facts(LITELLM)
+        facts = read_facts(LITELLM_BETAS)
         assert facts["package"] == "litellm"
         assert facts["version"][0].isdigit()
         assert facts["columns"].keys() == set(COLUMNS)
         assert set(facts["other_columns"]).isdisjoint(COLUMNS)
 
-    def test_it_is_written_as_the_generator_writes(self) -> None:
-        text = (FOLDER / LITELLM).read_text(encoding="utf-8")
-        assert text == as_text(read_facts(LITELLM))
+    def test_it_has_the_keys_of_an_entry(self) -> None:
+        facts = read_facts(LITELLM_PARAMS)
+        assert facts["version"] == read_facts(LITELLM_BETAS)["version"]
+        assert {"api_key", "api_base", "vertex_project", "aws_region_name", "rpm"} <= set(
+            facts["params"]
+        )
+
+    @pytest.mark.parametrize("name", [LITELLM_BETAS, LITELLM_PARAMS])
+    def test_it_is_written_as_the_generator_writes(self, name: str) -> None:
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        assert text == as_text(read_facts(name))
 
 
 @pytest.fixture
@@ -161,12 +197,33 @@ class TestLiteLLMsGenerator:
             "litellm_proxy_extras-7.dist-info/METADATA": "Version: 7\n",
         }
         column = {"a-beta": "a-beta", "b-beta": None, "old": "new"}
-        assert generate_from_wheel(made(tmp_path, files)) == {
+        assert generate_betas(made(tmp_path, files)) == {
             "package": "litellm",
             "version": "1.2.3",
             "columns": {COLUMNS[0]: column, COLUMNS[1]: column},
             "other_columns": ["databricks"],
         }
+
+    def test_it_reads_the_fields_of_the_types_with_the_inherited_ones(
+        self, made: Any, tmp_path: Path
+    ) -> None:
+        assert generate_params(made(tmp_path, {**SOURCES, METADATA: "Version: 1.2.3\n"})) == {
+            "package": "litellm",
+            "version": "1.2.3",
+            "params": ["api_key", "input_cost", "rpm", "tpm"],
+        }
+
+    @pytest.mark.parametrize(
+        ("source", "missing"), [(None, "no such file"), ("", "GenericLiteLLMParams")]
+    )
+    def test_missing_types_are_named(
+        self, made: Any, tmp_path: Path, source: str | None, missing: str
+    ) -> None:
+        files = {METADATA: "Version: 1.2.3\n", UTILS: ""}
+        if source is not None:
+            files[ROUTER] = source
+        with pytest.raises(LookupError, match=missing):
+            generate_params(made(tmp_path, files))
 
     @pytest.mark.parametrize(
         ("files", "missing"),
@@ -176,7 +233,7 @@ class TestLiteLLMsGenerator:
         self, made: Any, tmp_path: Path, files: dict[str, str], missing: str
     ) -> None:
         with pytest.raises(LookupError, match=missing):
-            generate_from_wheel(made(tmp_path, files))
+            generate_betas(made(tmp_path, files))
 
 
 def test_a_file_of_facts_reads_as_it_was_written_in_sorted_order(tmp_path: Path) -> None:
@@ -190,9 +247,10 @@ def test_a_file_of_facts_reads_as_it_was_written_in_sorted_order(tmp_path: Path)
 def test_the_command_writes_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: dict[str, Any]
 ) -> None:
-    path = wheel(tmp_path, {TABLE: json.dumps(table), METADATA: "Version: 1.2.3\n"})
+    path = wheel(tmp_path, {**SOURCES, TABLE: json.dumps(table), METADATA: "Version: 1.2.3\n"})
     arguments = ["facts", "--into", str(tmp_path), "--litellm", str(path)]
     monkeypatch.setattr("sys.argv", arguments)
     main()
     assert read_facts(ANTHROPIC, tmp_path) == generate()
-    assert read_facts(LITELLM, tmp_path)["version"] == "1.2.3"
+    assert read_facts(LITELLM_BETAS, tmp_path) == generate_betas(path)
+    assert read_facts(LITELLM_PARAMS, tmp_path) == generate_params(path)
