@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test picture check constraints bench bench-litellm compare clean
+.PHONY: demo test picture check constraints drift bench bench-litellm compare clean
 
 demo: $(VENV)/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
@@ -35,6 +35,11 @@ constraints:
 	.venv-constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	.venv-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-constraints
+
+# Compares tests/facts with the vendors' newest packages and prints what to decide; not part of the
+# tests, so that a vendor's release breaks no build.
+drift: $(BIN)/python
+	@$(BIN)/python -m tests.facts.drift
 
 # Its own environment, since its pins are not ours; `make bench` measures it too where it is.
 bench-litellm: .venv-litellm/bin/litellm

@@ -1,0 +1,102 @@
+"""Facts from LiteLLM's wheel: the betas that clouds take, and the keys of `litellm_params`.
+
+LiteLLM is read, not imported. Its table of betas is of what a cloud takes for generating; counting
+differs, so the table is one source of several.
+"""
+
+import ast
+import json
+import zipfile
+from email import message_from_string
+from pathlib import Path
+from typing import Any, Final
+
+from tests.facts import Facts
+
+__all__ = ["COLUMNS", "generate_betas", "generate_params"]
+
+COLUMNS: Final = (
+    "anthropic",
+    "azure_ai",
+    "bedrock",
+    "bedrock_mantle",
+    "vertex_ai",
+    "vertex_ai_header_only",
+)
+"""The table's columns of upstreams that this package counts by; LiteLLM's others are only named."""
+
+_PACKAGE: Final = "litellm"
+_TABLE: Final = "anthropic_beta_headers_config.json"
+_SOURCES: Final = ("types/router.py", "types/utils.py")
+_DECLARING: Final = ("GenericLiteLLMParams", "LiteLLMParamsTypedDict")
+_EVERY_ENTRYS: Final = "model"
+
+
+def generate_betas(path: Path) -> Facts:
+    """Return the table of a wheel, or of the folder that the package is installed in.
+
+    A column maps each beta to the name under which LiteLLM sends it, or to null if it does not.
+
+    Raises:
+        LookupError: the path has no LiteLLM, or no table.
+    """
+    root = _open(path)
+    table = json.loads(_read(root / _PACKAGE / _TABLE))
+    columns = {name: column for name, column in table.items() if isinstance(column, dict)}
+    return {
+        "package": _PACKAGE,
+        "version": _version_of(root),
+        "columns": {name: columns[name] for name in COLUMNS if name in columns},
+        "other_columns": sorted(columns.keys() - set(COLUMNS)),
+    }
+
+
+def generate_params(path: Path) -> Facts:
+    """Return the keys of `litellm_params` that LiteLLM's types declare, but `model`.
+
+    Raises:
+        LookupError: the path has no LiteLLM, or LiteLLM has no such types.
+    """
+    root = _open(path)
+    classes = {
+        node.name: node
+        for source in _SOURCES
+        for node in ast.walk(ast.parse(_read(root / _PACKAGE / source)))
+        if isinstance(node, ast.ClassDef)
+    }
+    declared = set().union(*(_fields_of(classes[name], classes) for name in _DECLARING))
+    return {
+        "package": _PACKAGE,
+        "version": _version_of(root),
+        "params": sorted(declared - {_EVERY_ENTRYS}),
+    }
+
+
+def _fields_of(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> set[str]:
+    """Return the annotated names of a class and of its bases, which LiteLLM itself defines."""
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    inherited = [_fields_of(classes[base], classes) for base in bases if base in classes]
+    own = {
+        item.target.id
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+    return own.union(*inherited)
+
+
+def _open(path: Path) -> Path | zipfile.Path:
+    return zipfile.Path(path) if path.is_file() else path
+
+
+def _version_of(root: Path | zipfile.Path) -> str:
+    for folder in root.iterdir():
+        if folder.name.startswith(f"{_PACKAGE}-") and folder.name.endswith(".dist-info"):
+            metadata = message_from_string(_read(folder / "METADATA"))
+            return str(metadata["Version"])
+    raise LookupError(f"{root}: no metadata of {_PACKAGE}")
+
+
+def _read(file: Any) -> str:
+    if not file.exists():
+        raise LookupError(f"{file}: no such file")
+    return str(file.read_text(encoding="utf-8"))
