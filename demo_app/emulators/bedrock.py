@@ -29,6 +29,7 @@ from demo_app.emulators.bodies import (
     CLOUD_BETAS,
     FIELDS,
     check_body,
+    read_betas,
     refuse_remote_content,
     refuse_tool_fields,
 )
@@ -63,6 +64,11 @@ _NOT_COUNTED: Final = re.compile(
     r"|(?:us|eu|apac|jp|au|ca|global|us-gov)\.anthropic\.[a-z0-9.:-]+"
     r"|arn:aws[a-z-]*:bedrock:.+"
 ).fullmatch
+_RESERVED: Final = "x-anthropic-billing-header:"
+# Mantle speaks Anthropic's API, and names the betas that it does not know.
+_MANTLE_BETAS: Final = (CLOUD_BETAS | {"claude-code-20250219", "effort-2025-11-24"}) - {
+    "mcp-client-2025-11-20"
+}
 _ON_MANTLE: Final = re.compile(r"anthropic\.claude-[a-z0-9.:-]+").fullmatch
 _BODY_FIELDS: Final = {
     "anthropic_beta",
@@ -191,6 +197,11 @@ def _check_scalars(body: Mapping[str, Any]) -> None:
     most = body["max_tokens"]
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         raise Refused(400, "max_tokens: Input should be greater than or equal to 1")
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("budget_tokens", 0) >= most:
+        raise Refused(400, "`max_tokens` must be greater than `thinking.budget_tokens`.")
+    if _RESERVED in json.dumps(body.get("system", "")):
+        raise Refused(400, f"system: {_RESERVED} is a reserved keyword")
 
 
 def _read_blob(raw: bytes) -> bytes:
@@ -217,7 +228,8 @@ def _read_mantle_body(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     version = headers.get("anthropic-version")
     if version not in _VERSIONS:
         raise Refused(400, f"anthropic-version: {json.dumps(version)} is not a valid version.")
-    known = FIELDS | (BETA_FIELDS if "anthropic-beta" in headers else set())
+    betas = read_betas(headers.get("anthropic-beta", ""), _MANTLE_BETAS)
+    known = FIELDS | (BETA_FIELDS if betas else set())
     body = check_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
     if not _ON_MANTLE(body["model"]):
         message = f"The model '{body['model']}' does not support the '/anthropic/v1/messages' API"

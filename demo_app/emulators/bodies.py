@@ -11,6 +11,7 @@ __all__ = [
     "CLOUD_BETAS",
     "FIELDS",
     "check_body",
+    "read_betas",
     "refuse_remote_content",
     "refuse_tool_fields",
 ]
@@ -56,6 +57,21 @@ CLOUD_BETAS: Final = frozenset(
 _ROLES: Final = ("user", "assistant", "system")
 _REMOTE: Final = {"url", "file"}
 _SERVER_TOOL: Final = re.compile(r"(?:web_fetch|code_execution)_\d+").fullmatch
+
+
+def read_betas(header: str, taken: Collection[str]) -> list[str]:
+    """Return the betas of a header.
+
+    Raises:
+        Refused: with Anthropic's message, for those that are not taken.
+    """
+    betas = [beta.strip() for beta in header.split(",") if beta.strip()]
+    unexpected = ", ".join(f"`{beta}`" for beta in betas if beta not in taken)
+    if unexpected:
+        text = "Please consult our documentation at platform.claude.com/docs or try again without "
+        text = f"for the `anthropic-beta` header. {text}the header."
+        raise Refused(400, f"Unexpected value(s) {unexpected} {text}")
+    return betas
 
 
 def check_body(

@@ -20,6 +20,7 @@ from demo_app.emulators.bodies import (
     CLOUD_BETAS,
     FIELDS,
     check_body,
+    read_betas,
     refuse_remote_content,
 )
 from demo_app.emulators.counting import billable_characters, count, count_gemini, gemini_details
@@ -173,13 +174,7 @@ def _check_key(request: Request) -> None:
 
 
 def _read_claude_body(raw: bytes, request: Request) -> dict[str, Any]:
-    headers = request.headers.getlist("anthropic-beta")
-    betas = [beta.strip() for beta in ",".join(headers).split(",") if beta.strip()]
-    unexpected = ", ".join(f"`{beta}`" for beta in betas if beta not in _BETAS)
-    if unexpected:
-        text = "Please consult our documentation at platform.claude.com/docs or try again without "
-        text = f"for the `anthropic-beta` header. {text}the header."
-        raise Refused(400, f"Unexpected value(s) {unexpected} {text}")
+    betas = read_betas(",".join(request.headers.getlist("anthropic-beta")), _BETAS)
     known = FIELDS | (BETA_FIELDS if betas else set()) | {"anthropic_version"}
     body = check_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
     model = body["model"]

@@ -204,21 +204,13 @@ def _runtime_body(request: CountRequest, betas: Sequence[str]) -> tuple[bytes, l
     }
     if betas:
         fields["anthropic_beta"] = list(betas)
-    drop, places = ["model"], []
     try:
         fields["max_tokens"] = _least_max_tokens(request.body.get("thinking"))
-        attribution = drop_attribution(request.body)
+        edited, omitted = edit_fields(request.body, fields, "runtime", betas, drop=["model"])
+        body, place = drop_attribution(edited)
     except ValueError as error:
         raise unreadable(error) from None
-    if attribution is not None:
-        place, rest = attribution
-        places.append(place)
-        if rest:
-            fields["system"] = rest
-        else:
-            drop.append("system")
-    body, omitted = edit_fields(request.body, fields, "runtime", betas, drop=drop)
-    return body, [*places, *omitted]
+    return body, [*place, *omitted]
 
 
 def _least_max_tokens(thinking: JsonValue) -> int:
