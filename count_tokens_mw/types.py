@@ -11,6 +11,7 @@ __all__ = [
     "Caller",
     "CountRequest",
     "Headers",
+    "KnownCall",
     "RequestBody",
     "Source",
     "TokenCount",
@@ -24,6 +25,9 @@ Headers: TypeAlias = Sequence[tuple[str, str]]
 
 Source: TypeAlias = Literal["cache", "provider"]
 """Source of a count; a count shared with a concurrent identical request is from the cache too."""
+
+KnownCall: TypeAlias = tuple[str, str, bytes, tuple[str, ...]]
+"""Account, model and fingerprint of an upstream call, and the bounded omissions of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class CountRequest:
     are the caller's own, and empty unless forwarding is configured.
 
     `memo_key` is the key of the request in the memo, or None if it is not stored. `known_calls` are
-    the upstream calls of an identical earlier request: account, model and fingerprint.
+    the upstream calls of an identical earlier request, the latest first.
     """
 
     model: str
@@ -65,7 +69,7 @@ class CountRequest:
     credentials: Headers = field(default=(), repr=False)
     user: str | None = None
     memo_key: bytes | None = field(default=None, repr=False)
-    known_calls: Sequence[tuple[str, str, bytes]] = ()
+    known_calls: Sequence[KnownCall] = ()
 
     def for_model(self, model: str) -> "CountRequest":
         """Return a copy of the request for another model."""
@@ -95,6 +99,10 @@ class UpstreamCall:
     `target` is the URL. `repr` shows neither its query, which is the caller's, nor `headers`, which
     may hold the credential, nor `body`, which holds the prompt. `fallback` is the call to make if
     the API of this one does not support the model. A `signed` call must not get further headers.
+
+    `omitted` are the places of the caller's request that the call leaves out and that may matter to
+    its count, as plain text: `tools.0.custom.strict`, `anthropic-beta:NAME`. They are no part of
+    the request to the upstream, so calls that differ only in them are equal and share a count.
     """
 
     provider: str
@@ -103,6 +111,7 @@ class UpstreamCall:
     body: bytes
     fallback: "UpstreamCall | None" = None
     signed: bool = False
+    omitted: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         return f"<UpstreamCall to {self.provider} at {self.target.partition('?')[0]}>"
@@ -123,13 +132,20 @@ class TokenCount:
 
     `body` is the provider's own JSON answer if it is in Anthropic's format; it may have more
     members than `input_tokens`. `headers` are its response headers that concern the caller.
+    `omitted` are the places of the request that were left out of the count and may matter to it, as
+    `bound_places` returns them. They belong to the request, so a count in a cache has none.
     """
 
     input_tokens: int
     source: Source = "provider"
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    omitted: tuple[str, ...] = ()
 
     def from_cache(self) -> "TokenCount":
-        """Return the count for another caller, whom its headers do not concern."""
+        """Return the count for another caller, whom its headers and omissions do not concern."""
         return TokenCount(self.input_tokens, "cache", self.body)
+
+    def for_call(self, omitted: tuple[str, ...]) -> "TokenCount":
+        """Return the count for a call with these omissions; without any, the count itself."""
+        return replace(self, omitted=omitted) if omitted else self

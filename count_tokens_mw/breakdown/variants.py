@@ -84,6 +84,7 @@ class Variants:
             ],
             [_tokens_of(differences, at, message) for at, message in enumerate(self._messages)],
             differences.errors,
+            whole.omitted,
         )
 
     def _without_tool(self, at: int) -> CountRequest:

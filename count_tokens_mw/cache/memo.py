@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from cachetools import LRUCache
 
 from count_tokens_mw.rawjson.object import JsonObject
-from count_tokens_mw.types import CountRequest, Headers
+from count_tokens_mw.types import CountRequest, Headers, KnownCall
 
 __all__ = ["RequestMemo"]
 
@@ -21,7 +21,7 @@ _MAX_CALLS: Final = 8
 _MAX_NAME: Final = 256  # bounds the memory; longer users are cut in the event too
 
 # Tuples of strings and bytes, which the garbage collector does not track.
-_Entry: TypeAlias = tuple[str, str | None, Sequence[tuple[str, str, bytes]]]
+_Entry: TypeAlias = tuple[str, str | None, Sequence[KnownCall]]
 
 
 class RequestMemo:
@@ -52,16 +52,15 @@ class RequestMemo:
         """Set the memo key of a request; `put_call` stores the request under it."""
         request.memo_key = _key(digest, request.headers, request.query)
 
-    def put_call(self, request: CountRequest, target: tuple[str, str], fingerprint: bytes) -> None:
-        """Store a request with the account, the model and the fingerprint of its upstream call."""
+    def put_call(self, request: CountRequest, latest: KnownCall) -> None:
+        """Store a request with its upstream call, whose omissions have to be bounded."""
         if request.memo_key is None:
             return
         model = str(request.body.get("model"))  # as the caller sent it, before aliases
         if len(model) > _MAX_NAME:
             return
         user = request.user and request.user[:_MAX_NAME]
-        latest = (*target, fingerprint)
-        others = (call for call in request.known_calls if call != latest)
+        others = (call for call in request.known_calls if call[:3] != latest[:3])
         known_calls = (latest, *others)[:_MAX_CALLS]
         with self._lock:
             self._entries[request.memo_key] = (model, user, known_calls)
