@@ -94,6 +94,7 @@ class CachedSender:
         Raises:
             UpstreamUnreachable: the host cancelled the task of the call.
             CountError: as `send` does.
+            PrepareAgain: as `send` does.
         """
         cache, memo = self._cache, self._memo
         omitted = bound_places(call.omitted) if call.omitted else ()

@@ -20,6 +20,7 @@ from count_tokens_mw.errors import (
     DeadlineExceeded,
     UpstreamUnreachable,
 )
+from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.pool import Provider, Providers
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
 
@@ -35,6 +36,9 @@ _PAUSE_SECONDS: Final = (0.05, 0.25)
 # An attempt that had a smaller share of the timeout says nothing of its deployment: the host's
 # callables, or another attempt, may have taken the rest.
 _LEAST_SHARE: Final = 1 / 20
+
+# Calls of one attempt; only a provider that always learns something new would make more.
+_MOST_CALLS: Final = 4
 
 _CANCELLED: Final = ClientClosedRequest("")  # the outcome until there is another
 
@@ -128,19 +132,36 @@ class Failover:
     async def _send(
         self, job: Job, deployment: Deployment, provider: Provider, *, others: bool
     ) -> TokenCount:
+        call = await self._prepare(job, deployment, provider, job.deadline)
+        seconds = _seconds_of_attempt(job, deployment, others=others)
+        deadline, calls = Deadline(seconds), 0
+        while True:
+            calls += 1
+            sending = self._sender.send(job.request, deployment, call, provider.send)
+            try:
+                return await deadline.wait(sending, _late(deployment))
+            except PrepareAgain as learnt:
+                former, failure = call, learnt.error
+            except (CountError, TimeoutError) as error:
+                _record_failure(job, deployment, error, seconds)
+                raise
+            if calls < _MOST_CALLS:
+                call = await self._prepare(job, deployment, provider, deadline)
+            if call == former:
+                _record_failure(job, deployment, failure, seconds)
+                raise failure
+
+    async def _prepare(
+        self, job: Job, deployment: Deployment, provider: Provider, deadline: Deadline
+    ) -> UpstreamCall:
+        """Return the call of a deployment."""
         request = job.request.for_model(deployment.upstream_model)
         if len(request.body.raw) > YIELD_ABOVE_BYTES:
             preparing = self._prepare_large(request, provider)
-            call = await job.deadline.run(preparing, _late(deployment))
+            call = await deadline.run(preparing, _late(deployment))
         else:
             call = provider.prepare(request)
-        seconds = _seconds_of_attempt(job, deployment, others=others)
-        sending = self._sender.send(job.request, deployment, call, provider.send)
-        try:
-            return await Deadline(seconds).wait(sending, _late(deployment))
-        except (CountError, TimeoutError) as error:
-            _record_failure(job, deployment, error, seconds)
-            raise
+        return call
 
     async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
         if provider.prepare_in_thread:
