@@ -1,7 +1,7 @@
 """The models of a configuration: deployments, router settings, and the package's settings."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
@@ -100,8 +100,9 @@ class Settings(BaseModel):
 
     `timeout` is in seconds, for all that a request takes but its upload: the host's callables and
     all attempts together. `upload_timeout` is for its body, and as long as `timeout` if it is None.
-    A deployment that failed is tried last for `cooldown` seconds. `end_user_headers` may name the
-    end user, in order of precedence.
+    A deployment that failed is tried last for `cooldown` seconds. With `omissions: refuse`, a
+    deployment cannot count a request if its call leaves out anything that may matter to the count.
+    `end_user_headers` may name the end user, in order of precedence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,6 +110,7 @@ class Settings(BaseModel):
     timeout: Seconds = 20
     upload_timeout: Seconds | None = None
     cooldown: Duration = 30
+    omissions: Literal["allow", "refuse"] = "allow"
     cache: CacheSettings = CacheSettings()
     http: HttpSettings = HttpSettings()
     # Anthropic's own limit: https://docs.claude.com/en/api/errors#request-size-limits

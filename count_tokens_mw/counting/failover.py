@@ -15,11 +15,13 @@ from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.errors import (
+    CannotCount,
     ClientClosedRequest,
     CountError,
     DeadlineExceeded,
     UpstreamUnreachable,
 )
+from count_tokens_mw.protocol.omissions import bound_places
 from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.pool import Provider, Providers
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
@@ -82,7 +84,7 @@ class Failover:
                 break
             started = time.perf_counter()
             known = self._sender.recall(job.request, deployment)
-            if known is not None:
+            if known is not None and not (known.omitted and _refuses_omissions(job)):
                 job.record.add_attempt(deployment, known, started)
                 return known
             try:
@@ -154,13 +156,23 @@ class Failover:
     async def _prepare(
         self, job: Job, deployment: Deployment, provider: Provider, deadline: Deadline
     ) -> UpstreamCall:
-        """Return the call of a deployment."""
+        """Return the call of a deployment.
+
+        Raises:
+            CannotCount: the call has omissions, and the settings refuse them.
+        """
         request = job.request.for_model(deployment.upstream_model)
         if len(request.body.raw) > YIELD_ABOVE_BYTES:
             preparing = self._prepare_large(request, provider)
             call = await deadline.run(preparing, _late(deployment))
         else:
             call = provider.prepare(request)
+        if call.omitted and _refuses_omissions(job):
+            places = ", ".join(bound_places(call.omitted))
+            raise CannotCount(
+                f"{places}: would be left out of the count; remove it from the request, or set "
+                "count_tokens.omissions to allow."
+            )
         return call
 
     async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
@@ -168,6 +180,10 @@ class Failover:
             return await self._fairness.run_sync(partial(provider.prepare, request))
         await self._fairness.checkpoint()
         return provider.prepare(request)
+
+
+def _refuses_omissions(job: Job) -> bool:
+    return job.snapshot.settings.omissions == "refuse"
 
 
 def _seconds_of_attempt(job: Job, deployment: Deployment, *, others: bool) -> float:

@@ -142,6 +142,7 @@ def test_the_settings_have_the_documented_defaults() -> None:
         "timeout": 20,
         "upload_timeout": None,
         "cooldown": 30,
+        "omissions": "allow",
         "cache": {"ttl": 300, "max_entries": 10_000, "url": None},
         "http": {"max_connections": None, "keepalive_expiry": 30},
         "max_body_bytes": 32 * 1024 * 1024,

@@ -3,16 +3,21 @@
 from typing import Any
 
 import anyio
+import httpx
+import pytest
 
-from count_tokens_mw import CountTokens, TokenCount
+from count_tokens_mw import CannotCount, CountTokens, TokenCount
 from count_tokens_mw.cache.counts import CountCache
 from count_tokens_mw.config.models import CacheSettings
+from count_tokens_mw.config.params.anthropic import AnthropicParams
+from count_tokens_mw.config.params.base import Params
 from tests.support.fakes import HELLO, Recorder, mounted
-from tests.support.learning_provider import LearningProvider, counting_by
+from tests.support.learning_provider import ON, LearningProvider, counting_by
 from tests.support.redis_servers import FakeRedis
 
 COUNT = "/v1/messages/count_tokens"
 BREAKDOWN = f"{COUNT}/breakdown"
+REFUSE: dict[str, Any] = {**ON, "omissions": "refuse"}
 HEADER = "x-count-tokens-omitted"
 
 
@@ -141,3 +146,88 @@ async def test_a_breakdown_names_those_of_the_whole_and_they_are_no_part_of_its_
     assert "omitted" not in answer.json()
     assert hook.event.omitted == ("extra.a",)
     assert (await count_tokens.breakdown(hello("b"))).omitted == ("extra.b",)
+
+
+# omissions: refuse
+
+
+async def refused(count_tokens: CountTokens, body: dict[str, Any]) -> httpx.Response:
+    async with mounted(count_tokens) as client:
+        return await client.post(COUNT, json=body)
+
+
+async def test_refused_omissions_are_a_501_before_anything_is_sent() -> None:
+    hook, provider = Recorder(), LearningProvider()
+    answer = await refused(counting_by(provider, settings=REFUSE, hooks=[hook]), hello("a", "b"))
+    assert answer.status_code == 501
+    assert answer.json()["error"]["message"].startswith(
+        "extra.a, extra.b: would be left out of the count; "
+    )
+    assert HEADER not in answer.headers
+    assert answer.headers["x-should-retry"] == "false"
+    assert provider.sent == []
+    (attempt,) = hook.event.attempts
+    assert (attempt.status, attempt.error) == (501, "CannotCount")
+
+
+async def test_a_request_without_omissions_is_counted_where_they_are_refused() -> None:
+    count_tokens = counting_by(LearningProvider(), settings=REFUSE)
+    assert await omissions(count_tokens, hello(), hello()) == [None, None]
+
+
+async def test_the_message_of_a_refusal_is_bounded() -> None:
+    answer = await refused(
+        counting_by(LearningProvider(), settings=REFUSE), hello(*["x" * 1000] * 100)
+    )
+    assert len(answer.content) < 6000
+    assert ", +84: would be left out" in answer.json()["error"]["message"]
+
+
+async def test_the_cache_does_not_evade_a_refusal() -> None:
+    count_tokens = counting_by(LearningProvider(), settings=REFUSE)
+    await count_tokens.count(hello())
+    for _ in range(2):
+        with pytest.raises(CannotCount):
+            await count_tokens.count(hello("a"))
+
+
+async def test_the_memo_does_not_evade_a_refusal() -> None:
+    """The settings may change while a cache stays, and its memo knows the request."""
+    provider = LearningProvider()
+    count_tokens = counting_by(provider)
+    assert await omissions(count_tokens, hello("a")) == ["extra.a"]
+    engine = count_tokens._pipeline.engine
+    engine.snapshot.settings = engine.snapshot.settings.model_copy(update={"omissions": "refuse"})
+    assert (await refused(count_tokens, hello("a"))).status_code == 501
+    assert len(provider.sent) == 1
+
+
+async def test_another_deployment_may_need_no_omission_and_none_is_in_cooldown() -> None:
+    entries = [
+        {
+            "model_name": HELLO["model"],
+            "litellm_params": {
+                "model": "anthropic/x",
+                "api_key": "k",
+                "api_base": f"https://{host}.example",
+            },
+            "model_info": {"id": host},
+        }
+        for host in ("omitting", "complete")
+    ]
+    by_host = {"omitting": LearningProvider("b1"), "complete": LearningProvider()}
+    by_host["omitting"].refused.add("b1")
+
+    def provider_of(params: Params) -> LearningProvider:
+        assert isinstance(params, AnthropicParams)
+        return by_host[params.endpoint.removeprefix("https://").removesuffix(".example")]
+
+    hook = Recorder()
+    count_tokens = counting_by(
+        provider_of, {"model_list": entries}, settings={**REFUSE, "cache": {"ttl": 0}}, hooks=[hook]
+    )
+    await count_tokens.count(HELLO, headers={"anthropic-beta": "b1"})
+    attempts = [(attempt.deployment, attempt.status) for attempt in hook.event.attempts]
+    assert attempts == [("omitting", 501), ("complete", 200)]
+    await count_tokens.count(HELLO)
+    assert [attempt.deployment for attempt in hook.events[1].attempts] == ["omitting"]

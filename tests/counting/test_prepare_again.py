@@ -10,7 +10,7 @@ from count_tokens_mw import CannotCount, CountError, CountTokens, TokenCount, Up
 from count_tokens_mw.config.params.anthropic import AnthropicParams
 from count_tokens_mw.config.params.base import Params
 from tests.support.fakes import HELLO, Recorder, mounted
-from tests.support.learning_provider import LearningProvider, counting_by
+from tests.support.learning_provider import ON, LearningProvider, counting_by
 
 COUNT = "/v1/messages/count_tokens"
 BETAS = {"anthropic-beta": "b1"}
@@ -126,6 +126,15 @@ async def test_three_things_may_be_learnt_in_one_attempt() -> None:
         ["b3", "b4"],
         ["b4"],
     ]
+
+
+async def test_what_was_learnt_may_have_to_be_refused() -> None:
+    provider = LearningProvider("b1")
+    count_tokens = counting_by(provider, settings={**ON, "omissions": "refuse"})
+    for _ in range(2):
+        with pytest.raises(CannotCount, match="anthropic-beta:b1: would be left out"):
+            await count_tokens.count(HELLO, headers=BETAS)
+    assert betas_of(provider) == [["b1"]]
 
 
 async def test_a_large_body_is_prepared_again_too() -> None:
