@@ -54,8 +54,8 @@ class Attempt(NamedTuple):
 class CountEvent(NamedTuple):
     """Event of one request, created at its end; it holds no prompt content and no secret.
 
-    Text that the caller chose (`model`, `end_user`, session and agent ids) is escaped to printable
-    characters and cut to 256.
+    Text that the caller chose (`model`, `end_user`, session and agent ids, `omitted`) is escaped to
+    printable characters and cut to 256.
 
     Attributes:
         request_id: the gateway's own id of the request, `req_...`.
@@ -85,8 +85,8 @@ class CountEvent(NamedTuple):
         attempts: all attempts, in their order; empty if none was made.
         started_at: the arrival of the request in seconds since the epoch, as `time.time()`.
         duration: the seconds until the answer was ready.
-        omitted: the places of the request that were left out of the count, as the answer's header
-            names them but not encoded: at most 16, then `+N` for the rest.
+        omitted: the places of the request that were left out of the count and may matter to it, at
+            most 16, then `+N` for N more; empty for an error.
     """
 
     request_id: str
@@ -109,13 +109,13 @@ class CountEvent(NamedTuple):
     attempts: tuple[Attempt, ...]
     started_at: float
     duration: float
-    omitted: tuple[str, ...]
+    omitted: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as JSON data, with the caller's `id` as `caller`."""
         caller = self.caller.id if self.caller else None
         attempts = [attempt._asdict() for attempt in self.attempts]
-        lists = {"attempts": attempts, "omitted": list(self.omitted)}
+        lists = {"omitted": list(self.omitted), "attempts": attempts}
         return {**self._asdict(), "caller": caller, **lists}
 
 

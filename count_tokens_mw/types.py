@@ -26,6 +26,9 @@ Headers: TypeAlias = Sequence[tuple[str, str]]
 Source: TypeAlias = Literal["cache", "provider"]
 """Source of a count; a count shared with a concurrent identical request is from the cache too."""
 
+KnownCall: TypeAlias = tuple[str, str, bytes, tuple[str, ...]]
+"""Account, model and fingerprint of an upstream call, and the bounded omissions of the request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -65,7 +68,7 @@ class CountRequest:
     are the caller's own, and empty unless forwarding is configured.
 
     `memo_key` is the key of the request in the memo, or None if it is not stored. `known_calls` are
-    the upstream calls of an identical earlier request.
+    the upstream calls of an identical earlier request, the latest first.
     """
 
     model: str
@@ -103,9 +106,12 @@ class UpstreamCall:
     """Exact request to the upstream: `prepare` creates it, and `send` sends it unchanged.
 
     `target` is the URL. `repr` shows neither its query, which is the caller's, nor `headers`, which
-    may hold the credential, nor `body`, which holds the prompt. A `signed` call must not get
-    further headers. `model` is the upstream's, `betas` are those that headers or body send, and
-    `omitted` are the places of the request that are left out and may matter to the count.
+    may hold the credential, nor `body`, which holds the prompt. `fallback` is the call to make if
+    the API of this one does not support the model. A `signed` call must not get further headers.
+
+    `omitted` are the places of the caller's request that the call leaves out and that may matter to
+    its count, as plain text: `tools.0.custom.strict`, `anthropic-beta:NAME`. They are no part of
+    the request to the upstream, so calls that differ only in them are equal and share a count.
     """
 
     provider: str
@@ -113,9 +119,7 @@ class UpstreamCall:
     headers: Headers
     body: bytes
     signed: bool = False
-    model: str = ""
-    betas: tuple[str, ...] = ()
-    omitted: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         return f"<UpstreamCall to {self.provider} at {self.target.partition('?')[0]}>"
@@ -136,7 +140,8 @@ class TokenCount:
 
     `body` is the provider's own JSON answer if it is in Anthropic's format; it may have more
     members than `input_tokens`. `headers` are its response headers that concern the caller.
-    `omitted` are the places of the request that were left out of the count.
+    `omitted` are the places of the request that were left out of the count and may matter to it, as
+    `bound_places` returns them. They belong to the request, so a count in a cache has none.
     """
 
     input_tokens: int
@@ -146,9 +151,9 @@ class TokenCount:
     omitted: tuple[str, ...] = ()
 
     def from_cache(self) -> "TokenCount":
-        """Return the count for another caller, whom its headers do not concern."""
+        """Return the count for another caller, whom its headers and omissions do not concern."""
         return TokenCount(self.input_tokens, "cache", self.body)
 
     def for_call(self, omitted: tuple[str, ...]) -> "TokenCount":
-        """Return the count for a call that left out these places."""
+        """Return the count for a call with these omissions; without any, the count itself."""
         return replace(self, omitted=omitted) if omitted else self

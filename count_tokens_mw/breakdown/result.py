@@ -67,12 +67,13 @@ class PartError:
 class Breakdown:
     """Tokens of a request by its parts.
 
-    `input_tokens` is the count of the whole request, and `source` its source. `system` and each of
-    the `tools` are the difference to a request without them (and without a `tool_choice` that needs
-    them). A message is the difference between the conversation up to it, inclusive and exclusive.
-    Both are closed by the same short user message, because not every model counts a conversation
-    that ends with an assistant message. `overhead` is the rest, so that all parts sum up to
-    `input_tokens`: the fixed tokens of any request, `tool_choice`, the provider's prompt for tools.
+    `input_tokens` is the count of the whole request, `source` its source, and `omitted` its
+    omissions. `system` and each of the `tools` are the difference to a request without them (and
+    without a `tool_choice` that needs them). A message is the difference between the conversation
+    up to it, inclusive and exclusive. Both are closed by the same short user message, because not
+    every model counts a conversation that ends with an assistant message. `overhead` is the rest,
+    so that all parts sum up to `input_tokens`: the fixed tokens of any request, `tool_choice`, the
+    provider's prompt for tools.
 
     A part is None if the provider refuses to count the request without it. `errors` then has the
     reason, and `overhead` is None too. Parts may depend on each other, so a number may be negative.
@@ -98,7 +99,7 @@ class Breakdown:
     def as_dict(self) -> dict[str, Any]:
         """Return the breakdown as JSON data; empty `images` and `errors` are omitted."""
         data = {**asdict(self, dict_factory=_omit_empty), "overhead": self.overhead}
-        del data["source"], data["omitted"]
+        del data["source"], data["omitted"]  # headers of the answer
         return data
 
     def as_count(self) -> TokenCount:

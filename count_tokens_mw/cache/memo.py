@@ -53,14 +53,14 @@ class RequestMemo:
         request.memo_key = _key(digest, request.headers, request.query)
 
     def put_call(self, request: CountRequest, latest: KnownCall) -> None:
-        """Store a request with its upstream call."""
+        """Store a request with its upstream call, whose omissions have to be bounded."""
         if request.memo_key is None:
             return
         model = str(request.body.get("model"))  # as the caller sent it, before aliases
         if len(model) > _MAX_NAME:
             return
         user = request.user and request.user[:_MAX_NAME]
-        others = (call for call in request.known_calls if call != latest)
+        others = (call for call in request.known_calls if call[:3] != latest[:3])
         known_calls = (latest, *others)[:_MAX_CALLS]
         with self._lock:
             self._entries[request.memo_key] = (model, user, known_calls)

@@ -12,11 +12,11 @@ from count_tokens_mw.cache.fingerprint import fingerprint
 from count_tokens_mw.cache.memo import RequestMemo
 from count_tokens_mw.config.models import CacheSettings, Deployment
 from count_tokens_mw.errors import UpstreamUnreachable
+from count_tokens_mw.protocol.omissions import bound_places
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import (
     CountRequest,
     Headers,
-    KnownCall,
     RequestBody,
     TokenCount,
     UpstreamCall,
@@ -29,7 +29,8 @@ class CachedSender:
     """Sender of upstream calls, with a cache of their counts and single flight.
 
     The key of a count is the fingerprint of its upstream call, so bodies that differ only in what
-    is left out share one. With a `ttl` of 0 nothing is cached and every call is sent.
+    is left out share one, and each is answered with its own omissions. With a `ttl` of 0 nothing is
+    cached and every call is sent.
 
     Args:
         settings: the sizes and times of the caches.
@@ -75,7 +76,7 @@ class CachedSender:
             for account, model, key, omitted in request.known_calls:
                 if (account, model) == target:
                     count = self._cache.get(key)
-                    return count and count.for_call(omitted)
+                    return count.for_call(omitted) if count is not None and omitted else count
         return None
 
     async def send(
@@ -87,23 +88,33 @@ class CachedSender:
     ) -> TokenCount:
         """Return the count of a call: from the cache, from one in flight, or by `send`.
 
-        It names what this call left out; calls that differ only in that share a count.
-
-        An error is raised to every waiter, and is not cached.
+        It has the omissions of this call. An exception is raised to every waiter, and is not
+        cached.
 
         Raises:
             UpstreamUnreachable: the host cancelled the task of the call.
             CountError: as `send` does.
+            PrepareAgain: as `send` does.
         """
         cache, memo = self._cache, self._memo
+        omitted = bound_places(call.omitted) if call.omitted else ()
         if cache is None or memo is None or deployment.params is None:
-            return (await send(call)).for_call(call.omitted)
-        account = deployment.params.account
-        key = await fingerprint(call, account, self._fairness)
-        memo.put_call(request, KnownCall(account, deployment.upstream_model, key, call.omitted))
-        count = cache.get(key)
-        if count is not None:
-            return count.for_call(call.omitted)
+            count = await send(call)
+        else:
+            account = deployment.params.account
+            key = await fingerprint(call, account, self._fairness)
+            memo.put_call(request, (account, deployment.upstream_model, key, omitted))
+            count = cache.get(key) or await self._share(cache, key, call, send)
+        return count.for_call(omitted)
+
+    async def _share(
+        self,
+        cache: CountCache,
+        key: bytes,
+        call: UpstreamCall,
+        send: Callable[[UpstreamCall], Awaitable[TokenCount]],
+    ) -> TokenCount:
+        """Return the count of a key from Redis or by `send`, once for all that wait for it."""
 
         async def fetch() -> TokenCount:
             count = await cache.fetch(key)

@@ -100,9 +100,9 @@ class Settings(BaseModel):
 
     `timeout` is in seconds, for all that a request takes but its upload: the host's callables and
     all attempts together. `upload_timeout` is for its body, and as long as `timeout` if it is None.
-    A deployment that failed is tried last for `cooldown` seconds. With `omissions: refuse` a count
-    that would leave out something of its request is a 501. `end_user_headers` may name the end
-    user, in order of precedence.
+    A deployment that failed is tried last for `cooldown` seconds. With `omissions: refuse`, a
+    deployment cannot count a request if its call leaves out anything that may matter to the count.
+    `end_user_headers` may name the end user, in order of precedence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

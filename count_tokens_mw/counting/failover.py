@@ -21,6 +21,7 @@ from count_tokens_mw.errors import (
     DeadlineExceeded,
     UpstreamUnreachable,
 )
+from count_tokens_mw.protocol.omissions import bound_places
 from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.pool import Provider, Providers
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
@@ -40,6 +41,9 @@ _MOST_CALLS: Final = 4
 # An attempt that had a smaller share of the timeout says nothing of its deployment: the host's
 # callables, or another attempt, may have taken the rest.
 _LEAST_SHARE: Final = 1 / 20
+
+# Calls of one attempt; only a provider that always learns something new would make more.
+_MOST_CALLS: Final = 4
 
 _CANCELLED: Final = ClientClosedRequest("")  # the outcome until there is another
 
@@ -133,36 +137,44 @@ class Failover:
     async def _send(
         self, job: Job, deployment: Deployment, provider: Provider, *, others: bool
     ) -> TokenCount:
-        call = await self._prepare(job, deployment, provider)
+        call = await self._prepare(job, deployment, provider, job.deadline)
         seconds = _seconds_of_attempt(job, deployment, others=others)
-        attempt = Deadline(seconds)
-        error: CountError = _CANCELLED
-        for _ in range(_MOST_CALLS):
+        deadline, calls = Deadline(seconds), 0
+        while True:
+            calls += 1
             sending = self._sender.send(job.request, deployment, call, provider.send)
             try:
-                return await attempt.wait(sending, _late(deployment))
-            except PrepareAgain as again:
-                error = again.error
-            except (CountError, TimeoutError) as failure:
-                _record_failure(job, deployment, failure, seconds)
+                return await deadline.wait(sending, _late(deployment))
+            except PrepareAgain as learnt:
+                former, failure = call, learnt.error
+            except (CountError, TimeoutError) as error:
+                _record_failure(job, deployment, error, seconds)
                 raise
-            former, call = call, await self._prepare(job, deployment, provider)
+            if calls < _MOST_CALLS:
+                call = await self._prepare(job, deployment, provider, deadline)
             if call == former:
-                break
-        _record_failure(job, deployment, error, seconds)
-        raise error
+                _record_failure(job, deployment, failure, seconds)
+                raise failure
 
-    async def _prepare(self, job: Job, deployment: Deployment, provider: Provider) -> UpstreamCall:
+    async def _prepare(
+        self, job: Job, deployment: Deployment, provider: Provider, deadline: Deadline
+    ) -> UpstreamCall:
+        """Return the call of a deployment.
+
+        Raises:
+            CannotCount: the call has omissions, and the settings refuse them.
+        """
         request = job.request.for_model(deployment.upstream_model)
         if len(request.body.raw) > YIELD_ABOVE_BYTES:
             preparing = self._prepare_large(request, provider)
-            call = await job.deadline.run(preparing, _late(deployment))
+            call = await deadline.run(preparing, _late(deployment))
         else:
             call = provider.prepare(request)
         if call.omitted and _refuses_omissions(job):
+            places = ", ".join(bound_places(call.omitted))
             raise CannotCount(
-                f"{', '.join(call.omitted)}: {deployment.provider} does not take it, and this "
-                "gateway leaves nothing out of a count; send the request without it."
+                f"{places}: would be left out of the count; remove it from the request, or set "
+                "count_tokens.omissions to allow."
             )
         return call
 
@@ -171,6 +183,10 @@ class Failover:
             return await self._fairness.run_sync(partial(provider.prepare, request))
         await self._fairness.checkpoint()
         return provider.prepare(request)
+
+
+def _refuses_omissions(job: Job) -> bool:
+    return job.snapshot.settings.omissions == "refuse"
 
 
 def _seconds_of_attempt(job: Job, deployment: Deployment, *, others: bool) -> float:

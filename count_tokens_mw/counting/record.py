@@ -150,7 +150,7 @@ class RequestRecord:
             tuple(self.attempts),
             self._started_at,
             elapsed if self._duration is None else self._duration,
-            result.omitted and tuple(_label(place) or "" for place in result.omitted),
+            tuple(map(_escape, result.omitted)) if result.omitted else (),
         )
 
 
@@ -163,12 +163,13 @@ class _Result(NamedTuple):
     upstream_code: str | None
     input_tokens: int | None
     source: Source | None
-    omitted: tuple[str, ...]
+    omitted: tuple[str, ...] = ()
 
 
 def _result(outcome: TokenCount | CountError) -> _Result:
     if isinstance(outcome, TokenCount):
-        return _Result(200, None, None, None, outcome.input_tokens, outcome.source, outcome.omitted)
+        count = outcome
+        return _Result(200, None, None, None, count.input_tokens, count.source, count.omitted)
     code = _label(outcome.code) if isinstance(outcome, UpstreamError) else None
     # Anthropic's own `error.type` is kept, because it may be newer than `ErrorType`.
     is_anthropics = isinstance(outcome, UpstreamError) and outcome.body is not None
@@ -178,7 +179,9 @@ def _result(outcome: TokenCount | CountError) -> _Result:
 
 def _label(value: object) -> str | None:
     """Return a caller's text for a log, escaped and cut to 256 characters, or None."""
-    if not isinstance(value, str) or not value:
-        return None
-    cut = value[:_MAX_LABEL]
+    return _escape(value) if isinstance(value, str) and value else None
+
+
+def _escape(text: str) -> str:
+    cut = text[:_MAX_LABEL]
     return cut if cut.isprintable() else cut.encode("unicode_escape").decode()[:_MAX_LABEL]

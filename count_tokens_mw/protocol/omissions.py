@@ -1,43 +1,59 @@
-"""The places of a request that a count leaves out, bounded, and as a response header."""
+"""The places of a request that were left out of its count, bounded, and as a response header."""
 
-from collections.abc import Collection
-from itertools import islice
+import re
+from collections.abc import Sequence
 from typing import Final
-from urllib.parse import quote
 
 __all__ = ["OMITTED_HEADER", "bound_places", "encode_places"]
 
-OMITTED_HEADER: Final = "x-count-tokens-omitted"
-"""The header of a count that names what was left out of it."""
+OMITTED_HEADER: Final = b"x-count-tokens-omitted"
+"""Response header of a count that names what was left out of it."""
 
 _MOST_PLACES: Final = 16
-_MOST_LETTERS: Final = 256
-_MOST_BYTES: Final = 1024
-_MORE: Final = "+"
+_LONGEST_PLACE: Final = 256
+_LONGEST_VALUE: Final = 1024
+_ROOM_FOR_NUMBER: Final = len(",+1000000000")
+
+_NUMBER: Final = re.compile(r"\+[0-9]{1,9}").fullmatch
+_ENCODED: Final = re.compile(rb"[^A-Za-z0-9_.:-]")
 
 
-def bound_places(places: Collection[str]) -> tuple[str, ...]:
-    """Return at most 16 places, each cut to 256 characters, then `+N` for the rest."""
-    first = tuple(place[:_MOST_LETTERS] for place in islice(places, _MOST_PLACES))
-    rest = len(places) - len(first)
-    return (*first, f"{_MORE}{rest}") if rest else first
+def bound_places(places: Sequence[str]) -> tuple[str, ...]:
+    """Return at most 16 places, each cut to 256 characters, then `+N` for N more.
 
-
-def encode_places(places: Collection[str]) -> str:
-    """Return bounded places as the value of the header, at most 1 KB of them, then `+N`.
-
-    Everything but letters, digits and `_.:-` is percent-encoded, so that a comma separates.
+    Bounded places stay as they are.
     """
-    shown: list[str] = []
-    rest = size = 0
-    for place in places:
-        if place.startswith(_MORE):
-            rest += int(place)
-            continue
-        encoded = quote(place, safe=":", errors="replace").replace("~", "%7E")
-        size += len(encoded) + 1
-        if size > _MOST_BYTES:
-            rest += 1
-        else:
-            shown.append(encoded)
-    return ",".join([*shown, f"{_MORE}{rest}"] if rest else shown)
+    named, more = _split(places)
+    kept = tuple([place[:_LONGEST_PLACE] for place in named[:_MOST_PLACES]])
+    more += len(named) - len(kept)
+    return (*kept, f"+{more}") if more else kept
+
+
+def encode_places(places: Sequence[str]) -> bytes:
+    """Return bounded places as the value of the header, in 1 KB at most.
+
+    They are comma-separated and percent-encoded by their UTF-8 bytes, with a lone surrogate escaped
+    first. The last item is `+N` for N further places.
+    """
+    named, more = _split(places)
+    sent: list[bytes] = []
+    size = 0
+    for place in named:
+        text = _ENCODED.sub(_percent_encode, place.encode(errors="backslashreplace"))
+        size += len(text) + 1
+        if size > _LONGEST_VALUE - _ROOM_FOR_NUMBER:
+            break
+        sent.append(text)
+    more += len(named) - len(sent)
+    return b",".join([*sent, b"+%d" % more] if more else sent)
+
+
+def _split(places: Sequence[str]) -> tuple[Sequence[str], int]:
+    """Return the places, and the number of further ones, which only a seventeenth item can be."""
+    if len(places) == _MOST_PLACES + 1 and _NUMBER(places[-1]):
+        return places[:-1], int(places[-1])
+    return places, 0
+
+
+def _percent_encode(byte: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % ord(byte[0])

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from count_tokens_mw.errors import CountError, InvalidRequest, RequestTooLarge, UpstreamError
+from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
 from count_tokens_mw.protocol.omissions import OMITTED_HEADER, encode_places
 from count_tokens_mw.types import TokenCount
 
@@ -40,9 +40,12 @@ def http_answer(outcome: TokenCount | CountError, request_id: str) -> HttpAnswer
 def _answer_count(count: TokenCount, request_id: str) -> HttpAnswer:
     body = count.body or b'{"input_tokens": %d}' % count.input_tokens
     headers = _select_sendable(count.headers) if count.headers else {}
-    if count.omitted:
-        headers[OMITTED_HEADER] = encode_places(count.omitted)
-    return _build_answer(200, headers.pop("request-id", request_id), count.source, headers, body)
+    request_id = headers.pop("request-id", request_id)
+    answer = _build_answer(200, request_id, count.source, headers, body)
+    if not count.omitted:
+        return answer
+    omitted = (OMITTED_HEADER, encode_places(count.omitted))
+    return answer._replace(headers=[*answer.headers, omitted])
 
 
 def _answer_error(error: CountError, request_id: str) -> HttpAnswer:

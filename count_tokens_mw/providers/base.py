@@ -9,13 +9,15 @@ __all__ = ["PrepareAgain", "Provider"]
 
 
 class PrepareAgain(Exception):
-    """Signal that an answer taught the provider to prepare another call for the same request.
+    """Signal of `send` that it learnt something by which `prepare` returns another call.
 
-    `error` is to be raised if `prepare` returns the same call.
+    The upstream may have refused a beta by its name, or its first API may not support the model.
+    Every waiter of the call prepares its own request again, and sends the new call within the same
+    attempt. `error` is raised if `prepare` returns an equal call, or after too many calls.
     """
 
     def __init__(self, error: CountError) -> None:
-        super().__init__(error)
+        super().__init__(error.message)
         self.error = error
 
 
@@ -31,8 +33,11 @@ class Provider(Protocol):
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """Return the exact upstream request; `request.model` is the upstream's model name.
 
-        The function is without I/O. Equal requests give equal calls, until `send` raises
-        `PrepareAgain`.
+        The function is pure: equal requests give equal calls, without I/O, unless `send` raised
+        `PrepareAgain` in between. It may run in several threads, and while `send` runs.
+
+        The call names in `omitted` whatever of the request it leaves out and may matter to the
+        count, so not the parameters of a generation.
 
         Raises:
             CannotCount: the provider cannot count this model or this content.
@@ -49,6 +54,7 @@ class Provider(Protocol):
             UpstreamUnreachable: the upstream could not be reached, or did not answer.
             UpstreamUnusable: the answer contains no count.
             DeadlineExceeded: a timeout of the host's own HTTP client expired.
+            PrepareAgain: from now on, `prepare` returns another call for this request.
         """
         ...
 

@@ -44,12 +44,12 @@ def log_events(logger: logging.Logger) -> Hook:
 def log_fields(event: CountEvent) -> str:
     """Return an event as `name=value` pairs, separated by spaces, for a line of any log.
 
-    `model` and `end_user` are the caller's own text, and `caller` is the host's. A value that could
-    forge a pair or a line is quoted as a JSON string. Unknown fields are left out. Status and
-    duration are no pairs, because a line of an access log begins with them.
+    `model`, `end_user` and `omitted` are the caller's own text, and `caller` is the host's. A value
+    that could forge a pair or a line is quoted as a JSON string. Unknown fields are left out, and
+    so is an empty `omitted`. Status and duration are no pairs, because a line of an access log
+    begins with them.
     """
-    caller = event.caller.id if event.caller else None
-    omitted = ",".join(event.omitted) or None
+    caller, omitted = event.caller.id if event.caller else None, ",".join(event.omitted) or None
     fields = {**event._asdict(), "caller": caller, "omitted": omitted}
     known = ((name, fields[name]) for name in _FIELDS if fields[name] is not None)
     return " ".join(f"{name}={_quote(value)}" for name, value in known)

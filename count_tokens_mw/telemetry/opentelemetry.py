@@ -90,6 +90,7 @@ def _request_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
         "gen_ai.request.model": event.model,
         "gen_ai.response.model": event.upstream_model if event.source else None,
         "count_tokens.input_tokens": event.input_tokens,
+        "count_tokens.omitted": event.omitted or None,
         "count_tokens.request_id": event.request_id,
         "count_tokens.entry_point": event.entry_point,
         "count_tokens.deployment": event.deployment,

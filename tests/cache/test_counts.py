@@ -466,6 +466,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "error_type": None,
         "input_tokens": 14,
         "source": "provider",
+        "omitted": [],
         "caller": "team-a",
         "end_user": "alice",
         "session_id": None,

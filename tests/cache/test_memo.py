@@ -189,7 +189,7 @@ def test_what_is_kept_has_bounds(places: int) -> None:
         for place in range(places):
             request = memo.get(digest, RAW, (), "") or parse_request(RAW)
             memo.put(digest, request)
-            memo.put_call(request, KnownCall("account", f"model-{place}", b"fingerprint", ()))
+            memo.put_call(request, ("account", f"model-{place}", b"fingerprint", ()))
     assert len(memo) == 3
     assert memo.get(b"0", RAW, (), "") is None
     known = memo.get(b"9", RAW, (), "")
@@ -210,11 +210,26 @@ def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]
     memo = RequestMemo(3)
     request = parse_request(raw, (("anthropic-beta", "b" * 60_000),))
     memo.put(b"digest", request)
-    memo.put_call(request, KnownCall("account", "model", b"fingerprint", ()))
+    memo.put_call(request, ("account", "model", b"fingerprint", ()))
     known = memo.get(b"digest", raw, request.headers, "")
     stored = [(*entry[:2], key) for key, entry in memo._entries.items()]
     assert all(len(part) <= 256 for parts in stored for part in parts if part is not None)
     assert (known is None) == ("model" in long)
+
+
+def test_a_call_that_is_known_again_replaces_what_was_omitted_before() -> None:
+    memo = RequestMemo(3)
+    request = parse_request(RAW)
+    memo.put(b"digest", request)
+    for key, omitted in ((b"1", ("a",)), (b"2", ("b",)), (b"1", ("c",))):
+        memo.put_call(request, ("account", "model", key, omitted))
+        known = memo.get(b"digest", RAW, (), "")
+        assert known is not None
+        request = known
+    assert request.known_calls == (
+        ("account", "model", b"1", ("c",)),
+        ("account", "model", b"2", ("b",)),
+    )
 
 
 def test_other_headers_or_another_query_are_another_request() -> None:
@@ -223,9 +238,9 @@ def test_other_headers_or_another_query_are_another_request() -> None:
     for headers, query in sent:
         request = parse_request(RAW, headers, query=query)
         memo.put(b"digest", request)
-        memo.put_call(request, KnownCall("account", f"{headers}{query}", b"fingerprint", ()))
+        memo.put_call(request, ("account", f"{headers}{query}", b"fingerprint", ()))
     for headers, query in sent:
         known = memo.get(b"digest", RAW, headers, query)
         assert known is not None
-        assert [call.model for call in known.known_calls] == [f"{headers}{query}"]
+        assert [model for _, model, _, _ in known.known_calls] == [f"{headers}{query}"]
     assert len(memo) == len(sent)

@@ -59,6 +59,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
         "error_type": None,
         "input_tokens": 14,
         "source": "provider",
+        "omitted": [],
         "caller": Caller("team-a"),
         "end_user": "meta-user",
         "session_id": "session-1",

@@ -1,4 +1,4 @@
-"""Omissions of a count, by every way that its answer may come."""
+"""A count names what was left out of it: of the request that it answers, whoever it came from."""
 
 from typing import Any
 
@@ -6,107 +6,228 @@ import anyio
 import httpx
 import pytest
 
-from count_tokens_mw import CannotCount, CountTokens
-from tests.cache.test_counts import Gated, settle
-from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
+from count_tokens_mw import CannotCount, CountTokens, TokenCount
+from count_tokens_mw.cache.counts import CountCache
+from count_tokens_mw.config.models import CacheSettings
+from count_tokens_mw.config.params.anthropic import AnthropicParams
+from count_tokens_mw.config.params.base import Params
+from tests.support.fakes import HELLO, Recorder, mounted
+from tests.support.learning_provider import ON, LearningProvider, counting_by
+from tests.support.redis_servers import FakeRedis
 
 COUNT = "/v1/messages/count_tokens"
-OMITTED = "x-count-tokens-omitted"
-MESSAGES = [{"role": "user", "content": "Hello, Claude"}]
-TOOL = {"name": "f", "input_schema": {"type": "object"}}
-PARAMS = {
-    "model": "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0",
-    "aws_region_name": "us-west-2",
-    "api_key": "ABSK-1",
-}
-CONFIG = {"model_list": [{"model_name": "m", "litellm_params": PARAMS}]}
-PLAIN = {"model": "m", "messages": MESSAGES, "tools": [TOOL, TOOL]}
-FIRST = {**PLAIN, "tools": [{**TOOL, "eager_input_streaming": True}, TOOL]}
-SECOND = {**PLAIN, "tools": [TOOL, {**TOOL, "eager_input_streaming": True}]}
-NAMED = {
-    "first": "tools.0.custom.eager_input_streaming",
-    "second": "tools.1.custom.eager_input_streaming",
-}
+BREAKDOWN = f"{COUNT}/breakdown"
+REFUSE: dict[str, Any] = {**ON, "omissions": "refuse"}
+HEADER = "x-count-tokens-omitted"
 
 
-def counting(upstream: FakeUpstream | Gated, **options: Any) -> CountTokens:
-    settings = {"cache": {"ttl": 300}, **options.pop("settings", {})}
-    if isinstance(upstream, FakeUpstream):
-        upstream.answer = lambda _: httpx.Response(200, json={"inputTokens": 14})
-    options = {"http_client": upstream.client(), **options}
-    return count_tokens_with(FakeUpstream(), CONFIG, settings=settings, **options)
+def hello(*extra: str, **more: Any) -> dict[str, Any]:
+    """Return a body of which the provider leaves `extra` out."""
+    return {**HELLO, "extra": extra, **more}
 
 
-async def test_bodies_that_differ_only_in_what_is_left_out_share_a_count_and_are_named_their_own(
-    upstream: FakeUpstream,
-) -> None:
-    hook = Recorder()
-    async with mounted(counting(upstream, hooks=[hook])) as client:
-        bodies = (FIRST, SECOND, PLAIN, SECOND, FIRST, PLAIN)
-        answers = [await client.post(COUNT, json=body) for body in bodies]
-    assert len(upstream.requests) == 1
-    first, second = NAMED.values()
-    assert [answer.headers.get(OMITTED) for answer in answers] == [
-        *(first, second, None),
-        *(second, first, None),
-    ]
-    assert [answer.headers["x-count-tokens-source"] for answer in answers] == [
-        "provider",
-        *["cache"] * 5,
-    ]
-    assert [event.omitted for event in hook.events[:3]] == [(first,), (second,), ()]
-    assert hook.events[0].as_dict()["omitted"] == [first]
-
-
-async def test_those_who_wait_for_one_call_are_named_their_own() -> None:
-    gated = Gated()
-    gated.answers = [httpx.Response(200, json={"inputTokens": 14})]
-    named: dict[str, str | None] = {}
-
-    async def ask(client: httpx.AsyncClient, name: str, body: dict[str, Any]) -> None:
-        named[name] = (await client.post(COUNT, json=body)).headers.get(OMITTED)
-
-    async with mounted(counting(gated)) as client, anyio.create_task_group() as tasks:
-        tasks.start_soon(ask, client, "first", FIRST)
-        tasks.start_soon(ask, client, "second", SECOND)
-        tasks.start_soon(ask, client, "plain", PLAIN)
-        await settle()
-        gated.gate.set()
-    assert gated.asked == 1
-    assert named == {**NAMED, "plain": None}
-
-
-async def test_without_a_cache_it_is_named_too(upstream: FakeUpstream) -> None:
-    count = await counting(upstream, settings={"cache": {"ttl": 0}}).count(FIRST)
-    assert count.omitted == (NAMED["first"],)
-
-
-async def test_a_breakdown_names_what_the_whole_left_out(upstream: FakeUpstream) -> None:
-    async with mounted(counting(upstream)) as client:
-        answer = await client.post(f"{COUNT}/breakdown", json=FIRST)
-    assert answer.headers[OMITTED] == NAMED["first"]
-    assert "omitted" not in answer.json()
-
-
-async def test_a_gateway_may_refuse_before_anything_is_sent(upstream: FakeUpstream) -> None:
-    count_tokens = counting(upstream, settings={"omissions": "refuse"})
-    for _ in range(2):
-        with pytest.raises(CannotCount, match=rf"^{NAMED['first']}: bedrock does not take it"):
-            await count_tokens.count(FIRST)
-    assert upstream.requests == []
-    assert (await count_tokens.count(PLAIN)).input_tokens == 14
-
-
-async def test_a_count_that_the_memo_knows_is_refused_too(upstream: FakeUpstream) -> None:
-    from count_tokens_mw import Config
-
-    count_tokens = counting(upstream)
+async def omissions(count_tokens: CountTokens, *bodies: dict[str, Any]) -> list[str | None]:
     async with mounted(count_tokens) as client:
-        assert (await client.post(COUNT, json=FIRST)).status_code == 200
-        section = {"count_tokens": {"cache": {"ttl": 300}, "omissions": "refuse"}}
-        count_tokens.reload(Config.from_mapping({**CONFIG, **section}, {}))
-        refused = await client.post(COUNT, json=FIRST)
-        assert refused.status_code == 501
-        assert refused.headers["x-should-retry"] == "false"
-        assert (await client.post(COUNT, json=PLAIN)).status_code == 200
-    assert len(upstream.requests) == 1
+        answers = [await client.post(COUNT, json=body) for body in bodies]
+    assert {answer.status_code for answer in answers} == {200}
+    return [answer.headers.get(HEADER) for answer in answers]
+
+
+async def test_the_answer_and_the_event_name_what_was_left_out() -> None:
+    hook = Recorder()
+    count_tokens = counting_by(LearningProvider(), hooks=[hook])
+    assert await omissions(count_tokens, hello("a,b", "\x07c"), hello()) == [
+        "extra.a%2Cb,extra.%07c",
+        None,
+    ]
+    assert [event.omitted for event in hook.events] == [("extra.a,b", "extra.\\x07c"), ()]
+    assert hook.events[0].as_dict()["omitted"] == ["extra.a,b", "extra.\\x07c"]
+
+
+async def test_the_event_of_an_error_names_nothing() -> None:
+    hook = Recorder()
+    async with mounted(counting_by(LearningProvider(), hooks=[hook])) as client:
+        await client.post(COUNT, json=hello("a", model="nobody"))
+    assert (hook.event.status, hook.event.omitted) == (404, ())
+
+
+async def test_a_long_list_is_cut_in_the_answer_and_in_the_event() -> None:
+    hook = Recorder()
+    count_tokens = counting_by(LearningProvider(), hooks=[hook])
+    (header,) = await omissions(count_tokens, hello("x" * 300, *map(str, range(1, 50))))
+    assert header is not None
+    assert header.startswith(f"extra.{'x' * 250},extra.1,")
+    assert header.endswith("extra.15,+34")
+    assert hook.event.omitted[-2:] == ("extra.15", "+34")
+    assert len(hook.event.omitted) == 17
+
+
+async def test_the_memo_answers_each_body_with_its_own() -> None:
+    """The third and later answers are recalled without another `prepare`."""
+    provider = LearningProvider()
+    bodies = [hello("a"), hello("b"), hello("a"), hello("b"), hello("a")]
+    named = await omissions(counting_by(provider), *bodies)
+    assert named == ["extra.a", "extra.b", "extra.a", "extra.b", "extra.a"]
+    assert len(provider.sent) == 1
+    assert provider.prepared == 2
+
+
+async def test_the_cache_answers_each_body_with_its_own() -> None:
+    """A host with a `transform` has no memo."""
+    provider = LearningProvider()
+    count_tokens = counting_by(provider, transform=lambda body, caller: body)
+    named = await omissions(count_tokens, hello("a"), hello("b"), hello(), hello("a"))
+    assert named == ["extra.a", "extra.b", None, "extra.a"]
+    assert len(provider.sent) == 1
+    assert provider.prepared == 4
+
+
+async def test_without_a_cache_it_is_named_too() -> None:
+    provider = LearningProvider()
+    count_tokens = counting_by(provider, settings={"cache": {"ttl": 0}})
+    assert await omissions(count_tokens, hello("a"), hello("b")) == ["extra.a", "extra.b"]
+    assert len(provider.sent) == 2
+
+
+async def test_redis_answers_each_body_with_its_own() -> None:
+    async with FakeRedis().serving() as redis:
+        shared = {"cache": {"url": redis.url}}
+        providers = [LearningProvider(), LearningProvider()]
+        first, second = (counting_by(provider, settings=shared) for provider in providers)
+        assert await omissions(first, hello("a")) == ["extra.a"]
+        await redis.until("SET")
+        assert await omissions(second, hello("b"), hello("b"), hello()) == [
+            "extra.b",
+            "extra.b",
+            None,
+        ]
+        (value,) = redis.values.values()
+        for count_tokens in (first, second):
+            await count_tokens.aclose()
+    assert b"extra" not in value
+    assert [len(provider.sent) for provider in providers] == [1, 0]
+
+
+def test_a_count_in_the_cache_has_none() -> None:
+    cache = CountCache(CacheSettings())
+    cache.put(b"key", TokenCount(7, headers={"retry-after": "9"}, omitted=("extra.a",)))
+    assert cache.get(b"key") == TokenCount(7, "cache")
+
+
+async def test_all_that_wait_for_one_call_are_answered_with_their_own() -> None:
+    provider = LearningProvider()
+    provider.seconds = 0.05
+    count_tokens = counting_by(provider)
+    counts: dict[str, TokenCount] = {}
+
+    async def count(name: str) -> None:
+        counts[name] = await count_tokens.count(hello(*name))
+
+    async with anyio.create_task_group() as tasks:
+        for name in ("a", "b", "", "ab"):
+            tasks.start_soon(count, name)
+    assert len(provider.sent) == 1
+    assert {name: count.omitted for name, count in counts.items()} == {
+        "a": ("extra.a",),
+        "b": ("extra.b",),
+        "": (),
+        "ab": ("extra.a", "extra.b"),
+    }
+    assert sorted(count.source for count in counts.values()) == ["cache"] * 3 + ["provider"]
+
+
+async def test_a_breakdown_names_those_of_the_whole_and_they_are_no_part_of_its_body() -> None:
+    hook = Recorder()
+    count_tokens = counting_by(LearningProvider(), hooks=[hook])
+    async with mounted(count_tokens) as client:
+        answer = await client.post(BREAKDOWN, json=hello("a", system="Be brief."))
+    assert answer.status_code == 200
+    assert answer.headers[HEADER] == "extra.a"
+    assert "omitted" not in answer.json()
+    assert hook.event.omitted == ("extra.a",)
+    assert (await count_tokens.breakdown(hello("b"))).omitted == ("extra.b",)
+
+
+# omissions: refuse
+
+
+async def refused(count_tokens: CountTokens, body: dict[str, Any]) -> httpx.Response:
+    async with mounted(count_tokens) as client:
+        return await client.post(COUNT, json=body)
+
+
+async def test_refused_omissions_are_a_501_before_anything_is_sent() -> None:
+    hook, provider = Recorder(), LearningProvider()
+    answer = await refused(counting_by(provider, settings=REFUSE, hooks=[hook]), hello("a", "b"))
+    assert answer.status_code == 501
+    assert answer.json()["error"]["message"].startswith(
+        "extra.a, extra.b: would be left out of the count; "
+    )
+    assert HEADER not in answer.headers
+    assert answer.headers["x-should-retry"] == "false"
+    assert provider.sent == []
+    (attempt,) = hook.event.attempts
+    assert (attempt.status, attempt.error) == (501, "CannotCount")
+
+
+async def test_a_request_without_omissions_is_counted_where_they_are_refused() -> None:
+    count_tokens = counting_by(LearningProvider(), settings=REFUSE)
+    assert await omissions(count_tokens, hello(), hello()) == [None, None]
+
+
+async def test_the_message_of_a_refusal_is_bounded() -> None:
+    answer = await refused(
+        counting_by(LearningProvider(), settings=REFUSE), hello(*["x" * 1000] * 100)
+    )
+    assert len(answer.content) < 6000
+    assert ", +84: would be left out" in answer.json()["error"]["message"]
+
+
+async def test_the_cache_does_not_evade_a_refusal() -> None:
+    count_tokens = counting_by(LearningProvider(), settings=REFUSE)
+    await count_tokens.count(hello())
+    for _ in range(2):
+        with pytest.raises(CannotCount):
+            await count_tokens.count(hello("a"))
+
+
+async def test_the_memo_does_not_evade_a_refusal() -> None:
+    """The settings may change while a cache stays, and its memo knows the request."""
+    provider = LearningProvider()
+    count_tokens = counting_by(provider)
+    assert await omissions(count_tokens, hello("a")) == ["extra.a"]
+    engine = count_tokens._pipeline.engine
+    engine.snapshot.settings = engine.snapshot.settings.model_copy(update={"omissions": "refuse"})
+    assert (await refused(count_tokens, hello("a"))).status_code == 501
+    assert len(provider.sent) == 1
+
+
+async def test_another_deployment_may_need_no_omission_and_none_is_in_cooldown() -> None:
+    entries = [
+        {
+            "model_name": HELLO["model"],
+            "litellm_params": {
+                "model": "anthropic/x",
+                "api_key": "k",
+                "api_base": f"https://{host}.example",
+            },
+            "model_info": {"id": host},
+        }
+        for host in ("omitting", "complete")
+    ]
+    by_host = {"omitting": LearningProvider("b1"), "complete": LearningProvider()}
+    by_host["omitting"].refused.add("b1")
+
+    def provider_of(params: Params) -> LearningProvider:
+        assert isinstance(params, AnthropicParams)
+        return by_host[params.endpoint.removeprefix("https://").removesuffix(".example")]
+
+    hook = Recorder()
+    count_tokens = counting_by(
+        provider_of, {"model_list": entries}, settings={**REFUSE, "cache": {"ttl": 0}}, hooks=[hook]
+    )
+    await count_tokens.count(HELLO, headers={"anthropic-beta": "b1"})
+    attempts = [(attempt.deployment, attempt.status) for attempt in hook.event.attempts]
+    assert attempts == [("omitting", 501), ("complete", 200)]
+    await count_tokens.count(HELLO)
+    assert [attempt.deployment for attempt in hook.events[1].attempts] == ["omitting"]

@@ -124,6 +124,14 @@ def test_a_request_is_one_line_at_the_level_of_its_outcome(
     assert record.__dict__["count_tokens"] == an_event.as_dict()
 
 
+def test_the_line_names_what_was_left_out_and_nothing_can_be_forged_by_it() -> None:
+    fields = log_fields(event(omitted=("tools.0.custom.strict", "anthropic-beta:b1")))
+    assert " source=provider omitted=tools.0.custom.strict,anthropic-beta:b1 request" in fields
+    forging = log_fields(event(omitted=("tools.0.x caller=admin",)))
+    assert ' omitted="tools.0.x caller=admin" ' in forging
+    assert "omitted" not in log_fields(event())
+
+
 def test_the_line_names_who_asked_for_whom_and_what_came_of_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -349,6 +357,15 @@ def test_a_request_is_a_span_by_the_conventions_with_its_attempts_as_events() ->
     assert attempt.timestamp == 1000_750_000_000
     assert dict(attempt.attributes or {})["gen_ai.request.model"] == "anthropic.claude-x"
     assert span.status.status_code is StatusCode.UNSET
+
+
+def test_a_span_has_the_omissions_of_its_count_if_there_are_any() -> None:
+    traced = Traced()
+    traced.hook(event(omitted=("tools.0.custom.strict", "anthropic-beta:b1")))
+    traced.hook(event())
+    omitting, complete = (dict(span.attributes or {}) for span in traced.spans)
+    assert omitting["count_tokens.omitted"] == ("tools.0.custom.strict", "anthropic-beta:b1")
+    assert "count_tokens.omitted" not in complete
 
 
 @pytest.mark.parametrize(
