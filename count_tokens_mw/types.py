@@ -50,15 +50,6 @@ class RequestBody(NamedTuple):
     digest: bytes
 
 
-class KnownCall(NamedTuple):
-    """Upstream call of an earlier request: account, model, fingerprint, and what it left out."""
-
-    account: str
-    model: str
-    fingerprint: bytes
-    omitted: tuple[str, ...]
-
-
 @dataclass(slots=True)
 class CountRequest:
     """Request to count, in Anthropic's format.
@@ -106,8 +97,8 @@ class UpstreamCall:
     """Exact request to the upstream: `prepare` creates it, and `send` sends it unchanged.
 
     `target` is the URL. `repr` shows neither its query, which is the caller's, nor `headers`, which
-    may hold the credential, nor `body`, which holds the prompt. `fallback` is the call to make if
-    the API of this one does not support the model. A `signed` call must not get further headers.
+    may hold the credential, nor `body`, which holds the prompt. A `signed` call must not get
+    further headers. `model` is the upstream's, and `betas` are those that headers or body send.
 
     `omitted` are the places of the caller's request that the call leaves out and that may matter to
     its count, as plain text: `tools.0.custom.strict`, `anthropic-beta:NAME`. They are no part of
@@ -119,6 +110,8 @@ class UpstreamCall:
     headers: Headers
     body: bytes
     signed: bool = False
+    model: str = ""
+    betas: tuple[str, ...] = ()
     omitted: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:

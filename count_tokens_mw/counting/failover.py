@@ -35,14 +35,11 @@ _FAILOVER_STATUSES: Final = frozenset({401, 403, 408, 429})
 # Long enough for a server that is being replaced; random, so that retries do not come at once.
 _PAUSE_SECONDS: Final = (0.05, 0.25)
 
-# A call to each of two APIs, and another one for each after betas were refused.
-_MOST_CALLS: Final = 4
-
 # An attempt that had a smaller share of the timeout says nothing of its deployment: the host's
 # callables, or another attempt, may have taken the rest.
 _LEAST_SHARE: Final = 1 / 20
 
-# Calls of one attempt; only a provider that always learns something new would make more.
+# Calls of one attempt: one to each of two APIs, and another one for each after refused betas.
 _MOST_CALLS: Final = 4
 
 _CANCELLED: Final = ClientClosedRequest("")  # the outcome until there is another
@@ -183,10 +180,6 @@ class Failover:
             return await self._fairness.run_sync(partial(provider.prepare, request))
         await self._fairness.checkpoint()
         return provider.prepare(request)
-
-
-def _refuses_omissions(job: Job) -> bool:
-    return job.snapshot.settings.omissions == "refuse"
 
 
 def _seconds_of_attempt(job: Job, deployment: Deployment, *, others: bool) -> float:

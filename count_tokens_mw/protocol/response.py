@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from count_tokens_mw.errors import CountError, InvalidRequest, UpstreamError
+from count_tokens_mw.errors import CountError, InvalidRequest, RequestTooLarge, UpstreamError
 from count_tokens_mw.protocol.omissions import OMITTED_HEADER, encode_places
 from count_tokens_mw.types import TokenCount
 

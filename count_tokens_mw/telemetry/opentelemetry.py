@@ -98,7 +98,6 @@ def _request_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
         "enduser.id": event.end_user,
         "count_tokens.caller": event.caller.id if event.caller else None,
         "session.id": event.session_id,
-        "count_tokens.omitted": event.omitted or None,
     }
 
 

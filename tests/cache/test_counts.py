@@ -472,7 +472,6 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "session_id": None,
         "agent_id": None,
         "parent_agent_id": None,
-        "omitted": [],
         "model": "claude-sonnet",
         "deployment": "claude-sonnet#0",
         "provider": "anthropic",

@@ -13,7 +13,7 @@ from count_tokens_mw import Caller, Config, CountTokens
 from count_tokens_mw.cache.memo import RequestMemo
 from count_tokens_mw.config.models import CacheSettings
 from count_tokens_mw.protocol.request import parse_request
-from count_tokens_mw.types import KnownCall, RequestBody
+from count_tokens_mw.types import RequestBody
 from tests.support.fakes import (
     CONFIG,
     ENVIRON,

@@ -65,7 +65,6 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
         "session_id": "session-1",
         "agent_id": "agent-1",
         "parent_agent_id": "agent-0",
-        "omitted": [],
         "model": "claude-sonnet",
         "deployment": "claude-sonnet#0",
         "provider": "anthropic",
