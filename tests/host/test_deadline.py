@@ -104,7 +104,7 @@ async def test_a_callable_that_hangs_ends_at_the_deadline_by_each_way_in(
     count_tokens = count_tokens_with(upstream, settings={"timeout": SECONDS}, **options)
     assert await way(count_tokens) == 504
     assert hook.event.error == "DeadlineExceeded"
-    assert SECONDS <= hook.event.duration < SECONDS + 0.5
+    assert SECONDS * 0.9 < hook.event.duration < SECONDS + 0.5  # the record starts after the clock
     assert upstream.requests == []
     assert count_tokens.in_flight == 0
 

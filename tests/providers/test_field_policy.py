@@ -400,3 +400,88 @@ def test_many_places_are_named_up_to_sixteen() -> None:
     _, _, omitted = prepared("runtime", {**HI, "tools": tools})
     assert len(omitted) == 17
     assert omitted[-1] == "+24"
+
+
+# Controls: Anthropic gets all of it, whatever a cloud would not get
+
+
+@pytest.mark.parametrize("upstream", ["anthropic", "foundry"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "system", "output_config": {"effort": "low"}, "clear_at": "never"},
+            ]
+        },
+        {
+            "output_config": {"effort": "high"},
+            "output_format": {"type": "json_schema", "schema": {"type": "object"}},
+            "speed": "fast",
+        },
+        {"system": [{"type": "text", "text": ATTRIBUTION}, {"type": "text", "text": "s"}]},
+        {"tools": [{**TOOL, "eager_input_streaming": True, "cache_control": SCOPED}]},
+        {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+    ],
+)
+def test_anthropic_gets_what_only_clouds_refuse(upstream: str, fields: dict[str, Any]) -> None:
+    beta = "effort-2025-11-24"
+    sent, betas, omitted = prepared(upstream, {**HI, **fields}, beta)
+    assert {name: sent[name] for name in fields} == fields
+    assert (betas, omitted) == ([beta], ())
+
+
+@pytest.mark.parametrize("upstream", CLOUDS)
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("messages.1.output_config.effort", {"role": "system", "output_config": {"effort": "low"}}),
+        (
+            "messages.1.content.0.source.cache_control.scope",
+            {"role": "user", "content": [{"type": "x", "source": {"cache_control": SCOPED}}]},
+        ),
+        (
+            "messages.1.content.1.cache_control.scope",
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "text", "text": '"scope"'},
+                    {"type": "tool_use", "id": "t", "input": {}, "cache_control": SCOPED},
+                ],
+            },
+        ),
+    ],
+)
+def test_a_nested_field_is_left_out_at_any_depth(
+    upstream: str, place: str, message: dict[str, Any]
+) -> None:
+    body = {"messages": [{"role": "user", "content": "a"}, message]}
+    sent, _, omitted = prepared(upstream, body)
+    assert omitted == (place,)
+    assert '"effort"' not in json.dumps(sent)
+    assert "global" not in json.dumps(sent)
+
+
+@pytest.mark.parametrize("upstream", CLOUDS)
+def test_a_field_of_that_name_elsewhere_stays(upstream: str) -> None:
+    body = {
+        "messages": [
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "tool_use", "id": "t", "input": {"scope": "a", "effort": "b"}},
+                    {"type": "tool_use", "id": "u", "input": {"cache_control": SCOPED}},
+                ],
+            }
+        ],
+        "tools": [
+            {**TOOL, "input_schema": {"properties": {"effort": {}, "scope": {}}}},
+            {**TOOL, "input_schema": {"properties": {"cache_control": SCOPED}}},
+            {**TOOL, "input_examples": [{"cache_control": SCOPED}]},
+        ],
+        "output_config": {"format": {"type": "json_schema", "schema": {"cache_control": SCOPED}}},
+    }
+    sent, _, omitted = prepared(upstream, body)
+    assert {name: sent[name] for name in body} == body
+    assert omitted == ()

@@ -168,6 +168,10 @@ def _edit_members(
     return {name: text for name, text in edited.items() if text != texts[name]}
 
 
+# Their values are the caller's own data, whose names mean nothing to the API.
+_OWN_DATA: Final = frozenset({"input", "input_examples", "input_schema", "schema"})
+
+
 class _Editor(NamedTuple):
     """Editor of nested values; `names` are the quoted names of the fields to leave out."""
 
@@ -193,7 +197,8 @@ class _Editor(NamedTuple):
     def _edit_object(self, value: JsonObject, path: tuple[str, ...], place: str) -> bytes:
         drop = {name for name in value.members if self._is_left_out((*path, name))}
         self.omitted.extend(f"{place}.{name}" for name in value.members if name in drop)
-        texts = {name: _text_of(value, name) for name in value.members if name not in drop}
+        kept = value.members.keys() - drop - _OWN_DATA
+        texts = {name: _text_of(value, name) for name in value.members if name in kept}
         edited = {
             name: self.edit(text, (*path, name), f"{place}.{name}") for name, text in texts.items()
         }
