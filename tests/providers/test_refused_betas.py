@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -101,7 +102,7 @@ async def test_a_runtime_that_refuses_even_these_is_not_asked_a_third_time() -> 
     assert hook.event.status == 400
 
 
-async def test_what_is_learnt_is_forgotten_after_an_hour_and_bounded() -> None:
+def test_what_is_learnt_is_forgotten_after_an_hour_and_bounded() -> None:
     now = [0.0]
     refused = RefusedBetas(BETAS["vertex"], lambda: now[0])
     names = ["a-2027", "b-2027", "c-2027"]
@@ -111,18 +112,49 @@ async def test_what_is_learnt_is_forgotten_after_an_hour_and_bounded() -> None:
     assert refused.select(names, "elsewhere").sent == tuple(names)
     now[0] = 3599
     assert refused.select(names, "place").omitted == ("a-2027", "c-2027")
+    assert refused.learn(error, names, "place"), "a late answer, which renews nothing"
     now[0] = 3601
     assert refused.select(names, "place").sent == tuple(names)
-    for number in range(5000):
+    for number in range(6000):
         assert refused.learn(error, names, f"place-{number}")
-    assert len(refused._learnt) == 1000
-    many = [f"{n}-2027" for n in range(300)]
-    for name in many:
-        text = f"Unexpected value(s) `{name}` for the `anthropic-beta` header"
-        refused.learn(upstream_error(text), many, "place")
-    learnt = refused._learnt["place"]
-    assert learnt is not None
-    assert len(learnt) <= 64
+    assert len(refused._refused) == 10_000
+
+
+def test_junk_of_one_caller_keeps_no_other_beta_from_being_learnt() -> None:
+    refused = RefusedBetas(BETAS["runtime"])
+    for number in range(500):
+        assert refused.learn(upstream_error("invalid beta flag"), [f"junk-{number}"], "place")
+    assert refused.select(["real-2027"], "place").sent == ("real-2027",)
+    assert refused.learn(upstream_error("invalid beta flag"), ["real-2027"], "place")
+    assert refused.select(["real-2027"], "place").sent == ()
+
+
+async def test_all_of_a_burst_are_counted_though_one_learns_first() -> None:
+    """Claude Code sends twenty counts at once."""
+    cloud = Cloud(set(BETAS["runtime"].taken), names=False, field="inputTokens")
+    arrived = anyio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if len(cloud.betas) >= 15:
+            arrived.set()
+        response = cloud._answer(request)
+        await arrived.wait()
+        return response
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    entry = {"model_name": "m", "litellm_params": {"model": f"bedrock/{CLAUDE}", **AWS}}
+    count_tokens = count_tokens_with(cloud, {"model_list": [entry]}, http_client=client)
+    counts: list[int] = []
+
+    async def ask(number: int) -> None:
+        body = {**HI, "system": str(number)}
+        count = await count_tokens.count(body, headers={"anthropic-beta": CLAUDE_CODE})
+        counts.append(count.input_tokens)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(16):
+            tasks.start_soon(ask, number)
+    assert counts == [14] * 16
 
 
 def upstream_error(message: str, status: int = 400) -> UpstreamError:
@@ -138,6 +170,14 @@ def upstream_error(message: str, status: int = 400) -> UpstreamError:
         ("Unexpected value(s) `a-2027` for the `anthropic-beta` header", 403),
         ("The text says: invalid beta flag", 400),
         ("invalid beta flagship", 400),
+        ("invalid beta flag: Extra inputs are not permitted", 400),
+        (
+            (
+                "Unexpected value(s) `a-2027` for the `anthropic-beta` header: Extra inputs are not "
+                "permitted"
+            ),
+            400,
+        ),
         ("invalid beta flag", 500),
         ("", 400),
     ],

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.
 https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
 """
 
+import math
 import re
 import time
 from binascii import b2a_base64
@@ -44,6 +45,7 @@ __all__ = ["Bedrock"]
 _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
 _MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
 _COUNT_TOKENS: Final = "/count-tokens"  # mantle's path ends in count_tokens
+_MOST_TOKENS: Final = 10**9
 _SERVICE: Final = "bedrock"  # scope of a signature for the runtime
 _PIECE_BYTES: Final = 3 * 256 * 1024  # a multiple of three, so that no piece but the last is padded
 _REMEMBERED_SECONDS: Final = 3600
@@ -219,7 +221,8 @@ def _least_max_tokens(thinking: JsonValue) -> int:
     It is required, and has to be greater than `thinking.budget_tokens`.
     """
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
-    return budget + 1 if isinstance(budget, int) and budget > 0 else 1
+    is_number = isinstance(budget, int | float) and 0 < budget < _MOST_TOKENS
+    return math.ceil(budget) + 1 if is_number else 1
 
 
 def _cannot_count(error: UpstreamError) -> CannotCount:

@@ -19,14 +19,16 @@ from count_tokens_mw.types import CountRequest, unreadable
 __all__ = ["BETAS", "BetaTable", "RefusedBetas", "Selection", "betas_of", "body_betas"]
 
 _LEARNT_SECONDS: Final = 3600
-_MOST_LEARNT: Final = 1000
+_MOST_LEARNT: Final = 10_000
+_MOST_LETTERS: Final = 256
+_LONGEST_MESSAGE: Final = 20_000
 _MOST_NAMES: Final = 64
 _NAME: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,256}").fullmatch  # visible, without a comma
-# Both begin the message: a 400 that quotes a caller's text has it further on.
+# The whole message: a 400 that quotes a caller's text, such as the name of a field, has a colon.
 _NAMED: Final = re.compile(
-    r"Unexpected value\(s\) ((?:`[^`]{1,256}`(?:, )?){1,64}) for the `anthropic-beta` header"
-).match
-_UNNAMED: Final = re.compile(r"invalid beta flag\b", re.IGNORECASE).match
+    r"Unexpected value\(s\) ((?:`[^`:]+`(?:, )?)+) for the `anthropic-beta` header(?:\.[^:]*)?"
+).fullmatch
+_UNNAMED: Final = re.compile(r"invalid beta flag\.?", re.IGNORECASE).fullmatch
 
 _PROBED: Final = "probed by Envoy AI Gateway"
 _NOT_PROBED: Final = "older than Envoy AI Gateway's probe, which found all others refused"
@@ -183,7 +185,9 @@ def body_betas(request: CountRequest) -> list[str]:
         raise unreadable(error) from None
     if names is None:
         return []
-    listed = names.split(",") if isinstance(names, str) else names
+    listed = (
+        [name for name in names.split(",") if name.strip()] if isinstance(names, str) else names
+    )
     if not isinstance(listed, list):
         raise InvalidRequest("anthropic_beta: a list of names is required.")
     stripped = [name.strip() if isinstance(name, str) else "" for name in listed]
@@ -202,37 +206,37 @@ class RefusedBetas:
 
     def __init__(self, table: BetaTable, clock: Callable[[], float] = time.monotonic) -> None:
         self._table = table
-        # None for an upstream that named none: only those that are known to be taken are sent.
-        self._learnt: TTLCache[str, frozenset[str] | None] = TTLCache(
+        self._refused: TTLCache[tuple[str, str], bool] = TTLCache(
             _MOST_LEARNT, _LEARNT_SECONDS, timer=clock
         )
 
     def select(self, betas: Sequence[str], place: str) -> Selection:
         """Return which betas to send to a place, an endpoint and a model."""
-        learnt = self._learnt.get(place, frozenset())
         sent: dict[str, None] = {}
         omitted = []
         for beta in betas:
             name = self._table.aliases.get(beta, beta)
-            is_taken = name in self._table.taken
-            if name in self._table.refused or (not is_taken if learnt is None else name in learnt):
+            if name in self._table.refused or (place, name) in self._refused:
                 omitted.append(beta)
             else:
                 sent[name] = None
         return Selection(tuple(sent), tuple(omitted))
 
     def learn(self, error: UpstreamError, sent: Collection[str], place: str) -> bool:
-        """Return whether an answer taught which of the sent betas a place refuses."""
-        before = self._learnt.get(place, frozenset())
-        if error.status != 400 or before is None or not sent:
+        """Return whether an answer names betas that the call sent, or refuses unknown ones.
+
+        An upstream that names none refuses those of the call that it is not known to take.
+        """
+        if error.status != 400 or len(error.message) > _LONGEST_MESSAGE:
             return False
         named = _NAMED(error.message)
         if named:
-            refused = set(re.findall("`([^`]+)`", named[1])) & set(sent)
-            if refused:
-                self._learnt[place] = frozenset([*before, *refused][:_MOST_NAMES])
-            return bool(refused)
-        if _UNNAMED(error.message) and any(name not in self._table.taken for name in sent):
-            self._learnt[place] = None
-            return True
-        return False
+            refused = set(sent).intersection(re.findall("`([^`]+)`", named[1]))
+        elif _UNNAMED(error.message):
+            refused = set(sent).difference(self._table.taken)
+        else:
+            return False
+        for name in refused:
+            # Not renewed by a late answer to a call that was sent before.
+            self._refused.setdefault((place, name[:_MOST_LETTERS]), True)
+        return bool(refused)

@@ -6,11 +6,13 @@ https://docs.claude.com/en/api/messages and https://docs.claude.com/en/api/messa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache, partial
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
+import msgspec
+
 from count_tokens_mw.rawjson.object import JsonObject, JsonValue
-from count_tokens_mw.types import unreadable
 
 __all__ = ["NOT_INPUT", "RULES", "FieldRule", "Treatment", "Upstream", "edit_fields"]
 
@@ -25,7 +27,8 @@ field out unless its beta is sent; the field is then named, because its beta was
 class FieldRule(NamedTuple):
     """Treatment of a field by each upstream, and the reason.
 
-    `field` is a path of names; `*` is each item of a list, and `**` any depth.
+    `field` is a path of names; `*` is each item of a list, and `**` is the request, a block of
+    `system` or of content, and a tool.
     """
 
     field: str
@@ -84,6 +87,12 @@ NOT_INPUT: Final = frozenset(
 """The top-level fields that are no input of any upstream; only the pass-through sends them."""
 
 
+# A tool's result has blocks, one of which may be a document with blocks of its own.
+_CONTENT_LEVELS: Final = 3
+_MOST_LETTERS: Final = 64
+_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
 class _Column(NamedTuple):
     """Rules of one upstream: names by treatment, and the rules that depend on a beta."""
 
@@ -126,9 +135,6 @@ def edit_fields(
         upstream: the column of the table.
         betas: the betas that are sent.
         drop: further members to leave out.
-
-    Raises:
-        InvalidRequest: a value that has to be edited cannot be read.
     """
     column = _COLUMNS[upstream]
     dropped = column.left_out.union(drop).difference(replace)
@@ -139,13 +145,10 @@ def edit_fields(
         if rule.field in body.members and rule.beta not in betas and rule.field not in dropped
     ]
     dropped = dropped.union(omitted)
-    nested = [rule for rule in column.nested if rule.beta not in betas]
+    nested = {rule.field for rule in column.nested if rule.beta not in betas}
     edited = dict(replace)
     if nested:
-        try:
-            edited |= _edit_members(body, nested, {*dropped, *replace}, omitted)
-        except ValueError as error:
-            raise unreadable(error) from None
+        edited |= _edit_members(body, nested, {*dropped, *replace}, omitted)
     return body.edit(edited, drop=dropped), omitted
 
 
@@ -154,73 +157,120 @@ def _is_null(body: JsonObject, name: str) -> bool:
 
 
 def _edit_members(
-    body: JsonObject, rules: Collection[FieldRule], skipped: Collection[str], omitted: list[str]
+    body: JsonObject, fields: Collection[str], skipped: Collection[str], omitted: list[str]
 ) -> dict[str, bytes]:
-    """Return the new texts of the members in which a rule leaves something out."""
-    names = {b'"%s"' % rule.field.rpartition(".")[2].encode() for rule in rules}
-    texts = {name: _text_of(body, name) for name in body.members if name not in skipped}
-    # Most bodies have none of the names, and are not read further.
-    edited = {
-        name: _Editor(rules, names, omitted).edit(text, (name,), name)
-        for name, text in texts.items()
-        if any(other in text for other in names)
+    """Return the new texts of the members in which a nested field is left out."""
+    editor = _Editor(fields, omitted)
+    edits: Mapping[str, Callable[[bytes, str], bytes]] = {
+        "cache_control": editor.edit_cache_control,
+        "messages": partial(editor.edit_items, edit=editor.edit_message),
+        "output_config": partial(editor.drop, field="output_config.effort", name="effort"),
+        "system": partial(editor.edit_items, edit=editor.edit_block),
+        "tools": partial(editor.edit_items, edit=editor.edit_tool),
     }
-    return {name: text for name, text in edited.items() if text != texts[name]}
-
-
-# Their values are the caller's own data, whose names mean nothing to the API.
-_OWN_DATA: Final = frozenset({"input", "input_examples", "input_schema", "schema"})
+    edited = {}
+    for name, edit in edits.items():
+        if name in body.members and name not in skipped:
+            text = _text_of(body, name)
+            changed = edit(text, name)
+            if changed != text:
+                edited[name] = changed
+    return edited
 
 
 class _Editor(NamedTuple):
-    """Editor of nested values; `names` are the quoted names of the fields to leave out."""
+    """Editor of the places where Anthropic's format has the nested `fields`.
 
-    rules: Collection[FieldRule]
-    names: Collection[bytes]
+    It enters these places alone and a few levels of content, so that a caller's own data (schemas,
+    the input of tools) stays, and time is linear in the text. An object that cannot be read, for a
+    name that is there twice, passes as it is: the upstream decides.
+    """
+
+    fields: Collection[str]
     omitted: list[str]
 
-    def edit(self, text: bytes, path: tuple[str, ...], place: str) -> bytes:
-        """Return the text of a value at a path without the fields of the rules."""
-        if not any(name in text for name in self.names):
+    def edit_items(self, text: bytes, place: str, *, edit: Callable[[bytes, str], bytes]) -> bytes:
+        """Edit each item of a list; any other value stays."""
+        if not text.startswith(b"[") or not self._may_have_field(text):
             return text
-        if text.startswith(b"{"):
-            return self._edit_object(JsonObject.parse(text), path, place)
-        if text.startswith(b"["):
-            items = JsonObject.parse(b'{"":%b}' % text).items("")
-            edited = (
-                self.edit(item, (*path, "*"), _place_of_item(path, place, number, value))
-                for number, (value, item) in enumerate(items)
-            )
-            return b"[%b]" % b",".join(edited)
-        return text
+        items = list(map(bytes, _decode_list(text)))
+        edited = [edit(item, f"{place}.{number}") for number, item in enumerate(items)]
+        return text if edited == items else b"[%b]" % b",".join(edited)
 
-    def _edit_object(self, value: JsonObject, path: tuple[str, ...], place: str) -> bytes:
-        drop = {name for name in value.members if self._is_left_out((*path, name))}
-        self.omitted.extend(f"{place}.{name}" for name in value.members if name in drop)
-        kept = value.members.keys() - drop - _OWN_DATA
-        texts = {name: _text_of(value, name) for name in value.members if name in kept}
-        edited = {
-            name: self.edit(text, (*path, name), f"{place}.{name}") for name, text in texts.items()
-        }
-        changed = {name: text for name, text in edited.items() if text != texts[name]}
-        return value.edit(changed, drop=drop) if drop or changed else value.raw
+    def edit_message(self, text: bytes, place: str) -> bytes:
+        text = self._edit_member(
+            text,
+            "output_config",
+            partial(self.drop, field="messages.*.output_config.effort", name="effort"),
+            place,
+        )
+        return self._edit_content(text, place, _CONTENT_LEVELS)
 
-    def _is_left_out(self, path: tuple[str, ...]) -> bool:
-        return any(_matches(rule.field.split("."), path) for rule in self.rules)
+    def edit_block(self, text: bytes, place: str, levels: int = 0) -> bytes:
+        """Edit a content block, and `levels` levels of content within it."""
+        text = self._edit_member(text, "cache_control", self.edit_cache_control, place)
+        if not levels:
+            return text
+        text = self._edit_content(text, place, levels)
+        return self._edit_member(text, "source", partial(self._edit_content, levels=levels), place)
+
+    def edit_tool(self, text: bytes, place: str) -> bytes:
+        if not self._may_have_field(text):
+            return text
+        tool = _read(text)
+        kind = None if tool is None else tool.get("type")
+        place = f"{place}.{kind[:_MOST_LETTERS] if isinstance(kind, str) else 'custom'}"
+        name = "eager_input_streaming"
+        text = self.drop(text, place, field=f"tools.*.{name}", name=name)
+        return self._edit_member(text, "cache_control", self.edit_cache_control, place)
+
+    def edit_cache_control(self, text: bytes, place: str) -> bytes:
+        return self.drop(text, place, field="**.cache_control.scope", name="scope")
+
+    def drop(self, text: bytes, place: str, *, field: str, name: str) -> bytes:
+        """Leave a field out of an object, and name its place."""
+        if field not in self.fields or b'"%b"' % name.encode() not in text:
+            return text
+        value = _read(text)
+        if value is None or name not in value.members:
+            return text
+        self.omitted.append(f"{place}.{name}")
+        return value.edit({}, drop={name})
+
+    def _edit_content(self, text: bytes, place: str, levels: int) -> bytes:
+        edit = partial(self.edit_block, levels=levels - 1)
+        return self._edit_member(text, "content", partial(self.edit_items, edit=edit), place)
+
+    def _edit_member(
+        self, text: bytes, name: str, edit: Callable[[bytes, str], bytes], place: str
+    ) -> bytes:
+        if b'"%b"' % name.encode() not in text or not self._may_have_field(text):
+            return text
+        value = _read(text)
+        if value is None or name not in value.members:
+            return text
+        member = _text_of(value, name)
+        edited = edit(member, f"{place}.{name}")
+        return text if edited == member else value.edit({name: edited})
+
+    def _may_have_field(self, text: bytes) -> bool:
+        # Most bodies have none of the names, and are not read further.
+        return any(all(name in text for name in names) for names in map(_names_of, self.fields))
 
 
-def _matches(pattern: list[str], path: tuple[str, ...]) -> bool:
-    if pattern[0] == "**":
-        return list(path[1 - len(pattern) :]) == pattern[1:]
-    return pattern == list(path)
+@cache
+def _names_of(field: str) -> tuple[bytes, ...]:
+    """Return the quoted names after the last star of a field's path."""
+    names = field.rpartition("*")[2].strip(".").split(".")
+    return tuple(b'"%b"' % name.encode() for name in names)
 
 
-def _place_of_item(path: tuple[str, ...], place: str, number: int, value: JsonValue) -> str:
-    """Return the place of a list's item as Anthropic's errors write it: `tools.0.custom`."""
-    if path != ("tools",) or not isinstance(value, Mapping):
-        return f"{place}.{number}"
-    kind = value.get("type")
-    return f"{place}.{number}.{kind if isinstance(kind, str) else 'custom'}"
+def _read(text: bytes) -> JsonObject | None:
+    """Return an object, or None for any other value and for one that cannot be read."""
+    try:
+        return JsonObject.parse(text) if text.startswith(b"{") else None
+    except ValueError:
+        return None
 
 
 def _text_of(value: JsonObject, name: str) -> bytes:
