@@ -171,13 +171,7 @@ def upstream_error(message: str, status: int = 400) -> UpstreamError:
         ("The text says: invalid beta flag", 400),
         ("invalid beta flagship", 400),
         ("invalid beta flag: Extra inputs are not permitted", 400),
-        (
-            (
-                "Unexpected value(s) `a-2027` for the `anthropic-beta` header: Extra inputs are not "
-                "permitted"
-            ),
-            400,
-        ),
+        ("Unexpected value(s) `a-2027` for the `anthropic-beta` header: Extra inputs", 400),
         ("invalid beta flag", 500),
         ("", 400),
     ],

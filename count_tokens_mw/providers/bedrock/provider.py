@@ -221,8 +221,9 @@ def _least_max_tokens(thinking: JsonValue) -> int:
     It is required, and has to be greater than `thinking.budget_tokens`.
     """
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
-    is_number = isinstance(budget, int | float) and 0 < budget < _MOST_TOKENS
-    return math.ceil(budget) + 1 if is_number else 1
+    if isinstance(budget, int | float) and 0 < budget < _MOST_TOKENS:
+        return math.ceil(budget) + 1
+    return 1
 
 
 def _cannot_count(error: UpstreamError) -> CannotCount:
