@@ -161,7 +161,7 @@ async def test_a_server_that_drips_is_left_behind_with_its_thread() -> None:
     before = threading.active_count()
     async with raw_server(drip) as server:
         info = EmulatedGoogle().service_account(f"{server.url}/token")
-        tokens = GoogleTokens(info, seconds=0.3, timeout=PATIENT)
+        tokens = GoogleTokens(info, seconds=0.6, timeout=PATIENT)
         for _ in range(2):
             with pytest.raises(DeadlineExceeded):
                 await tokens.token()
