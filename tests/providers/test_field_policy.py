@@ -539,3 +539,19 @@ def test_a_long_type_is_cut_in_the_name_of_a_place() -> None:
     tools = [{"type": "A" * 100_000, "cache_control": SCOPED}]
     _, _, omitted = prepared("mantle", {**HI, "tools": tools})
     assert omitted == (f"tools.0.{'A' * 64}.cache_control.scope",)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b'"tools":[{"type":%b,"cache_control":{"scope":1}}]' % (b"9" * 5000),
+        b'"system":[{"text":"\\ud800","cache_control":{"scope":1}}]',
+        b'"messages":[{"content":[{"text":"\\udfff","cache_control":{"scope":1}}]}]',
+    ],
+)
+def test_what_python_cannot_read_is_no_fault_of_the_gateways(member: bytes) -> None:
+    raw = b'{"model":"m",%b}' % member
+    if b'"messages"' not in member:
+        raw = b'{"messages":[],' + raw[1:]
+    for upstream in ("mantle", "vertex", "anthropic"):
+        assert call_for(upstream, parse_request(raw)).body

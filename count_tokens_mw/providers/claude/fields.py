@@ -193,7 +193,10 @@ class _Editor(NamedTuple):
         """Edit each item of a list; any other value stays."""
         if not text.startswith(b"[") or not self._may_have_field(text):
             return text
-        items = list(map(bytes, _decode_list(text)))
+        try:
+            items = list(map(bytes, _decode_list(text)))
+        except (ValueError, RecursionError):  # a lone surrogate, for instance
+            return text
         edited = [edit(item, f"{place}.{number}") for number, item in enumerate(items)]
         return text if edited == items else b"[%b]" % b",".join(edited)
 
@@ -217,8 +220,7 @@ class _Editor(NamedTuple):
     def edit_tool(self, text: bytes, place: str) -> bytes:
         if not self._may_have_field(text):
             return text
-        tool = _read(text)
-        kind = None if tool is None else tool.get("type")
+        kind = _type_of(text)
         place = f"{place}.{kind[:_MOST_LETTERS] if isinstance(kind, str) else 'custom'}"
         name = "eager_input_streaming"
         text = self.drop(text, place, field=f"tools.*.{name}", name=name)
@@ -263,6 +265,15 @@ def _names_of(field: str) -> tuple[bytes, ...]:
     """Return the quoted names after the last star of a field's path."""
     names = field.rpartition("*")[2].strip(".").split(".")
     return tuple(b'"%b"' % name.encode() for name in names)
+
+
+def _type_of(text: bytes) -> object:
+    """Return the type of a tool, or None if it has none that Python can read."""
+    tool = _read(text)
+    try:
+        return None if tool is None else tool.get("type")
+    except ValueError:
+        return None
 
 
 def _read(text: bytes) -> JsonObject | None:
