@@ -88,7 +88,9 @@ _ROWS: Final = (
         aliases=("vertex_ai_beta",),
         params=VertexParams,
         factory="count_tokens_mw.providers.google.vertex:Vertex",
-        models=re.compile(r"claude|gemini|\*"),
+        models=re.compile(
+            r"claude|(?:publishers/google/models/|models/)?gemini|(?:endpoints/)?\d+$|\*"
+        ),
         bare=re.compile(r"gemini-"),  # as in LiteLLM, which does not infer AI Studio
         region_field="vertex_count_tokens_location",
         telemetry_name="gcp.vertex_ai",

@@ -1,10 +1,10 @@
 """The places of a request that were left out of its count, bounded, and as a response header."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["OMITTED_HEADER", "bound_places", "encode_places"]
+__all__ = ["OMITTED_HEADER", "Omissions", "bound_places", "encode_places"]
 
 OMITTED_HEADER: Final = b"x-count-tokens-omitted"
 """Response header of a count that names what was left out of it."""
@@ -16,6 +16,30 @@ _ROOM_FOR_NUMBER: Final = len(",+1000000000")
 
 _NUMBER: Final = re.compile(r"\+[0-9]{1,9}").fullmatch
 _ENCODED: Final = re.compile(rb"[^A-Za-z0-9_.:-]")
+
+
+class Omissions:
+    """Collector of places, which keeps the first 16 and counts the others.
+
+    A request may have millions of places, so an uncounted list would take too much memory.
+    """
+
+    __slots__ = ("_more", "_places")
+
+    def __init__(self) -> None:
+        self._places: list[str] = []
+        self._more = 0
+
+    def add(self, place: Callable[[], str]) -> None:
+        """Add a place, which is built only if it is kept."""
+        if len(self._places) < _MOST_PLACES:
+            self._places.append(place()[:_LONGEST_PLACE])
+        else:
+            self._more += 1
+
+    def places(self) -> tuple[str, ...]:
+        """Return the places as `bound_places` does."""
+        return (*self._places, f"+{self._more}") if self._more else tuple(self._places)
 
 
 def bound_places(places: Sequence[str]) -> tuple[str, ...]:

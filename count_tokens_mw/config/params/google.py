@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
 from count_tokens_mw.config.fields import Credential, GoogleUrl, PathSegment
 from count_tokens_mw.config.params.base import FILE_VARIABLE, Params, Raw
@@ -13,9 +13,31 @@ from count_tokens_mw.config.params.base import FILE_VARIABLE, Params, Raw
 __all__ = ["GEMINI_API", "GeminiParams", "VertexParams"]
 
 GEMINI_API: Final = "https://generativelanguage.googleapis.com"
+_VERTEX_API: Final = "https://aiplatform.googleapis.com"
 
 
-class GeminiParams(Params):
+class _TranslatedParams(Params):
+    """Parameters of the translation to Gemini.
+
+    `thought_signatures: placeholder` marks function calls of other models with the documented
+    placeholder for a missing signature. `base_model` names the model that a tuned one is based on.
+    """
+
+    thought_signatures: Literal["none", "placeholder"] = "none"
+    base_model: str | None = None
+
+    @property
+    def signs_calls(self) -> bool:
+        """Whether function calls get the placeholder."""
+        return self.thought_signatures == "placeholder"
+
+    @property
+    def base_name(self) -> str | None:
+        """The name of `base_model` without the provider's prefix, or None."""
+        return self.base_model.rpartition("/")[2] if self.base_model else None
+
+
+class GeminiParams(_TranslatedParams):
     """Parameters of the Gemini API (AI Studio).
 
     The key defaults to GEMINI_API_KEY, then to GOOGLE_API_KEY.
@@ -61,7 +83,7 @@ def _parse_credentials(value: object) -> object:
         raise ValueError("neither JSON nor the path of a JSON file") from None
 
 
-class VertexParams(Params):
+class VertexParams(_TranslatedParams):
     """Parameters of Vertex AI.
 
     `vertex_credentials` default to Google's application default credentials. Tokens are counted at
@@ -69,10 +91,11 @@ class VertexParams(Params):
     The project defaults to VERTEXAI_PROJECT, then to the credentials' project. `api_base` replaces
     scheme and host. `strip_version` removes a model's `@date`, which Vertex AI has at times
     refused. `forward_beta` is whether betas are sent: all of them, none, or (`auto`) those that
-    Vertex AI is not known to refuse.
+    Vertex AI is not known to refuse. `api_key` counts Gemini in express mode, without a project and
+    a location, unless there are `vertex_credentials`.
     """
 
-    credentials: ClassVar = ("vertex_credentials",)
+    credentials: ClassVar = ("vertex_credentials", "api_key")
     without_credentials: ClassVar = "application default credentials"
 
     vertex_location: PathSegment | None = Field(
@@ -92,19 +115,21 @@ class VertexParams(Params):
     api_base: GoogleUrl | None = Field(
         default=None, validation_alias=AliasChoices("base_url", "api_base")
     )
+    api_key: Credential | None = None
     strip_version: bool = False
     forward_beta: bool | Literal["auto"] = "auto"
 
     @classmethod
     def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
         variables: dict[str, tuple[str, ...]] = {
-            "api_base": ("VERTEXAI_API_BASE", "VERTEX_API_BASE"),
-            "vertex_credentials": (
+            "api_base": ("VERTEXAI_API_BASE", "VERTEX_API_BASE")
+        }
+        if not raw.get("api_key"):
+            variables["vertex_credentials"] = (
                 "VERTEXAI_CREDENTIALS",
                 # The process's own variable is the first of the application default credentials.
                 f"{FILE_VARIABLE}GOOGLE_APPLICATION_CREDENTIALS",
-            ),
-        }
+            )
         if not raw.get("vertex_count_tokens_location"):
             variables["vertex_location"] = ("VERTEXAI_LOCATION", "VERTEX_LOCATION")
         if not raw.get("vertex_credentials"):  # a key file names its own project
@@ -117,12 +142,21 @@ class VertexParams(Params):
         return self.vertex_count_tokens_location or self.vertex_location or ""
 
     @property
+    def express_key(self) -> SecretStr | None:
+        """The key of express mode, or None if Gemini is counted in a project."""
+        return None if self.vertex_credentials else self.api_key
+
+    @property
     def endpoint(self) -> str:
+        return self.regional_endpoint if self.express_key is None else self.api_base or _VERTEX_API
+
+    @property
+    def regional_endpoint(self) -> str:
         """https://cloud.google.com/vertex-ai/docs/reference/rest#rest_endpoints"""
         if self.api_base:
             return self.api_base
         if self.location == "global":
-            return "https://aiplatform.googleapis.com"
+            return _VERTEX_API
         if self.location in {"us", "eu"}:
             return f"https://aiplatform.{self.location}.rep.googleapis.com"
         return f"https://{self.location}-aiplatform.googleapis.com"
@@ -135,6 +169,6 @@ class VertexParams(Params):
 
     @model_validator(mode="after")
     def _require_location(self) -> Self:
-        if not self.location:
+        if not self.location and self.express_key is None:
             raise ValueError("vertex_location is missing; set it or vertex_count_tokens_location")
         return self

@@ -5,9 +5,12 @@ https://ai.google.dev/api/tokens
 
 from urllib.parse import quote
 
+import msgspec
+
 from count_tokens_mw.config.params.google import GeminiParams
+from count_tokens_mw.providers.google.dialect import dialect_of
+from count_tokens_mw.providers.google.resources import gemini_resource
 from count_tokens_mw.providers.google.translation import generate_content_request
-from count_tokens_mw.providers.google.wire import google_json, model_name
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
@@ -27,14 +30,17 @@ class Gemini:
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """Return a call with `generateContentRequest`; `contents` alone has no system or tools."""
-        model = model_name(self.name, request.model)
-        content = generate_content_request(request.parse())
-        body = google_json({"generateContentRequest": {"model": f"models/{model}", **content}})
-        target = f"{self._params.endpoint}/v1beta/models/{quote(model, safe='')}:countTokens"
+        resource = gemini_resource(request.model)
+        dialect = dialect_of(
+            "gemini_api", self._params.base_name or resource, signs_calls=self._params.signs_calls
+        )
+        content, omitted = generate_content_request(request.body, dialect)
+        body = msgspec.json.encode({"generateContentRequest": {"model": resource, **content}})
+        target = f"{self._params.endpoint}/v1beta/{quote(resource)}:countTokens"
         # Not ?key=, which ends up in logs and exceptions.
         key = self._params.api_key.get_secret_value()
         headers = (("content-type", "application/json"), ("x-goog-api-key", key))
-        return UpstreamCall(self.name, target, headers, body)
+        return UpstreamCall(self.name, target, headers, body, omitted=omitted)
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         return parse_count(call.provider, await self._http.post(call), field="totalTokens")

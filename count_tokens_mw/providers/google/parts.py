@@ -1,238 +1,200 @@
 """Translation of Anthropic's content blocks to Gemini's parts, pure.
 
-From https://docs.claude.com/en/api/messages to https://ai.google.dev/api/caching#Part, for Vertex
-alike. A block without a counterpart in Gemini is an error that names its place; it is never
-dropped.
+From https://docs.claude.com/en/api/messages to https://ai.google.dev/api/caching#Part. The message
+of an error begins with its place within the block, or with a colon for the block itself.
 """
 
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from count_tokens_mw.errors import CannotCount, InvalidRequest
-from count_tokens_mw.rawjson.object import JsonValue
+import msgspec
+from msgspec import Raw
+
+from count_tokens_mw.errors import CannotCount, CountError, InvalidRequest
+from count_tokens_mw.providers.google.anthropic_types import (
+    Document,
+    Image,
+    InlineFile,
+    InlineText,
+    NestedContent,
+    RemoteFile,
+    ResultBlock,
+    SearchResult,
+    Text,
+    Thinking,
+    ToolReference,
+    ToolResult,
+    ToolUse,
+)
+from count_tokens_mw.providers.google.dialect import Dialect
+from count_tokens_mw.providers.google.reader import Value
 
 __all__ = [
-    "Node",
     "Part",
-    "cannot_count",
+    "block_parts",
+    "content_parts",
     "function_call",
     "function_response",
-    "input_parts",
-    "text_parts",
+    "json_object",
+    "placed",
     "thought",
 ]
 
-Part: TypeAlias = dict[str, JsonValue]
-"""One of Gemini's parts in JSON."""
-
-# Deeper than any real schema or arguments, and within the recursion limit of `json.dumps`.
-_DEEPEST: Final = 200
-_PRINTABLE_TYPE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
+Part: TypeAlias = dict[str, Value]
+"""An object of a request to Gemini, such as a part."""
 
 # The four types that Anthropic accepts: https://docs.claude.com/en/docs/build-with-claude/vision
-_IMAGE_TYPES: Final[Mapping[str, str]] = {
+_IMAGE_TYPES: Final = {
     ".gif": "image/gif",
     ".jpeg": "image/jpeg",
     ".jpg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
 }
+_encode: Final = msgspec.json.encode
+_PLACEHOLDER: Final = "skip_thought_signature_validator"
+_EMPTY: Final = len(b'""')
+_QUOTE, _BRACE = b'"{'
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """JSON object of the request and its place there, such as `messages.3.content.1`.
-
-    A missing or mistyped field raises `InvalidRequest`, which names the place and quotes no value.
-    """
-
-    place: str
-    fields: Mapping[str, JsonValue] = field(repr=False)
-
-    @classmethod
-    def at(cls, place: str, value: JsonValue) -> Self:
-        """Return the node of an object at a place."""
-        if not isinstance(value, Mapping):
-            raise InvalidRequest(f"{place}: an object is required.")
-        return cls(place, value)
-
-    @property
-    def type(self) -> str:
-        """The required field `type`."""
-        return self.text("type")
-
-    def place_of(self, name: str) -> str:
-        """Return the place of a field."""
-        return f"{self.place}.{name}" if self.place else name
-
-    def has(self, name: str) -> bool:
-        """Return whether a field is present and not null."""
-        return self.fields.get(name) is not None
-
-    def text(self, name: str, *, default: str | None = None) -> str:
-        """Return a string, which may be empty; it is required unless there is a default."""
-        value = self.fields.get(name)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, str):
-            raise InvalidRequest(f"{self.place_of(name)}: a string is required.")
-        return value
-
-    def name(self, name: str) -> str:
-        """Return a required, non-empty string."""
-        value = self.text(name)
-        if not value:
-            raise InvalidRequest(f"{self.place_of(name)}: a non-empty string is required.")
-        return value
-
-    def flag(self, name: str) -> bool:
-        """Return an optional boolean."""
-        value = self.fields.get(name)
-        if not isinstance(value, bool | None):
-            raise InvalidRequest(f"{self.place_of(name)}: a boolean is required.")
-        return bool(value)
-
-    def node(self, name: str) -> "Node":
-        """Return a required object."""
-        return Node.at(self.place_of(name), self.fields.get(name))
-
-    def nodes(self, name: str) -> "list[Node]":
-        """Return a required list of objects."""
-        value = self.fields.get(name)
-        if not isinstance(value, list):
-            raise InvalidRequest(f"{self.place_of(name)}: a list is required.")
-        place = self.place_of(name)
-        return [Node.at(f"{place}.{index}", item) for index, item in enumerate(value)]
-
-    def blocks(self, name: str) -> "list[Node]":
-        """Return required content: a list of blocks, or a string, which is at most one block."""
-        value = self.fields.get(name)
-        if isinstance(value, str):
-            return [Node(self.place_of(name), {"type": "text", "text": value})] if value else []
-        if not isinstance(value, list):
-            raise InvalidRequest(f"{self.place_of(name)}: a string or a list is required.")
-        return self.nodes(name)
-
-    def opaque(self, name: str) -> Mapping[str, JsonValue]:
-        """Return a required object unchanged, once JSON can encode it."""
-        node = self.node(name)
-        level: list[JsonValue] = [node.fields]
-        for _ in range(_DEEPEST):
-            level = [child for value in level for child in _list_children(value)]
-            # Python parses `1e400` as infinity, which JSON cannot encode.
-            if any(isinstance(value, float) and not math.isfinite(value) for value in level):
-                raise InvalidRequest(f"{node.place}: a number in it is too large.")
-            if not level:
-                return node.fields
-        raise InvalidRequest(f"{node.place}: it is nested too deeply.")
+def placed(error: CountError, place: str) -> CountError:
+    """Return an error whose message begins with the place of what it contains."""
+    return type(error)(f"{place}{error.message}")
 
 
-def _list_children(value: JsonValue) -> Iterable[JsonValue]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def cannot_count(node: Node, what: str, kind: str | None = None) -> CannotCount:
-    """Return the error for an input without a counterpart in Gemini: `what`, and its type."""
-    named = "" if kind is None else f" of type {kind if _PRINTABLE_TYPE(kind) else 'unknown'}"
-    return CannotCount(f"{node.place}: Gemini has no counterpart of {what}{named}.")
-
-
-def text_parts(block: Node) -> list[Part]:
-    """Return the parts of a block that must be text; an empty one has none."""
-    if block.type != "text":
-        raise cannot_count(block, "a block", block.type)
-    return _as_parts(block.text("text"))
-
-
-def input_parts(block: Node) -> list[Part]:
-    """Return the parts of a block of a kind that messages and tool results share.
+def content_parts(content: str | Sequence[ResultBlock]) -> list[Part]:
+    """Return the parts of content; empty text has none.
 
     Raises:
-        CannotCount: the block or its source has no counterpart in Gemini.
-        InvalidRequest: the block is malformed.
+        CannotCount: a block has no counterpart in Gemini.
+        InvalidRequest: a text is no string.
     """
-    translate = _TRANSLATORS.get(block.type)
-    if translate is None:
-        raise cannot_count(block, "a block", block.type)
-    return translate(block)
+    if isinstance(content, str):
+        return _text(content)
+    parts: list[Part] = []
+    for index, block in enumerate(content):
+        try:
+            parts += block_parts(block)
+        except CountError as error:
+            raise placed(error, f".content.{index}") from None
+    return parts
 
 
-def thought(block: Node) -> list[Part]:
+def block_parts(block: ResultBlock) -> list[Part]:
+    """Return the parts of a block of a kind that messages and tool results share."""
+    match block:
+        case Text(text=text):
+            return _raw_text(text, ".text")
+        case Image():
+            return _image(block)
+        case Document():
+            return _document(block)
+        case SearchResult():
+            about = _text(block.title) + _text(block.source)
+            return about + content_parts(block.content)
+        case ToolReference():
+            return []
+
+
+def thought(block: Thinking) -> list[Part]:
     """Return the parts of a thinking block, without its signature.
 
     Gemini verifies `thoughtSignature` and would reject Anthropic's.
     """
-    return [{**part, "thought": True} for part in _as_parts(block.text("thinking"))]
+    return [{**part, "thought": True} for part in _raw_text(block.thinking, ".thinking")]
 
 
-def function_call(block: Node) -> Part:
+def function_call(block: ToolUse, *, signed: bool) -> Part:
     """Return the part of a tool_use block, without its id.
 
     https://ai.google.dev/api/caching#FunctionCall has an id, but not every version of the API
     accepts it. Gemini matches calls and responses by their order.
+
+    A `signed` call has the placeholder for the signature that another model did not give:
+    https://ai.google.dev/gemini-api/docs/thought-signatures#faqs
     """
-    return {"functionCall": {"name": block.name("name"), "args": block.opaque("input")}}
+    part: Part = {"functionCall": {"name": block.name, "args": json_object(block.input, ".input")}}
+    if signed:
+        # As it is documented, although the field is base64: the API refuses it encoded once more.
+        part["thoughtSignature"] = _PLACEHOLDER
+    return part
 
 
-def function_response(block: Node, names: Mapping[str, str]) -> list[Part]:
-    """Return the parts of a tool_result block; `names` maps a tool_use id to the tool's name.
+def function_response(block: ToolResult, tool: str, dialect: Dialect) -> tuple[Part, list[Part]]:
+    """Return the part of a tool_result block, and the media that cannot stand within it.
 
     Its joined texts are the output or the error:
     https://ai.google.dev/api/caching#FunctionResponse
     """
-    tool = names.get(block.name("tool_use_id"))
-    if tool is None:
-        place = block.place_of("tool_use_id")
-        raise InvalidRequest(f"{place}: no earlier tool_use block has this id.")
-    content = block.blocks("content") if block.has("content") else []
-    parts = [part for inner in content for part in input_parts(inner)]
-    text = "\n".join(str(part["text"]) for part in parts if "text" in part)
+    parts = content_parts(block.content or "")
+    texts = [part["text"] for part in parts if "text" in part]
+    output = texts[0] if len(texts) == 1 else _join(texts)
     response: Part = {
         "name": tool,
-        "response": {"error" if block.flag("is_error") else "output": text},
+        "response": {"error" if block.is_error else "output": output},
     }
-    if media := [part for part in parts if "inlineData" in part]:
-        response["parts"] = media
-    # The Gemini API's FunctionResponsePart has inlineData only, so files become parts beside it.
-    return [{"functionResponse": response}, *(part for part in parts if "fileData" in part)]
+    if len(parts) == len(texts):
+        return {"functionResponse": response}, []
+    media = [part for part in parts if "text" not in part]
+    within = [part for part in media if dialect.holds_in_response(part)]
+    if within:
+        response["parts"] = within
+    beside = [part for part in media if not dialect.holds_in_response(part)]
+    return {"functionResponse": response}, beside
 
 
-def _as_parts(text: str) -> list[Part]:
+def json_object(value: Raw, place: str) -> Raw:
+    """Return the JSON text of an object.
+
+    Raises:
+        InvalidRequest: the value is no object.
+    """
+    if memoryview(value)[0] != _BRACE:
+        raise InvalidRequest(f"{place}: an object is required.")
+    return value
+
+
+def _text(text: str | None) -> list[Part]:
     return [{"text": text}] if text else []
 
 
-def _inline_data(source: Node) -> list[Part]:
-    return [{"inlineData": {"mimeType": source.name("media_type"), "data": source.name("data")}}]
+def _raw_text(text: Raw, place: str) -> list[Part]:
+    view = memoryview(text)
+    if view[0] != _QUOTE:
+        raise InvalidRequest(f"{place}: a string is required.")
+    return [{"text": text}] if view.nbytes > _EMPTY else []
 
 
-def _file_data(url: str, media_type: str) -> list[Part]:
+def _join(texts: Sequence[Value]) -> Value:
+    """Return texts on lines of their own, as JSON text."""
+    encoded = [bytes(text) if isinstance(text, Raw) else _encode(text) for text in texts]
+    return Raw(b'"%b"' % rb"\n".join([text[1:-1] for text in encoded]))
+
+
+def _inline(file: InlineFile) -> list[Part]:
+    view = memoryview(file.data)
+    if view[0] != _QUOTE or view.nbytes == _EMPTY:
+        raise InvalidRequest(".source.data: a non-empty string is required.")
+    return [{"inlineData": {"mimeType": file.media_type, "data": file.data}}]
+
+
+def _remote(url: str, media_type: str) -> list[Part]:
     return [{"fileData": {"mimeType": media_type, "fileUri": url}}]
 
 
-def _image(block: Node) -> list[Part]:
-    source = block.node("source")
-    match source.type:
-        case "base64":
-            return _inline_data(source)
-        case "url":
-            url = source.name("url")
-            media_type = _IMAGE_TYPES.get(_extension(url))
-            if media_type is None:
-                known = ", ".join(_IMAGE_TYPES)
-                raise CannotCount(
-                    f"{block.place}: Gemini requires the media type of an image by URL; use a URL "
-                    f"that ends in one of {known}."
-                )
-            return _file_data(url, media_type)
-        case other:
-            raise cannot_count(block, "an image block with a source", other)
+def _image(block: Image) -> list[Part]:
+    if isinstance(block.source, InlineFile):
+        return _inline(block.source)
+    url = block.source.url
+    media_type = _IMAGE_TYPES.get(_extension(url))
+    if media_type is None:
+        raise CannotCount(
+            ": Gemini requires the media type of an image by URL; use a URL that ends in one of "
+            f"{', '.join(_IMAGE_TYPES)}."
+        )
+    return _remote(url, media_type)
 
 
 def _extension(url: str) -> str:
@@ -242,41 +204,21 @@ def _extension(url: str) -> str:
         return ""
 
 
-def _document(block: Node) -> list[Part]:
+def _document(block: Document) -> list[Part]:
     """Return the document after its title and context, which are input of the model too.
 
     https://docs.claude.com/en/docs/build-with-claude/citations
     """
-    title, context = (_as_parts(block.text(name, default="")) for name in ("title", "context"))
-    about = title + context
-    source = block.node("source")
-    match source.type:
-        case "base64":
-            return about + _inline_data(source)
-        case "text":
-            return about + _as_parts(source.text("data"))
-        case "content":
-            inner = source.blocks("content")
-            return about + [part for chunk in inner for part in _chunk_parts(chunk)]
-        case "url":
-            # Anthropic accepts only PDFs by URL.
-            return about + _file_data(source.name("url"), "application/pdf")
-        case other:
-            raise cannot_count(block, "a document block with a source", other)
-
-
-def _chunk_parts(block: Node) -> list[Part]:
-    return _image(block) if block.type == "image" else text_parts(block)
-
-
-def _search_result(block: Node) -> list[Part]:
-    about = _as_parts(block.text("title")) + _as_parts(block.text("source"))
-    return about + [part for inner in block.blocks("content") for part in text_parts(inner)]
-
-
-_TRANSLATORS: Final[Mapping[str, Callable[[Node], list[Part]]]] = {
-    "document": _document,
-    "image": _image,
-    "search_result": _search_result,
-    "text": text_parts,
-}
+    about = _text(block.title) + _text(block.context)
+    match block.source:
+        case InlineFile() as file:
+            return about + _inline(file)
+        case InlineText(data=text):
+            return about + _raw_text(text, ".source.data")
+        case NestedContent(content=content):
+            try:
+                return about + content_parts(content)
+            except CountError as error:
+                raise placed(error, ".source") from None
+        case RemoteFile(url=url):  # Anthropic accepts only PDFs by URL.
+            return about + _remote(url, "application/pdf")

@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
+
 from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.protocol.omissions import bound_places
@@ -17,18 +19,18 @@ from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.claude.betas import BETAS, RefusedBetas, Selection, betas_of
 from count_tokens_mw.providers.claude.fields import edit_fields
 from count_tokens_mw.providers.google.credentials import GoogleTokens
+from count_tokens_mw.providers.google.dialect import dialect_of
+from count_tokens_mw.providers.google.resources import vertex_resource
 from count_tokens_mw.providers.google.translation import generate_content_request
-from count_tokens_mw.providers.google.wire import google_json, model_name
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.rawjson.object import JsonValue
-from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
+from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
 __all__ = ["Vertex"]
 
 _CLAUDE_VERSION: Final = "vertex-2023-10-16"
 _PROJECT: Final = "{project}"
-_GEMINI_FIELDS: Final = ("contents", "systemInstruction", "tools", "generationConfig")
 
 
 class Vertex:
@@ -55,10 +57,10 @@ class Vertex:
         self._refused_betas = RefusedBetas(BETAS["vertex"], clock)
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        model = model_name(self.name, request.model)
+        model = vertex_resource(request.model)
         if model.startswith("claude"):
             return self._claude_call(request, model)
-        if model.startswith("gemini"):
+        if model.startswith(("endpoints/", "gemini")):
             return self._gemini_call(request, model)
         raise CannotCount(f"{self.name} has no token counting API for {model}.")
 
@@ -68,13 +70,15 @@ class Vertex:
         Raises:
             PrepareAgain: Vertex AI refused betas by name, which are not sent again for an hour.
         """
+        if call.signed:  # by the key of express mode
+            return await self._post(call)
         token = await self._tokens.token()
         place = f"{call.target} {call.model}"
         if _PROJECT in call.target:
             project = quote(await self._tokens.project(), safe="")
             call = replace(call, target=call.target.replace(_PROJECT, project))
         try:
-            return await self._post(call, token)
+            return await self._post(self._sign(call, token))
         except UpstreamError as error:
             if self._params.forward_beta == "auto" and self._refused_betas.learn(
                 error, call.betas, place
@@ -82,16 +86,19 @@ class Vertex:
                 raise PrepareAgain(error) from error
             if error.status != 401:
                 raise
-        return await self._post(call, await self._tokens.replace(token))
+        return await self._post(self._sign(call, await self._tokens.replace(token)))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
 
-    async def _post(self, call: UpstreamCall, token: str) -> TokenCount:
+    def _sign(self, call: UpstreamCall, token: str) -> UpstreamCall:
         headers = [("authorization", f"Bearer {token}"), *call.headers]
         if self._tokens.quota_project:
             headers.append(("x-goog-user-project", self._tokens.quota_project))
-        answer = await self._http.post(replace(call, headers=tuple(headers)))
+        return replace(call, headers=tuple(headers))
+
+    async def _post(self, call: UpstreamCall) -> TokenCount:
+        answer = await self._http.post(call)
         if call.target.endswith(":rawPredict"):
             return parse_count(call.provider, answer, verbatim=True)
         return parse_count(call.provider, answer, field="totalTokens")
@@ -101,7 +108,7 @@ class Vertex:
         if self._params.strip_version or version in {"default", "latest"}:
             model = name
         fields: dict[str, JsonValue] = {"model": model, "anthropic_version": _CLAUDE_VERSION}
-        target = self._target("anthropic", "count-tokens:rawPredict")
+        target = f"{self._target('anthropic', 'count-tokens')}:rawPredict"
         selection = self._select_betas(betas_of(request), f"{target} {model}")
         body, omitted = edit_fields(request.body, fields, "vertex", selection.sent)
         headers = [("content-type", "application/json")]
@@ -126,15 +133,31 @@ class Vertex:
         return Selection((), tuple(betas))
 
     def _gemini_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        content = generate_content_request(request.parse())
-        # Vertex rejects any other field, including toolConfig.
-        body = google_json({name: content[name] for name in _GEMINI_FIELDS if name in content})
-        target = self._target("google", f"{quote(model, safe='')}:countTokens")
-        return UpstreamCall(self.name, target, (("content-type", "application/json"),), body)
-
-    def _target(self, publisher: str, model_and_verb: str) -> str:
-        project = quote(self._params.project, safe="") if self._params.project else _PROJECT
-        return (
-            f"{self._params.endpoint}/v1/projects/{project}"
-            f"/locations/{self._params.location}/publishers/{publisher}/models/{model_and_verb}"
+        dialect = dialect_of(
+            "vertex", self._params.base_name or model, signs_calls=self._params.signs_calls
         )
+        content, omitted = generate_content_request(request.body, dialect)
+        headers: Headers = (("content-type", "application/json"),)
+        key = self._params.express_key
+        is_express = key is not None and not model.startswith("endpoints/")
+        if key is not None and is_express:
+            target = f"{self._params.endpoint}/v1/publishers/google/models/{quote(model, safe='')}"
+            headers = (*headers, ("x-goog-api-key", key.get_secret_value()))
+        else:
+            target = self._target("google", model)
+        body = msgspec.json.encode(content)
+        return UpstreamCall(
+            self.name, f"{target}:countTokens", headers, body, signed=is_express, omitted=omitted
+        )
+
+    def _target(self, publisher: str, model: str) -> str:
+        """Return the URL of a model, or of a tuned one's endpoint, in the deployment's project."""
+        if not self._params.location:
+            raise CannotCount(
+                f"{model}: express mode of Vertex AI counts published Gemini models only; set "
+                "vertex_location."
+            )
+        project = quote(self._params.project, safe="") if self._params.project else _PROJECT
+        base = f"{self._params.regional_endpoint}/v1/projects/{project}"
+        published = "" if model.startswith("endpoints/") else f"publishers/{publisher}/models/"
+        return f"{base}/locations/{self._params.location}/{published}{quote(model)}"

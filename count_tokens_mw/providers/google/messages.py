@@ -1,0 +1,255 @@
+"""Translation of Anthropic's messages to Gemini's contents, pure.
+
+https://docs.claude.com/en/api/messages and https://ai.google.dev/api/caching#Content
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import groupby, takewhile
+from typing import Final, NamedTuple
+
+from count_tokens_mw.errors import CountError, InvalidRequest
+from count_tokens_mw.protocol.omissions import Omissions
+from count_tokens_mw.providers.google.anthropic_types import (
+    AssistantMessage,
+    Block,
+    Compaction,
+    Document,
+    Fallback,
+    Image,
+    Message,
+    RedactedThinking,
+    SearchResult,
+    ServerToolUse,
+    SystemMessage,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolUse,
+    UserMessage,
+    WebFetchToolResult,
+    WebSearchToolResult,
+)
+from count_tokens_mw.providers.google.dialect import Dialect
+from count_tokens_mw.providers.google.parts import (
+    Part,
+    block_parts,
+    function_call,
+    function_response,
+    placed,
+    thought,
+)
+from count_tokens_mw.providers.google.reader import cannot_count
+
+__all__ = ["Conversation", "translate_messages"]
+
+_ONLY_FROM: Final = {
+    RedactedThinking: AssistantMessage,
+    Thinking: AssistantMessage,
+    ToolResult: UserMessage,
+    ToolUse: AssistantMessage,
+}
+_SEARCHES: Final = frozenset({"web_fetch", "web_search"})
+
+
+class Conversation(NamedTuple):
+    """Translated messages: the parts of leading system messages, and the contents."""
+
+    instruction: list[Part]
+    contents: list[Part]
+
+
+class _Turn:
+    """Parts of one message; Gemini calls the assistant the model."""
+
+    __slots__ = ("is_model", "parts", "responses")
+
+    def __init__(self, parts: list[Part], *, is_model: bool = False) -> None:
+        self.parts = parts
+        self.responses: list[Part] = []
+        self.is_model = is_model
+
+
+class _Shown(NamedTuple):
+    """Message that the model sees, its index, and that of the first block that it sees."""
+
+    at: int
+    message: Message
+    begin: int = 0
+
+
+def translate_messages(
+    messages: Sequence[Message], dialect: Dialect, omissions: Omissions
+) -> Conversation:
+    """Return the conversation, as far as the model sees it.
+
+    A system message that has ended is not seen, and nothing before the last compaction is.
+
+    Raises:
+        CannotCount: a block has no counterpart in Gemini; the message names its place.
+        InvalidRequest: a message is malformed; the message names the place.
+    """
+    summary, shown = _from_last_summary(list(_shown_messages(messages)))
+    leading = [] if summary else list(takewhile(_is_system, shown))
+    translator = _Translator(dialect, omissions)
+    loop = _start_of_tool_loop(shown)
+    turns = summary + [
+        translator.translate(entry, in_loop=number >= loop)
+        for number, entry in enumerate(shown)
+        if number >= len(leading)
+    ]
+    instruction = [part for entry in leading for part in translator.translate(entry).parts]
+    return Conversation(instruction, list(_contents(turns, dialect)))
+
+
+def _is_system(entry: _Shown) -> bool:
+    return isinstance(entry.message, SystemMessage)
+
+
+def _shown_messages(messages: Sequence[Message]) -> Iterator[_Shown]:
+    """Yield all messages but the system's that have ended or say nothing.
+
+    https://docs.claude.com/en/docs/build-with-claude/system-messages
+    """
+    users = (index for index, message in enumerate(messages) if isinstance(message, UserMessage))
+    last_user = max(users, default=-1)
+    for index, message in enumerate(messages):
+        if isinstance(message, SystemMessage):
+            place = f"messages.{index}"
+            if message.clear_at not in {None, "never", "next_user_message"}:
+                raise cannot_count(place, "a clear_at", message.clear_at)
+            if message.content is None and message.output_config is None:
+                raise InvalidRequest(f"{place}.content: a string or a list is required.")
+            has_ended = message.clear_at == "next_user_message" and index < last_user
+            if has_ended or message.content is None:
+                continue
+        yield _Shown(index, message)
+
+
+def _from_last_summary(shown: list[_Shown]) -> tuple[list[_Turn], list[_Shown]]:
+    """Return the last summary as a turn of the user, and the messages after it."""
+    for number in range(len(shown) - 1, -1, -1):
+        index, message, _ = shown[number]
+        blocks = _blocks_of(message)
+        for at in range(len(blocks) - 1, -1, -1):
+            block = blocks[at]
+            if isinstance(block, Compaction) and block.content is not None:
+                if block.tool_changes:
+                    place = f"messages.{index}.content.{at}"
+                    raise cannot_count(place, "a compaction with tool_changes")
+                rest = [_Shown(index, message, at + 1), *shown[number + 1 :]]
+                return [_Turn([{"text": block.content}])], rest
+    return [], shown
+
+
+def _start_of_tool_loop(shown: Sequence[_Shown]) -> int:
+    """Return the number of the last user message that holds more than tool results.
+
+    Thinking from before is no input, as at Anthropic:
+    https://docs.claude.com/en/docs/build-with-claude/token-counting#count-tokens-in-messages-with-extended-thinking
+    """
+    for number in range(len(shown) - 1, -1, -1):
+        message = shown[number].message
+        if isinstance(message, UserMessage):
+            content = message.content
+            if isinstance(content, str):
+                asks = bool(content)
+            else:
+                asks = any(not isinstance(block, ToolResult) for block in content)
+            if asks:
+                return number
+    return 0
+
+
+def _blocks_of(message: Message) -> Sequence[Block]:
+    return message.content if isinstance(message.content, list) else ()
+
+
+class _Translator:
+    """Translator of messages in their order; it knows the tools that earlier ones use, by id."""
+
+    def __init__(self, dialect: Dialect, omissions: Omissions) -> None:
+        self._dialect = dialect
+        self._omissions = omissions
+        self._names: dict[str, str] = {}
+
+    def translate(self, entry: _Shown, *, in_loop: bool = False) -> _Turn:
+        """Return the parts of a message; thinking counts only in the tool loop under way."""
+        index, message, begin = entry
+        turn = _Turn([], is_model=isinstance(message, AssistantMessage))
+        if isinstance(message.content, str) and message.content:
+            turn.parts.append({"text": message.content})
+        for at in range(begin, len(blocks := _blocks_of(message))):
+            try:
+                is_left_out = self._add(turn, blocks[at], type(message), in_loop=in_loop)
+            except CountError as error:
+                raise placed(error, f"messages.{index}.content.{at}") from None
+            if is_left_out:
+                self._omissions.add(partial("messages.{}.content.{}".format, index, at))
+        return turn
+
+    def _add(self, turn: _Turn, block: Block, role: type[Message], *, in_loop: bool) -> bool:
+        """Add a block to a turn, and return whether it is left out although it is input."""
+        if _ONLY_FROM.get(type(block), role) is not role:
+            tag, name = block.__struct_config__.tag, role.__struct_config__.tag
+            raise InvalidRequest(f": a {tag} block in a message of the {name}.")
+        match block:
+            case Text():
+                turn.parts += block_parts(block)
+            case ToolUse():
+                self._add_call(turn, block)
+            case ToolResult():
+                self._add_response(turn, block)
+            case Thinking():
+                turn.parts += thought(block) if in_loop else ()
+            case RedactedThinking():
+                return in_loop
+            case Image() | Document() | SearchResult():
+                turn.parts += block_parts(block)
+            case _:
+                return _is_input(block)
+        return False
+
+    def _add_call(self, turn: _Turn, block: ToolUse) -> None:
+        self._names[block.id] = block.name
+        signed = self._dialect.signs_calls and not any("functionCall" in at for at in turn.parts)
+        turn.parts.append(function_call(block, signed=signed))
+
+    def _add_response(self, turn: _Turn, block: ToolResult) -> None:
+        tool = self._names.get(block.tool_use_id)
+        if tool is None:
+            raise InvalidRequest(".tool_use_id: no earlier tool_use block has this id.")
+        response, media = function_response(block, tool, self._dialect)
+        turn.responses.append(response)
+        turn.parts += media
+
+
+def _is_input(
+    block: Compaction | Fallback | ServerToolUse | WebFetchToolResult | WebSearchToolResult,
+) -> bool:
+    """Return whether a block that is left out is input of Claude."""
+    if isinstance(block, ServerToolUse) and block.name not in _SEARCHES:
+        raise cannot_count("", "a block", "server_tool_use")
+    # A compaction here is one before the last, or one that failed.
+    return not isinstance(block, Compaction | Fallback)
+
+
+def _contents(turns: Sequence[_Turn], dialect: Dialect) -> Iterator[Part]:
+    """Yield the contents of adjacent turns of one role, without empty ones.
+
+    A model's content with N function calls must be followed by one with N responses, so these come
+    first. A system message amid the conversation becomes the user's, because Gemini has no role for
+    it.
+    """
+    filled = (turn for turn in turns if turn.parts or turn.responses)
+    for is_model, group in groupby(filled, lambda turn: turn.is_model):
+        role = "model" if is_model else "user"
+        same = list(group)
+        responses = [part for turn in same for part in turn.responses]
+        parts = [part for turn in same for part in turn.parts]
+        if not dialect.separates(responses):
+            yield {"role": role, "parts": responses + parts}
+        else:
+            yield {"role": role, "parts": responses}
+            if parts:
+                yield {"role": role, "parts": parts}
