@@ -13,11 +13,12 @@ from demo_app.emulators.bedrock import (
     emulated_bedrock,
 )
 from demo_app.emulators.counting import count, count_gemini
-from demo_app.emulators.google import EMULATED_GEMINI_KEY, EmulatedGoogle
+from demo_app.emulators.google import EMULATED_EXPRESS_KEY, EMULATED_GEMINI_KEY, EmulatedGoogle
 
 __all__ = [
     "EMULATED_ACCESS_KEY_ID",
     "EMULATED_BEDROCK_API_KEY",
+    "EMULATED_EXPRESS_KEY",
     "EMULATED_GEMINI_KEY",
     "EMULATED_KEY",
     "EMULATED_REGION",

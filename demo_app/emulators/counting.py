@@ -51,9 +51,16 @@ def billable_characters(body: Mapping[str, Any]) -> int:
 
 
 def _prompt_of(body: Mapping[str, Any]) -> list[Any]:
-    parts = [content.get("parts") or [] for content in body.get("contents") or ()]
+    parts = [
+        [_without_signature(part) for part in content.get("parts") or ()]
+        for content in body.get("contents") or ()
+    ]
     system = (body.get("systemInstruction") or {}).get("parts") or []
     return [*parts, system, body.get("tools") or [], body.get("toolConfig") or {}]
+
+
+def _without_signature(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name != "thoughtSignature"}
 
 
 def _size(base64: str) -> int:

@@ -1,8 +1,11 @@
-"""Google's checks of a Gemini request beyond the names and types of its fields."""
+"""Google's checks of a Gemini request beyond the names and types of its fields.
 
+Google checks the same when it generates; whether it checks all of it when it counts is unknown.
+"""
+
+import base64
 import re
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any, Final
 
 from demo_app.emulators.answers import Refused, object_of
@@ -22,13 +25,23 @@ _DATA: Final = {
     "inlineData",
     "text",
 }
+# Google takes the literal string as a signature, and not its base64:
+# https://ai.google.dev/gemini-api/docs/thought-signatures
+_ENCODED_PLACEHOLDER: Final = base64.b64encode(b"skip_thought_signature_validator").decode()
+_WRONG_SEARCH: Final = {
+    "googleSearch": "google_search is not supported; please use google_search_retrieval instead.",
+    "googleSearchRetrieval": (
+        "google_search_retrieval is not supported; please use google_search field instead."
+    ),
+}
 _MODES: Final = {"MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"}
 
 
 def read_gemini_api_request(raw: bytes, model: str) -> dict[str, Any]:
     """Read and check the request of the Gemini API to count, in camelCase.
 
-    The request is `generateContentRequest`, or the body itself with bare `contents`.
+    The request is `generateContentRequest`, or the body itself with bare `contents`. The model is
+    the path's, such as `models/gemini-2.5-flash`.
 
     Raises:
         Refused: with a 400, and Google's message where it is known.
@@ -43,11 +56,15 @@ def read_gemini_api_request(raw: bytes, model: str) -> dict[str, Any]:
     if inner is not None:
         _check_nested(inner, model)
     request: dict[str, Any] = body if inner is None else inner
-    _check(request, "* GenerateContentRequest.", roles={"user", "model", ""})
+    generation = _generation_of(model)
+    _check(request, "* GenerateContentRequest.", generation, roles={"user", "model", ""})
+    _check_mixed_tools(request, generation)
+    if _has_media_in_responses(request) and generation < 3:
+        raise Refused(400, "Multimodal function responses are not supported for this model.")
     return request
 
 
-def read_vertex_request(raw: bytes) -> dict[str, Any]:
+def read_vertex_request(raw: bytes, model: str) -> dict[str, Any]:
     """Read and check the flat request of Vertex to count, in camelCase.
 
     Raises:
@@ -57,7 +74,11 @@ def read_vertex_request(raw: bytes) -> dict[str, Any]:
     if not body.get("contents"):
         reason = "at least one contents field is required."
         raise Refused(400, f"Unable to submit request because {reason}")
-    _check(body, "", roles={"user", "model"})
+    generation = _generation_of(model)
+    _check(body, "", generation, roles={"user", "model"})
+    if _has_media_in_responses(body) and generation < 3:
+        reason = "`function_response.parts` is not supported for this model."
+        raise Refused(400, f"Unable to submit request because {reason}")
     for content in body["contents"]:
         if any(part.get("text") == "" for part in content["parts"]):
             reason = "must have a text parameter. Add a text parameter and try again."
@@ -72,6 +93,11 @@ def _read(raw: bytes, schemas: Mapping[str, Mapping[str, str]]) -> dict[str, Any
     return request
 
 
+def _generation_of(model: str) -> int:
+    name = model.rpartition("/")[2]
+    return next((number for number in (1, 2) if name.startswith(f"gemini-{number}.")), 3)
+
+
 def _check_nested(request: Mapping[str, Any], model: str) -> None:
     at = "CountTokensRequest.generate_content_request"
     missing = [
@@ -81,26 +107,29 @@ def _check_nested(request: Mapping[str, Any], model: str) -> None:
     ]
     if missing:
         raise Refused(400, "\n".join(missing))
-    if request["model"] != f"models/{model}":
-        reason = f"it has to be models/{model}, as in the path"
+    if request["model"] != model:
+        reason = f"it has to be {model}, as in the path"
         raise Refused(400, f"* {at}.model: unexpected model name: {reason}")
 
 
-def _check(request: Mapping[str, Any], at: str, *, roles: set[str]) -> None:
+def _check(request: Mapping[str, Any], at: str, generation: int, *, roles: set[str]) -> None:
     for index, content in enumerate(request["contents"]):
         if content.get("role", "") not in roles:
             raise Refused(400, "Please use a valid role: user, model.")
         _check_parts(content, f"{at}contents[{index}]")
-    _check_function_turns(request["contents"])
+    _check_function_turns(request["contents"], generation)
     system = request.get("systemInstruction")
     if system is not None:
         _check_parts(system, f"{at}system_instruction")
         if any("text" not in part for part in system["parts"]):
             raise Refused(400, f"{at}system_instruction: only text parts are supported")
+    _check_search(request, generation)
     for index, tool in enumerate(request.get("tools", ())):
         for number, declared in enumerate(tool.get("functionDeclarations", ())):
             _check_function(declared, f"{at}tools[{index}].function_declarations[{number}]")
     _check_choice(request.get("toolConfig", {}).get("functionCallingConfig", {}), at)
+    if "functionCallingConfig" in request.get("toolConfig", {}) and not _declares(request):
+        raise Refused(400, "Function calling config is set without function_declarations.")
 
 
 def _check_parts(content: Mapping[str, Any], at: str) -> None:
@@ -116,11 +145,17 @@ def _check_parts(content: Mapping[str, Any], at: str) -> None:
             reason = f"oneof field 'data' is already set. Cannot set '{kinds[1]}'"
             raise Refused(400, f"Invalid value at '{place}' (oneof), {reason}")
         _check_media(part, place)
-        for kind in ("functionCall", "functionResponse"):
-            if kind in part and not part[kind].get("name"):
-                raise Refused(400, f"{place}.{kind}.name: Name cannot be empty.")
-        for inner in part.get("functionResponse", {}).get("parts", ()):
-            _check_media(inner, f"{place}.function_response")
+        _check_function_part(part, place)
+
+
+def _check_function_part(part: Mapping[str, Any], at: str) -> None:
+    for kind in ("functionCall", "functionResponse"):
+        if kind in part and not part[kind].get("name"):
+            raise Refused(400, f"{at}.{kind}.name: Name cannot be empty.")
+    for inner in part.get("functionResponse", {}).get("parts", ()):
+        _check_media(inner, f"{at}.function_response")
+    if part.get("thoughtSignature") == _ENCODED_PLACEHOLDER:
+        raise Refused(400, "Thought signature is not valid.")
 
 
 def _check_media(part: Mapping[str, Any], at: str) -> None:
@@ -133,17 +168,55 @@ def _check_media(part: Mapping[str, Any], at: str) -> None:
         raise Refused(400, f"{at}.file_data.file_uri: Unsupported file uri")
 
 
-def _check_function_turns(contents: list[dict[str, Any]]) -> None:
-    """Check that each turn answers as many functions as the model's turn before it called."""
-    counts = [
-        {kind: sum(kind in part for part in content["parts"]) for kind in _DATA}
-        for content in contents
-    ]
-    for before, turn in pairwise([dict.fromkeys(_DATA, 0), *counts]):
-        if turn["functionResponse"] != before["functionCall"]:
+def _check_function_turns(contents: list[dict[str, Any]], generation: int) -> None:
+    """Check that each turn answers the functions of the model's turn before it, and only these."""
+    asked = 0
+    for content in contents:
+        answered = _count_parts(content, "functionResponse")
+        others = len(content["parts"]) - answered
+        if answered and others and content is contents[-1] and generation > 2:
+            # Google's words, though the turn is the user's.
+            raise Refused(400, "Requests ending with a model turn are not supported.")
+        if answered != asked or (answered and others):
             reason = "function response parts is equal to the number of function call parts"
             reason = f"Please ensure that the number of {reason} of the function call turn."
             raise Refused(400, reason)
+        asked = _count_parts(content, "functionCall") if content.get("role") == "model" else 0
+
+
+def _count_parts(content: Mapping[str, Any], kind: str) -> int:
+    return sum(kind in part for part in content["parts"])
+
+
+def _has_media_in_responses(request: Mapping[str, Any]) -> bool:
+    parts = (part for content in request["contents"] for part in content["parts"])
+    return any(part.get("functionResponse", {}).get("parts") for part in parts)
+
+
+def _declares(request: Mapping[str, Any]) -> bool:
+    return any(tool.get("functionDeclarations") for tool in request.get("tools", ()))
+
+
+def _check_search(request: Mapping[str, Any], generation: int) -> None:
+    wrong = "googleSearch" if generation == 1 else "googleSearchRetrieval"
+    if any(wrong in tool for tool in request.get("tools", ())):
+        raise Refused(400, _WRONG_SEARCH[wrong])
+
+
+def _check_mixed_tools(request: Mapping[str, Any], generation: int) -> None:
+    """Check the rule of https://ai.google.dev/gemini-api/docs/tool-combination."""
+    built_in = any(tool.keys() - {"functionDeclarations"} for tool in request.get("tools", ()))
+    is_mixed = built_in and _declares(request)
+    flag = request.get("toolConfig", {}).get("includeServerSideToolInvocations", False)
+    if is_mixed and generation < 3:
+        raise Refused(400, "Tool use with function calling is unsupported by the model.")
+    if is_mixed and not flag:
+        name = "tool_config.include_server_side_tool_invocations"
+        reason = f"Please enable {name} to use Built-in tools with Function calling."
+        raise Refused(400, reason)
+    if flag and not is_mixed:
+        reason = "include_server_side_tool_invocations needs built-in tools and functions."
+        raise Refused(400, reason)
 
 
 def _check_function(declared: Mapping[str, Any], at: str) -> None:

@@ -109,8 +109,13 @@ GEMINI_API: Final[Schemas] = {
         "toolConfig": "ToolConfig",
         "tools": "[Tool]",
     },
+    "FunctionResponsePart": {"inlineData": "Blob"},
     "Tool": {**_COMMON["Tool"], "fileSearch": "struct"},
-    "ToolConfig": {"functionCallingConfig": "FunctionCallingConfig", "retrievalConfig": "struct"},
+    "ToolConfig": {
+        "functionCallingConfig": "FunctionCallingConfig",
+        "includeServerSideToolInvocations": "bool",
+        "retrievalConfig": "struct",
+    },
     "FunctionCallingConfig": {"mode": "string", "allowedFunctionNames": "[string]"},
 }
 

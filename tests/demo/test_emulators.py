@@ -25,6 +25,7 @@ from google.oauth2 import service_account
 from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_BEDROCK_API_KEY,
+    EMULATED_EXPRESS_KEY,
     EMULATED_GEMINI_KEY,
     EMULATED_KEY,
     EMULATED_REGION,
@@ -56,6 +57,9 @@ CLAUDE: Final[dict[str, Any]] = {"model": "claude-sonnet-4-5", "messages": HELLO
 VERTEX_GEMINI: Final = f"{VERTEX_AT}/google/models/gemini-2.5-flash:countTokens"
 GEMINI: Final = "/v1beta/models/gemini-2.5-flash:countTokens"
 GEMINI_KEY: Final = {"x-goog-api-key": EMULATED_GEMINI_KEY}
+ENDPOINT: Final = "/v1/projects/p/locations/us-east5/endpoints/1234:countTokens"
+EXPRESS: Final = "/v1/publishers/google/models/gemini-2.5-flash:countTokens"
+EXPRESS_KEY: Final = {"x-goog-api-key": EMULATED_EXPRESS_KEY}
 HI: Final[dict[str, Any]] = {"role": "user", "parts": [{"text": "hi"}]}
 CALL: Final[dict[str, Any]] = {
     "role": "model",
@@ -526,7 +530,7 @@ def test_the_gemini_api_counts_a_whole_request_or_bare_contents(
         request |= {
             "model": "models/gemini-2.5-flash",
             "system_instruction": {"parts": {"text": "snake_case and lone values are read too"}},
-            "tools": [{"functionDeclarations": [FUNCTION]}, {"googleSearch": {}}],
+            "tools": [{"functionDeclarations": [FUNCTION]}],
             "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
         }
     body = {"generateContentRequest": request} if nested else request
@@ -639,6 +643,207 @@ def assert_google_refuses(answer: httpx.Response, message: str) -> None:
     assert message in error["message"]
 
 
+def count_by(url: str, body: dict[str, Any], bearer: Mapping[str, str], model: str) -> list[Any]:
+    """Return the answers of the Gemini API and of Vertex to the same contents and tools."""
+    inner = {"generateContentRequest": {"model": f"models/{model}", **body}}
+    return [
+        post(url + GEMINI.replace("gemini-2.5-flash", model), inner, GEMINI_KEY),
+        post(url + VERTEX_GEMINI.replace("gemini-2.5-flash", model), body, bearer),
+    ]
+
+
+def answered(*media: dict[str, Any]) -> list[dict[str, Any]]:
+    response = {**RESPONSE["parts"][0]["functionResponse"], "parts": list(media)}
+    return [HI, CALL, {"role": "user", "parts": [{"functionResponse": response}]}]
+
+
+FILE: Final = {"fileData": {"mimeType": "image/png", "fileUri": "gs://a/b.png"}}
+
+
+def test_media_in_a_function_response_are_generation_3s_and_files_there_vertexs(
+    google_url: str, bearer: dict[str, str]
+) -> None:
+    body = {"contents": answered(PICTURE)}
+    for answer in count_by(google_url, body, bearer, "gemini-3.6-flash"):
+        modalities = {detail["modality"] for detail in answer.json()["promptTokensDetails"]}
+        assert modalities == {"IMAGE", "TEXT"}
+    for model in ("gemini-1.5-pro", "gemini-2.5-flash"):
+        on_gemini_api, on_vertex = count_by(google_url, body, bearer, model)
+        assert_google_refuses(on_gemini_api, "Multimodal function responses are not supported")
+        assert_google_refuses(on_vertex, "`function_response.parts` is not supported")
+    by_file = {"contents": answered(FILE)}
+    on_gemini_api, on_vertex = count_by(google_url, by_file, bearer, "gemini-3.6-flash")
+    assert_google_refuses(on_gemini_api, UNKNOWN.format("fileData"))
+    assert on_vertex.status_code == 200
+
+
+@pytest.mark.parametrize("other", [{"text": "more"}, PICTURE, FILE])
+def test_a_function_response_stands_alone_and_two_user_turns_may_follow_each_other(
+    google_url: str, bearer: dict[str, str], other: dict[str, Any]
+) -> None:
+    beside: dict[str, Any] = {"role": "user", "parts": [*RESPONSE["parts"], other]}
+    apart = {"contents": [HI, CALL, RESPONSE, {"role": "user", "parts": [other]}, HI]}
+    for model in ("gemini-2.5-flash", "gemini-3.6-flash"):
+        for answer in count_by(google_url, apart, bearer, model):
+            assert answer.status_code == 200
+        for answer in count_by(google_url, {"contents": [HI, CALL, beside, HI]}, bearer, model):
+            assert_google_refuses(answer, FUNCTION_PARTS)
+    ending = {"contents": [HI, CALL, beside]}
+    for answer in count_by(google_url, ending, bearer, "gemini-3.6-flash"):
+        assert_google_refuses(answer, "Requests ending with a model turn are not supported.")
+    for answer in count_by(google_url, ending, bearer, "gemini-2.5-flash"):
+        assert_google_refuses(answer, FUNCTION_PARTS)
+
+
+def test_only_the_models_calls_are_answered(google_url: str, bearer: dict[str, str]) -> None:
+    for before in ({**CALL, "role": "user"}, HI):
+        body = {"contents": [HI, before, RESPONSE]}
+        for answer in count_by(google_url, body, bearer, "gemini-3.6-flash"):
+            assert_google_refuses(answer, FUNCTION_PARTS)
+
+
+@pytest.mark.parametrize("kind", ["codeExecution", "googleSearch", "urlContext"])
+def test_a_built_in_tool_beside_functions_needs_consent_on_the_gemini_api(
+    google_url: str, bearer: dict[str, str], kind: str
+) -> None:
+    body: dict[str, Any] = {"contents": [HI], "tools": [{"functionDeclarations": [FUNCTION]}]}
+    both = {**body, "tools": [*body["tools"], {kind: {}}]}
+    consent = {"toolConfig": {"includeServerSideToolInvocations": True}}
+    without, on_vertex = count_by(google_url, both, bearer, "gemini-3.6-flash")
+    assert_google_refuses(without, "Please enable tool_config.include_server_side_tool_invocations")
+    assert on_vertex.status_code == 200
+    consented, on_vertex = count_by(google_url, {**both, **consent}, bearer, "gemini-3.6-flash")
+    assert consented.status_code == 200
+    assert_google_refuses(on_vertex, UNKNOWN.format("toolConfig"))
+    needless = count_by(google_url, {**body, **consent}, bearer, "gemini-3.6-flash")[0]
+    assert_google_refuses(needless, "include_server_side_tool_invocations needs built-in tools")
+    for older in (both, {**both, **consent}):
+        refused = count_by(google_url, older, bearer, "gemini-2.5-flash")[0]
+        assert_google_refuses(refused, "Tool use with function calling is unsupported")
+
+
+def test_a_function_calling_config_needs_functions(google_url: str) -> None:
+    config = {"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}
+    tools: list[dict[str, Any]] = [{"functionDeclarations": []}, {"urlContext": {}}]
+    for some in (tools, tools[1:], []):
+        body = {"contents": [HI], "tools": some, **config}
+        refused = count_by(google_url, body, {}, "gemini-3.6-flash")[0]
+        assert_google_refuses(refused, "config is set without function_declarations")
+
+
+def test_generation_1_searches_by_another_name(google_url: str, bearer: dict[str, str]) -> None:
+    for model, right, wrong in (
+        ("gemini-1.5-pro", "googleSearchRetrieval", "googleSearch"),
+        ("gemini-2.5-flash", "googleSearch", "googleSearchRetrieval"),
+        ("gemini-3.6-flash", "googleSearch", "googleSearchRetrieval"),
+    ):
+        for answer in count_by(
+            google_url, {"contents": [HI], "tools": [{right: {}}]}, bearer, model
+        ):
+            assert answer.status_code == 200
+        for answer in count_by(
+            google_url, {"contents": [HI], "tools": [{wrong: {}}]}, bearer, model
+        ):
+            assert_google_refuses(answer, "is not supported; please use google_search")
+
+
+def test_a_signature_is_optional_not_counted_and_never_the_placeholders_base64(
+    google_url: str, bearer: dict[str, str]
+) -> None:
+    placeholder = b"skip_thought_signature_validator"
+    calls = [
+        {"role": "model", "parts": [{**CALL["parts"][0], **signature}]}
+        for signature in (
+            {},
+            {"thoughtSignature": placeholder.decode()},
+            {"thoughtSignature": base64.b64encode(placeholder).decode()},
+        )
+    ]
+    unsigned, signed, encoded = (
+        count_by(google_url, {"contents": [HI, call, RESPONSE]}, bearer, "gemini-3.6-flash")
+        for call in calls
+    )
+    for one, other in zip(unsigned, signed, strict=True):
+        assert one.json()["totalTokens"] > 0
+        assert one.json() == other.json()
+    for answer in encoded:
+        assert_google_refuses(answer, "Thought signature is not valid.")
+
+
+def test_the_gemini_api_counts_tuned_models_and_gemma(google_url: str) -> None:
+    for name in ("tunedModels/mine-1a", "models/gemma-4-31b-it"):
+        path, body = f"{google_url}/v1beta/{name}:countTokens", {"contents": [HI]}
+        assert post(path, body, GEMINI_KEY).json()["totalTokens"] == 2
+        request = {"generateContentRequest": {"model": name, **body}}
+        assert post(path, request, GEMINI_KEY).json()["totalTokens"] == 2
+        other = {"generateContentRequest": {"model": f"models/{name.partition('/')[2]}x", **body}}
+        assert_google_refuses(post(path, other, GEMINI_KEY), f"it has to be {name}, as in the path")
+        # A tuned model is taken for one of the newest generation.
+        newest = {"generateContentRequest": {"model": name, "contents": answered(PICTURE)}}
+        assert post(path, newest, GEMINI_KEY).status_code == 200
+    for name in (
+        "tunedModels/does-not-exist",
+        "tunedModels/A",
+        "models/mine-1a",
+        "gems/gemini-2.5",
+    ):
+        answer = post(f"{google_url}/v1beta/{name}:countTokens", {"contents": [HI]}, GEMINI_KEY)
+        assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+        assert answer.json()["error"]["message"].startswith(f"{name} is not found")
+
+
+def test_a_vertex_endpoint_has_a_number(google_url: str, bearer: dict[str, str]) -> None:
+    body = {"contents": answered(PICTURE)}
+    answer = post(google_url + ENDPOINT, body, bearer)
+    assert answer.json()["totalTokens"] == count_gemini(body)
+    assert answer.json()["totalBillableCharacters"] > 0
+    assert post(google_url + ENDPOINT, body).status_code == 401
+    assert_google_refuses(post(google_url + ENDPOINT, {"contents": []}, bearer), "at least one")
+    unknown = post(google_url + ENDPOINT.replace("1234", "mine"), body, bearer)
+    name = "projects/p/locations/us-east5/endpoints/mine"
+    assert unknown.status_code == 404
+    assert unknown.json()["error"]["message"] == f"Endpoint `{name}` not found."
+
+
+def test_express_mode_is_by_its_key_and_every_other_path_of_vertex_is_not(
+    google_url: str, bearer: dict[str, str]
+) -> None:
+    body = {"contents": [HI]}
+    answer = post(google_url + EXPRESS, body, EXPRESS_KEY)
+    assert answer.json()["totalTokens"] == count_gemini(body)
+    assert answer.json()["totalBillableCharacters"] == 2
+    wrong = post(google_url + EXPRESS, body, GEMINI_KEY)
+    assert_google_refuses(wrong, "API key not valid. Please pass a valid API key.")
+    assert wrong.json()["error"]["details"][0]["reason"] == "API_KEY_INVALID"
+    service = wrong.json()["error"]["details"][0]["metadata"]["service"]
+    assert service == "aiplatform.googleapis.com"
+    url = f"{google_url}{EXPRESS}?key={EMULATED_EXPRESS_KEY}"
+    assert_google_refuses(post(url, body, EXPRESS_KEY), "header only")
+    for path, headers, message in (
+        (EXPRESS, {}, "Request is missing required authentication credential."),
+        (VERTEX_GEMINI, {}, "Request is missing required authentication credential."),
+        (VERTEX_GEMINI, EXPRESS_KEY, "API keys are not supported by this API."),
+        (ENDPOINT, EXPRESS_KEY, "API keys are not supported by this API."),
+    ):
+        error = post(google_url + path, body, headers).json()["error"]
+        assert (error["code"], error["status"]) == (401, "UNAUTHENTICATED")
+        assert error["details"][0]["reason"] == "CREDENTIALS_MISSING"
+        assert error["message"].startswith(message)
+    assert post(google_url + VERTEX_GEMINI, body, {**EXPRESS_KEY, **bearer}).status_code == 200
+
+
+def test_express_mode_checks_the_model_and_the_body(google_url: str) -> None:
+    other = EXPRESS.replace("gemini-2.5-flash", "gemma-4-31b-it")
+    error = post(google_url + other, {"contents": [HI]}, EXPRESS_KEY).json()["error"]
+    assert error["status"] == "NOT_FOUND"
+    assert "`publishers/google/models/gemma-4-31b-it` was not found" in error["message"]
+    wrapped = {"generateContentRequest": {"contents": [HI]}}
+    refused = post(google_url + EXPRESS, wrapped, EXPRESS_KEY)
+    assert_google_refuses(refused, UNKNOWN.format("generateContentRequest"))
+    refused = post(google_url + EXPRESS, {"contents": answered(PICTURE)}, EXPRESS_KEY)
+    assert_google_refuses(refused, "`function_response.parts` is not supported")
+
+
 def test_the_gemini_key_is_taken_in_its_header_only(google_url: str) -> None:
     for headers in ({"x-goog-api-key": "other"}, {}):
         error = post(google_url + GEMINI, {"contents": [HI]}, headers).json()["error"]
@@ -721,6 +926,9 @@ def test_odd_input_is_refused_and_never_crashes(
         post(google_url + ON_VERTEX, claude, bearer),
         post(google_url + VERTEX_GEMINI, raw, bearer),
         post(google_url + GEMINI, raw, GEMINI_KEY),
+        post(google_url + ENDPOINT, raw, bearer),
+        post(google_url + EXPRESS, raw, EXPRESS_KEY),
+        post(f"{google_url}/v1beta/%ff/%0a:countTokens", raw, GEMINI_KEY),
         post(f"{google_url}/token", raw, {"host": "["}),
     ]
     assert {answer.status_code for answer in answers} <= {200, 400, 404}
