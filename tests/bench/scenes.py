@@ -10,7 +10,7 @@ from tests.bench.gateway import MODELS
 from tests.bench.load import Load, Requests, generate
 from tests.bench.processes import Process
 
-__all__ = ["Result", "Scene", "measure", "ratio", "scenes"]
+__all__ = ["Result", "Scene", "measure", "ratio", "scenes", "select"]
 
 _BODIES: Final = {"small": small, "large": large}
 _BATCH: Final = 1_000_000  # more than one round sends
@@ -69,6 +69,11 @@ def scenes(*, with_litellm: bool) -> Iterator[Scene]:
         yield Scene("small", True, 16, ("ours",), model)
         yield Scene("small", False, 16, ("ours",), model)
         yield Scene("large", False, 4, ("ours",), model)
+
+
+def select(every: Iterable[Scene], part: str) -> list[Scene]:
+    """Return the scenes whose titles contain a text."""
+    return [scene for scene in every if part in scene.title]
 
 
 def measure(

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from demo_app.loopback import serving
 from tests.bench import compare, load
+from tests.bench.__main__ import read_options
 from tests.bench.baselines import bare, proxy, route
 from tests.bench.bodies import MARK, large, small
 from tests.bench.gateway import KEY, MODELS, PATH, in_front, mounted
@@ -188,6 +189,17 @@ def test_every_provider_is_measured_and_litellm_only_where_it_is() -> None:
     assert not any("litellm" in scene.contenders for scene in every)
     asked = [scene.title for scene in scenes(with_litellm=True) if "litellm" in scene.contenders]
     assert asked == ["uncached, small, 16", "uncached, large, 4"]
+
+
+def test_some_scenes_can_be_measured_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_options([]).only is None
+    chosen = read_options(["--only", "large, 4"]).only
+    assert {scene.title for scene in chosen} == {"cached, large, 4", "uncached, large, 4"}
+    assert {scene.model for scene in chosen} == set(MODELS)
+    assert not any("litellm" in scene.contenders for scene in chosen)
+    with pytest.raises(SystemExit):
+        read_options(["--only", "huge"])
+    assert "no scene has 'huge' in its title" in capsys.readouterr().err
 
 
 def test_the_readme_compares_what_we_answer_now() -> None:
