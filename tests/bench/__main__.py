@@ -7,7 +7,8 @@ import platform
 import shutil
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.bench.litellm import EXECUTABLE, litellm_proxy, litellm_version
 from tests.bench.load import Requests, check, generate
 from tests.bench.processes import Process, under_uvicorn
 from tests.bench.report import RESULTS, as_json, tables, write_readme
-from tests.bench.scenes import Result, measure, scenes
+from tests.bench.scenes import Result, Scene, measure, scenes, select
 from tests.bench.targets import figures
 from tests.bench.upstream import stub_upstream
 
@@ -34,44 +35,96 @@ _VERSIONS = ("uvicorn", "uvloop", "starlette", "aiohttp", "aiobotocore")
 
 def main() -> None:
     """Measure everything in some ten minutes; `--quick` checks in two that it works."""
+    options = read_options()
+    rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
+    with stub_upstream() as upstream:
+        if options.only is None:
+            results, facts = _measure_servers(upstream, rounds, seconds)
+            facts |= _measure_once(upstream, quick=options.quick)
+        else:
+            results, facts = _measure_only(upstream, options.only, rounds, seconds)
+    kept = [
+        figure
+        for figure in figures(results, facts)
+        if options.only is None or figure.value is not None
+    ]
+    report = as_json(_about(), kept, results, facts)
+    print(tables(report))
+    if options.only is None and not options.quick:
+        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_readme(report)
+
+
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; `only` is None, or the scenes that it selects."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of one contender in one round")
     parser.add_argument("--quick", action="store_true", help="one round, and nothing written")
-    options = parser.parse_args()
-    rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
-    with stub_upstream() as upstream:
-        results, facts = _measure_servers(upstream, rounds, seconds)
-        facts |= _measure_once(upstream, quick=options.quick)
-    report = as_json(_about(), figures(results, facts), results, facts)
-    print(tables(report))
-    if not options.quick:
-        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        write_readme(report)
+    parser.add_argument(
+        "--only",
+        type=_scenes_titled,
+        metavar="TITLE",
+        help="the scenes with this text in their titles, such as 'uncached, large, 4', without "
+        "LiteLLM's proxy, and nothing written",
+    )
+    return parser.parse_args(arguments)
+
+
+def _scenes_titled(part: str) -> list[Scene]:
+    chosen = select(scenes(with_litellm=False), part)
+    if not chosen:
+        raise argparse.ArgumentTypeError(f"no scene has {part!r} in its title")
+    return chosen
+
+
+def _measure_only(
+    upstream: str, chosen: Sequence[Scene], rounds: int, seconds: int
+) -> tuple[list[Result], dict[str, float]]:
+    with _run_contenders(chosen, upstream) as servers:
+        return _measure_scenes(chosen, servers, rounds, seconds), {}
 
 
 def _measure_servers(
     upstream: str, rounds: int, seconds: int
 ) -> tuple[list[Result], dict[str, float]]:
-    results: list[Result] = []
-    with ExitStack() as stack:
-        servers = {
-            name: stack.enter_context(under_uvicorn(app, upstream)) for name, app in _APPS.items()
-        }
-        if EXECUTABLE.exists():
-            servers["litellm"] = stack.enter_context(litellm_proxy(upstream))
+    chosen = list(scenes(with_litellm=EXECUTABLE.exists()))
+    with _run_contenders(chosen, upstream) as servers:
         facts = {f"{name}_start": server.seconds for name, server in servers.items()}
-        numbers = itertools.count(1)
-        for server in servers.values():
-            check(server.url, small())
         for name in servers.keys() & {"proxy", "ours", "litellm"}:
             facts[f"{name}_mb"] = _measure_memory(servers[name], 10_000 if rounds > 1 else 500)
-        for scene in scenes(with_litellm="litellm" in servers):
-            _print_progress(f"{scene.title} {scene.model}")
-            results += measure(scene, servers, numbers, rounds, seconds)
+        results = _measure_scenes(chosen, servers, rounds, seconds)
     if "litellm_mb" in facts:
         facts["memory_ratio"] = facts["ours_mb"] / facts["litellm_mb"]
     return results, facts
+
+
+@contextmanager
+def _run_contenders(chosen: Sequence[Scene], upstream: str) -> Iterator[dict[str, Process]]:
+    """Run the contenders of some scenes, and check that each of them counts."""
+    names = {name for scene in chosen for name in scene.contenders}
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(under_uvicorn(app, upstream))
+            for name, app in _APPS.items()
+            if name in names
+        }
+        if "litellm" in names:
+            servers["litellm"] = stack.enter_context(litellm_proxy(upstream))
+        for server in servers.values():
+            check(server.url, small())
+        yield servers
+
+
+def _measure_scenes(
+    chosen: Sequence[Scene], servers: Mapping[str, Process], rounds: int, seconds: int
+) -> list[Result]:
+    numbers = itertools.count(1)
+    results: list[Result] = []
+    for scene in chosen:
+        _print_progress(f"{scene.title} {scene.model}")
+        results += measure(scene, servers, numbers, rounds, seconds)
+    return results
 
 
 def _measure_memory(server: Process, counts: int) -> float:

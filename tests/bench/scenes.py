@@ -10,9 +10,10 @@ from tests.bench.gateway import MODELS
 from tests.bench.load import Load, Requests, generate
 from tests.bench.processes import Process
 
-__all__ = ["Result", "Scene", "measure", "ratio", "scenes"]
+__all__ = ["Result", "Scene", "measure", "ratio", "scenes", "select"]
 
 _BODIES: Final = {"small": small, "large": large}
+_TRANSLATED: Final = {"gemini", "vertex-gemini"}
 _BATCH: Final = 1_000_000  # more than one round sends
 
 
@@ -57,7 +58,11 @@ class Result:
 
 
 def scenes(*, with_litellm: bool) -> Iterator[Scene]:
-    """Yield all scenes; LiteLLM's proxy, which caches no counts, is in those with a target."""
+    """Yield all scenes; LiteLLM's proxy, which caches no counts, is in those with a target.
+
+    The bare proxy forwards the body of any model unchanged, to the same path. It is measured with
+    the first model, and with those whose large bodies have to be translated.
+    """
     for body, connections in (("small", (1, 16, 64)), ("large", (1, 4, 16, 64))):
         for number in connections:
             more = ("mounted",) if number in {4, 16} else ()
@@ -68,7 +73,13 @@ def scenes(*, with_litellm: bool) -> Iterator[Scene]:
     for model in MODELS[1:]:
         yield Scene("small", True, 16, ("ours",), model)
         yield Scene("small", False, 16, ("ours",), model)
-        yield Scene("large", False, 4, ("ours",), model)
+        against = ("proxy",) if model in _TRANSLATED else ()
+        yield Scene("large", False, 4, (*against, "ours"), model)
+
+
+def select(every: Iterable[Scene], part: str) -> list[Scene]:
+    """Return the scenes whose titles contain a text."""
+    return [scene for scene in every if part in scene.title]
 
 
 def measure(
@@ -87,7 +98,9 @@ def measure(
     return [Result(scene, name, loads[name]) for name in scene.contenders]
 
 
-def ratio(results: Iterable[Result], scene: str, ours: str, other: str) -> float | None:
+def ratio(
+    results: Iterable[Result], scene: str, ours: str, other: str, model: str = "anthropic"
+) -> float | None:
     """Return the ratio of requests a second, or None where a contender was not measured.
 
     The ratio is the median of the ratios of the rounds.
@@ -95,7 +108,7 @@ def ratio(results: Iterable[Result], scene: str, ours: str, other: str) -> float
     rounds = {
         result.contender: result.rounds
         for result in results
-        if result.scene.title == scene and result.scene.model == "anthropic"
+        if result.scene.title == scene and result.scene.model == model
     }
     if ours not in rounds or other not in rounds:
         return None

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from demo_app.loopback import serving
 from tests.bench import compare, load
+from tests.bench.__main__ import read_options
 from tests.bench.baselines import bare, proxy, route
 from tests.bench.bodies import MARK, large, small
 from tests.bench.gateway import KEY, MODELS, PATH, in_front, mounted
@@ -23,7 +24,7 @@ from tests.bench.load import Load, Requests
 from tests.bench.once import start_seconds
 from tests.bench.processes import free_port, run_server
 from tests.bench.report import README, as_json, read_results, tables
-from tests.bench.scenes import Result, Scene, ratio, scenes
+from tests.bench.scenes import Result, Scene, ratio, scenes, select
 from tests.bench.targets import figures
 from tests.bench.upstream import stub_command, stub_upstream
 
@@ -127,7 +128,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("stub")
 @pytest.mark.parametrize("factory", [mounted, in_front, bare, proxy, route])
 def test_everybody_who_is_measured_answers_a_count(factory: Any) -> None:
-    models = MODELS if factory in {mounted, in_front} else MODELS[:1]
+    models = MODELS[:1] if factory in {bare, route} else MODELS
     with serving(factory()) as url, httpx.Client(base_url=url) as client:
         for model in models:
             for body in (small(model), large(model)):
@@ -159,6 +160,32 @@ def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
     ]
     assert ratio(results, "cached, small, 16", "ours", "bare") == 0.5
     assert ratio(results, "cached, small, 16", "ours", "route") is None
+    assert ratio(results, "cached, small, 16", "ours", "bare", "gemini") is None
+
+
+def test_both_ways_to_gemini_have_a_target_of_their_own() -> None:
+    measured = {"gemini": (29, False), "vertex-gemini": (31, True)}
+    asked = [
+        scene
+        for scene in select(scenes(with_litellm=False), "uncached, large, 4")
+        if scene.model in measured
+    ]
+    assert [scene.contenders for scene in asked] == [("proxy", "ours")] * 2
+    results = [
+        Result(scene, name, loads(100 if name == "proxy" else measured[scene.model][0]))
+        for scene in asked
+        for name in scene.contenders
+    ]
+    reached = {
+        figure.words: (figure.target, figure.reached)
+        for figure in figures(results, {})
+        if figure.value is not None
+    }
+    baseline = "against a bare Starlette + aiohttp proxy"
+    assert reached == {
+        f"uncached, large, 4 connections, Gemini API, {baseline}": ("≥ 0.3", False),
+        f"uncached, large, 4 connections, Gemini on Vertex AI, {baseline}": ("≥ 0.3", True),
+    }
 
 
 def test_a_figure_says_whether_it_reaches_its_target_or_was_not_measured() -> None:
@@ -188,6 +215,17 @@ def test_every_provider_is_measured_and_litellm_only_where_it_is() -> None:
     assert not any("litellm" in scene.contenders for scene in every)
     asked = [scene.title for scene in scenes(with_litellm=True) if "litellm" in scene.contenders]
     assert asked == ["uncached, small, 16", "uncached, large, 4"]
+
+
+def test_some_scenes_can_be_measured_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_options([]).only is None
+    chosen = read_options(["--only", "large, 4"]).only
+    assert {scene.title for scene in chosen} == {"cached, large, 4", "uncached, large, 4"}
+    assert {scene.model for scene in chosen} == set(MODELS)
+    assert not any("litellm" in scene.contenders for scene in chosen)
+    with pytest.raises(SystemExit):
+        read_options(["--only", "huge"])
+    assert "no scene has 'huge' in its title" in capsys.readouterr().err
 
 
 def test_the_readme_compares_what_we_answer_now() -> None:
