@@ -111,6 +111,14 @@ def test_files_in_function_responses_are_vertexs() -> None:
 # ---- turns
 
 
+@pytest.mark.parametrize("beside", [{"text": "a"}, BLOB, FILE])
+def test_other_parts_stand_beside_one_response_before_generation_3(beside: dict[str, Any]) -> None:
+    contents = (turn("model", call()), turn("user", answer(), beside))
+    for name in ("gemini-1.5-pro", "gemini-2.5-flash"):
+        both(talk(*contents), name)
+    assert_both_refuse(talk(*contents), "gemini-3.6-flash", "the only parts")
+
+
 @pytest.mark.parametrize("name", ["gemini-1.5-pro", "gemini-2.5-flash", "gemini-3.6-flash"])
 @pytest.mark.parametrize(
     ("contents", "reason"),
@@ -119,9 +127,10 @@ def test_files_in_function_responses_are_vertexs() -> None:
         ((turn("model", {"text": "a"}, call(), call()), turn("user", answer(), answer())), None),
         ((*ANSWERED, HI, HI, turn("model", {"text": "a"})), None),
         ((*ANSWERED, *ANSWERED), None),
-        ((turn("model", call()), turn("user", answer(), {"text": "a"})), "the only parts"),
-        ((turn("model", call()), turn("user", BLOB, answer())), "the only parts"),
-        ((turn("model", call(), call()), turn("user", answer(), FILE)), "the only parts"),
+        (
+            (turn("model", call(), call()), turn("user", answer(), answer(), FILE)),
+            "the only parts",
+        ),
         ((turn("model", call()), HI, turn("user", answer())), "must follow"),
         ((turn("user", call()), turn("user", answer())), "must follow"),
         ((turn("model", call()), turn("model", answer())), "the user's"),

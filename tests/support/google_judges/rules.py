@@ -47,7 +47,7 @@ def judge_contents(request: Mapping[str, Any], generation: int) -> None:
     if instruction is not None and any(part.keys() != {"text"} for part in instruction["parts"]):
         raise Refused("systemInstruction: text only")
     for index, turn in enumerate(contents):
-        judge_responses(turn, contents[index - 1] if index else None)
+        judge_responses(turn, contents[index - 1] if index else None, generation)
 
 
 def judge_parts(content: Mapping[str, Any], generation: int) -> None:
@@ -65,16 +65,18 @@ def judge_parts(content: Mapping[str, Any], generation: int) -> None:
             raise Refused("Multimodal function responses are not supported")
 
 
-def judge_responses(turn: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+def judge_responses(
+    turn: Mapping[str, Any], before: Mapping[str, Any] | None, generation: int
+) -> None:
     """Validate that function responses stand alone, directly after as many calls of the model.
 
-    Gemini 3.6 refuses other parts beside them, and Gemini 2.x does so for parallel calls:
+    Gemini 3.6 refuses other parts beside them, and Gemini 2.x does so for parallel calls only:
     https://github.com/vellum-ai/vellum-assistant/pull/39495
     """
     answers = parts_with("functionResponse", turn)
     if answers == 0:
         return
-    if answers != len(turn["parts"]):
+    if answers != len(turn["parts"]) and (generation > 2 or answers > 1):
         raise Refused("function responses must be the only parts of their content")
     if turn["role"] != "user":
         raise Refused("function responses are the user's")
