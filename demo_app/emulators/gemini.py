@@ -169,7 +169,10 @@ def _check_media(part: Mapping[str, Any], at: str) -> None:
 
 
 def _check_function_turns(contents: list[dict[str, Any]], generation: int) -> None:
-    """Check that each turn answers the functions of the model's turn before it, and only these."""
+    """Check that each turn answers the functions of the model's turn before it, and only these.
+
+    Before Gemini 3, a single answer may have other parts beside it.
+    """
     asked = 0
     for content in contents:
         answered = _count_parts(content, "functionResponse")
@@ -177,7 +180,8 @@ def _check_function_turns(contents: list[dict[str, Any]], generation: int) -> No
         if answered and others and content is contents[-1] and generation > 2:
             # Google's words, though the turn is the user's.
             raise Refused(400, "Requests ending with a model turn are not supported.")
-        if answered != asked or (answered and others):
+        is_mixed = answered and others and (generation > 2 or answered > 1)
+        if answered != asked or is_mixed:
             reason = "function response parts is equal to the number of function call parts"
             reason = f"Please ensure that the number of {reason} of the function call turn."
             raise Refused(400, reason)

@@ -686,12 +686,27 @@ def test_a_function_response_stands_alone_and_two_user_turns_may_follow_each_oth
     for model in ("gemini-2.5-flash", "gemini-3.6-flash"):
         for answer in count_by(google_url, apart, bearer, model):
             assert answer.status_code == 200
-        for answer in count_by(google_url, {"contents": [HI, CALL, beside, HI]}, bearer, model):
-            assert_google_refuses(answer, FUNCTION_PARTS)
-    ending = {"contents": [HI, CALL, beside]}
+    amid, ending = {"contents": [HI, CALL, beside, HI]}, {"contents": [HI, CALL, beside]}
+    for answer in count_by(google_url, amid, bearer, "gemini-3.6-flash"):
+        assert_google_refuses(answer, FUNCTION_PARTS)
     for answer in count_by(google_url, ending, bearer, "gemini-3.6-flash"):
         assert_google_refuses(answer, "Requests ending with a model turn are not supported.")
-    for answer in count_by(google_url, ending, bearer, "gemini-2.5-flash"):
+
+
+@pytest.mark.parametrize("other", [{"text": "more"}, PICTURE, FILE])
+def test_before_generation_3_other_parts_may_stand_beside_a_single_function_response(
+    google_url: str, bearer: dict[str, str], other: dict[str, Any]
+) -> None:
+    beside: dict[str, Any] = {"role": "user", "parts": [*RESPONSE["parts"], other]}
+    for answer in count_by(
+        google_url, {"contents": [HI, CALL, beside]}, bearer, "gemini-2.5-flash"
+    ):
+        assert answer.status_code == 200
+    twice = {"role": "model", "parts": CALL["parts"] * 2}
+    parallel = {"role": "user", "parts": [*RESPONSE["parts"] * 2, other]}
+    for answer in count_by(
+        google_url, {"contents": [HI, twice, parallel]}, bearer, "gemini-2.5-flash"
+    ):
         assert_google_refuses(answer, FUNCTION_PARTS)
 
 

@@ -20,8 +20,9 @@ from count_tokens_mw.providers.claude.betas import BETAS
 from count_tokens_mw.providers.claude.fields import NOT_INPUT
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
-from tests.providers.test_gemini_translation import OWN, bodies
+from tests.providers.test_gemini_judged import bodies
 from tests.support.anthropic_judge import anthropic_judge
+from tests.support.gemini_shapes import OWN
 from tests.support.requests import STANDARD, without_beta_fields
 
 # Anthropic's own types allow a result to omit its content, but not a null content.

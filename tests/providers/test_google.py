@@ -13,12 +13,13 @@ from count_tokens_mw import CannotCount, CredentialsUnavailable, UpstreamError
 from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.google.credentials import GoogleTokens, _parse_credentials
-from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.google.dialect import Dialect
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
 from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, count, count_gemini
 from tests.support.cloud import Cloud, cloud, counting, vertex_params
 from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.gemini import GEMINI_2, VERTEX_2, translate
 from tests.support.requests import HELLO, STANDARD
 
 BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
@@ -45,11 +46,8 @@ def gemini_params(url: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def expected_count(body: dict[str, Any], *, tool_choice: bool) -> int:
-    content = generate_content_request(body)
-    if not tool_choice:
-        content.pop("toolConfig", None)
-    return count_gemini(content)
+def expected_count(body: dict[str, Any], dialect: Dialect = GEMINI_2) -> int:
+    return count_gemini(translate(body, dialect))
 
 
 TRANSLATABLE = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
@@ -76,7 +74,7 @@ async def test_gemini_on_vertex_counts_every_kind_of_request(
 ) -> None:
     async with counting(vertex_params(google, endpoint.url, "gemini-2.5-flash")) as count_tokens:
         counted = await count_tokens.count({"model": "m", **body, "max_tokens": 5})
-    assert counted.input_tokens == expected_count(body, tool_choice=False)
+    assert counted.input_tokens == expected_count(body, VERTEX_2)
 
 
 @pytest.mark.parametrize("body", TRANSLATABLE.values(), ids=TRANSLATABLE)
@@ -85,7 +83,7 @@ async def test_the_gemini_api_counts_every_kind_of_request(
 ) -> None:
     async with counting(gemini_params(endpoint.url)) as count_tokens:
         counted = await count_tokens.count({"model": "m", **body, "max_tokens": 5})
-    assert counted.input_tokens == expected_count(body, tool_choice=True)
+    assert counted.input_tokens == expected_count(body)
     assert counted.body is None
 
 
@@ -95,7 +93,7 @@ async def test_the_answer_of_another_provider_is_exactly_the_count(endpoint: Clo
         mounted(count_tokens) as client,
     ):
         answer = (await client.post(COUNT, json=BODY)).json()
-    assert answer == {"input_tokens": expected_count(BODY, tool_choice=True)}
+    assert answer == {"input_tokens": expected_count(BODY)}
 
 
 async def test_a_key_that_is_not_valid_is_an_authentication_error(endpoint: Cloud) -> None:
@@ -128,7 +126,7 @@ async def test_the_keys_of_the_environment_are_taken_in_order(endpoint: Cloud) -
     [
         ({"type": "image", "source": {"type": "file", "file_id": "f"}}, "messages.1.content.1"),
         (
-            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+            {"type": "server_tool_use", "id": "s", "name": "code_execution", "input": {}},
             "messages.1.content.1",
         ),
     ],

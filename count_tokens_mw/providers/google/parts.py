@@ -78,7 +78,7 @@ def content_parts(content: str | Sequence[ResultBlock]) -> list[Part]:
         try:
             parts += block_parts(block)
         except CountError as error:
-            raise placed(error, f".content.{index}") from None
+            raise placed(error, f".{index}") from None
     return parts
 
 
@@ -93,7 +93,7 @@ def block_parts(block: ResultBlock) -> list[Part]:
             return _document(block)
         case SearchResult():
             about = _text(block.title) + _text(block.source)
-            return about + content_parts(block.content)
+            return about + _nested_parts(block.content, ".content")
         case ToolReference():
             return []
 
@@ -128,7 +128,7 @@ def function_response(block: ToolResult, tool: str, dialect: Dialect) -> tuple[P
     Its joined texts are the output or the error:
     https://ai.google.dev/api/caching#FunctionResponse
     """
-    parts = content_parts(block.content or "")
+    parts = _nested_parts(block.content or "", ".content")
     texts = [part["text"] for part in parts if "text" in part]
     output = texts[0] if len(texts) == 1 else _join(texts)
     response: Part = {
@@ -154,6 +154,13 @@ def json_object(value: Raw, place: str) -> Raw:
     if memoryview(value)[0] != _BRACE:
         raise InvalidRequest(f"{place}: an object is required.")
     return value
+
+
+def _nested_parts(content: str | Sequence[ResultBlock], place: str) -> list[Part]:
+    try:
+        return content_parts(content)
+    except CountError as error:
+        raise placed(error, place) from None
 
 
 def _text(text: str | None) -> list[Part]:
@@ -216,9 +223,6 @@ def _document(block: Document) -> list[Part]:
         case InlineText(data=text):
             return about + _raw_text(text, ".source.data")
         case NestedContent(content=content):
-            try:
-                return about + content_parts(content)
-            except CountError as error:
-                raise placed(error, ".source") from None
+            return about + _nested_parts(content, ".source.content")
         case RemoteFile(url=url):  # Anthropic accepts only PDFs by URL.
             return about + _remote(url, "application/pdf")

@@ -65,13 +65,10 @@ class Reader(Generic[T]):
         try:
             return self._decode(text)
         except (msgspec.DecodeError, RecursionError):
-            fitting = self.fit(text, place, omissions)
-        return self._decode(msgspec.json.encode(fitting))
-
-    def fit(self, text: memoryview | Raw, place: str, omissions: Omissions) -> Value:
-        """Return a text without its unknown fields, as `read` does, but not decoded."""
+            pass
         try:
-            return _fit(Raw(text), self._info, place, omissions)
+            fitting = _fit(Raw(text), self._info, place, omissions)
+            return self._decode(msgspec.json.encode(fitting))
         except (msgspec.DecodeError, RecursionError):
             reason = "it has a lone surrogate, or is nested too deeply"
             raise InvalidRequest(f"{place}: {reason}.") from None

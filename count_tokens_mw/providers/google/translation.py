@@ -54,8 +54,8 @@ class Translation(NamedTuple):
 def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
     """Return `contents`, `systemInstruction`, `tools`, `toolConfig` and `generationConfig`.
 
-    Empty members are left out, and `toolConfig` for Vertex AI. An output schema becomes
-    `generationConfig`, so that Gemini counts it.
+    Empty members are left out. Vertex AI's counter takes no `toolConfig`, so that any choice but the
+    default is named as left out. An output schema becomes `generationConfig`, and is counted.
 
     Raises:
         CannotCount: a part of the input has no counterpart in Gemini; the message names its place.
@@ -69,7 +69,8 @@ def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
         raise InvalidRequest("messages: non-empty content is required.")
     instruction = _system_parts(fields.read("system") or "") + conversation.instruction
     tools = translate_tools(fields.read("tools") or [], dialect, fields.omissions)
-    config = tool_config(fields.read("tool_choice"), tools, dialect)
+    choice: ToolChoice | None = fields.read("tool_choice")
+    config = tool_config(choice, tools, dialect)
     schema = _output_schema(fields)
     content: Part = {"contents": conversation.contents}
     if instruction:
@@ -78,6 +79,8 @@ def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
         content["tools"] = entries
     if config and dialect.backend == "gemini_api":
         content["toolConfig"] = config
+    elif config and choice is not None and choice.type != "auto":
+        fields.omissions.add(lambda: "tool_choice")
     if schema:
         content["generationConfig"] = schema
     return Translation(content, fields.omissions.places())
