@@ -16,10 +16,16 @@ from count_tokens_mw.providers.google.credentials import GoogleTokens, _parse_cr
 from count_tokens_mw.providers.google.dialect import Dialect
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
-from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, count, count_gemini
+from demo_app.emulators import (
+    EMULATED_EXPRESS_KEY,
+    EMULATED_GEMINI_KEY,
+    EmulatedGoogle,
+    count,
+    count_gemini,
+)
 from tests.support.cloud import Cloud, cloud, counting, vertex_params
 from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
-from tests.support.gemini import GEMINI_2, VERTEX_2, translate
+from tests.support.gemini import GEMINI_2, VERTEX_2, VERTEX_3, translate
 from tests.support.requests import HELLO, STANDARD
 
 BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
@@ -85,6 +91,49 @@ async def test_the_gemini_api_counts_every_kind_of_request(
         counted = await count_tokens.count({"model": "m", **body, "max_tokens": 5})
     assert counted.input_tokens == expected_count(body)
     assert counted.body is None
+
+
+async def test_express_mode_counts_by_a_key_and_asks_for_no_token(endpoint: Cloud) -> None:
+    params = {
+        "model": "vertex_ai/gemini-3.6-flash",
+        "api_key": EMULATED_EXPRESS_KEY,
+        "api_base": endpoint.url,
+    }
+    for name, body in TRANSLATABLE.items():
+        async with counting(params) as count_tokens:
+            counted = await count_tokens.count({"model": "m", **body})
+        assert counted.input_tokens == expected_count(body, VERTEX_3), name
+    path = "/v1/publishers/google/models/gemini-3.6-flash:countTokens"
+    assert set(endpoint.paths) == {path}
+    assert "authorization" not in endpoint.headers[0]
+
+
+async def test_a_key_of_express_mode_that_is_refused_is_an_authentication_error(
+    endpoint: Cloud,
+) -> None:
+    params = {"model": "vertex_ai/gemini-3.6-flash", "api_base": endpoint.url, "api_key": "AQ.no"}
+    async with counting(params) as count_tokens, mounted(count_tokens) as client:
+        response = await client.post(COUNT, json=BODY)
+    assert response.status_code == 401
+    assert response.json()["error"]["type"] == "authentication_error"
+    assert "AQ.no" not in response.text
+
+
+@pytest.mark.parametrize("model", ["tunedModels/mine", "models/gemini-2.5-flash", "gemma-4-31b-it"])
+async def test_the_gemini_api_counts_for_any_of_its_resources(endpoint: Cloud, model: str) -> None:
+    params = gemini_params(endpoint.url, model=f"gemini/{model}")
+    async with counting(params) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens > 0
+    assert endpoint.paths[0].endswith(f"{model.rpartition('/')[2]}:countTokens")
+
+
+@pytest.mark.parametrize("model", ["gemini/123", "123", "endpoints/123"])
+async def test_vertex_counts_for_a_tuned_model_at_its_endpoint(
+    google: EmulatedGoogle, endpoint: Cloud, model: str
+) -> None:
+    async with counting(vertex_params(google, endpoint.url, model)) as count_tokens:
+        assert (await count_tokens.count(BODY)).input_tokens > 0
+    assert endpoint.paths[1].endswith("/endpoints/123:countTokens")
 
 
 async def test_the_answer_of_another_provider_is_exactly_the_count(endpoint: Cloud) -> None:

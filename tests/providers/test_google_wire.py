@@ -147,14 +147,135 @@ def test_vertex_gets_the_betas_that_it_is_not_known_to_refuse(
 
 
 @pytest.mark.parametrize(
-    "model", ["mistral-large@2407", "meta/llama-4", "text-bison", "claude/../x", "gemini x"]
+    "model",
+    [
+        *("mistral-large@2407", "meta/llama-4", "text-bison", "claude/../x", "gemini x"),
+        *("gemma/gemma-3-12b-it", "endpoints/12a", "endpoints/", "projects/p/endpoints/1"),
+    ],
 )
 def test_other_publishers_and_names_that_are_none_cannot_be_counted(model: str) -> None:
     with pytest.raises(CannotCount):
         vertex(HELLO, model)
 
 
-@pytest.mark.parametrize("model", ["gemini-2.5-flash/../x", "tuned models", "a:b"])
+@pytest.mark.parametrize(
+    ("model", "resource"),
+    [
+        ("gemini-2.5-flash", "models/gemini-2.5-flash"),
+        ("models/gemini-2.5-flash", "models/gemini-2.5-flash"),
+        ("gemma-4-31b-it", "models/gemma-4-31b-it"),
+        ("tunedModels/mine-4x7", "tunedModels/mine-4x7"),
+    ],
+)
+def test_the_gemini_api_counts_by_a_models_resource_name(model: str, resource: str) -> None:
+    call = gemini(HELLO, model)
+    assert call.target.endswith(f"/v1beta/{resource}:countTokens")
+    content = json.loads(call.body)["generateContentRequest"]
+    assert content["model"] == resource
+    gemini_judge(content)
+
+
+PUBLISHED = "/v1/projects/my-project/locations/us-east5/publishers/google/models"
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("gemini-2.5-flash", f"{PUBLISHED}/gemini-2.5-flash"),
+        ("models/gemini-2.5-flash", f"{PUBLISHED}/gemini-2.5-flash"),
+        ("gemini/gemini-2.5-flash", f"{PUBLISHED}/gemini-2.5-flash"),
+        ("publishers/google/models/gemini-3.6-flash", f"{PUBLISHED}/gemini-3.6-flash"),
+        ("gemini/4965075652664360960", "/us-east5/endpoints/4965075652664360960"),
+        ("4965075652664360960", "/us-east5/endpoints/4965075652664360960"),
+        ("endpoints/4965075652664360960", "/us-east5/endpoints/4965075652664360960"),
+    ],
+)
+def test_vertex_counts_by_a_model_or_by_a_tuned_ones_endpoint(model: str, path: str) -> None:
+    assert vertex(HELLO, model).target.endswith(f"{path}:countTokens")
+
+
+WITH_MEDIA = STANDARD["a tool result"]
+
+
+@pytest.mark.parametrize(
+    ("model", "base_model", "has_media"),
+    [
+        ("gemini-2.5-flash", None, False),
+        ("gemini-3.6-flash", None, True),
+        ("123", None, True),
+        ("123", "vertex_ai/gemini-2.5-flash", False),
+        ("gemini/123", "gemini-2.0-flash-001", False),
+    ],
+)
+def test_the_base_model_tells_the_generation_of_a_tuned_one(
+    model: str, base_model: str | None, has_media: bool
+) -> None:
+    body = json.loads(vertex(WITH_MEDIA, model, base_model=base_model).body)
+    assert ("parts" in body["contents"][2]["parts"][0]["functionResponse"]) is has_media
+    tuned = gemini(WITH_MEDIA, "tunedModels/mine", base_model=base_model or model)
+    content = json.loads(tuned.body)["generateContentRequest"]
+    assert ("parts" in content["contents"][2]["parts"][0]["functionResponse"]) is has_media
+
+
+def test_express_mode_counts_by_a_key_without_a_project() -> None:
+    params = VertexParams.model_validate({"api_key": "AQ.express"})
+    provider = Vertex(params, HttpClient())
+    call = provider.prepare(request_from_mapping({"model": "gemini-2.5-flash", **HELLO}))
+    base = "https://aiplatform.googleapis.com/v1/publishers/google/models"
+    assert call.target == f"{base}/gemini-2.5-flash:countTokens"
+    assert dict(call.headers)["x-goog-api-key"] == "AQ.express"
+    vertex_judge(json.loads(call.body), model="gemini-2.5-flash")
+    assert "AQ.express" not in repr(call)
+    assert "AQ.express" not in repr(params)
+
+
+def test_express_mode_counts_no_claude_and_no_tuned_model() -> None:
+    provider = Vertex(VertexParams.model_validate({"api_key": "AQ.express"}), HttpClient())
+    for model in ("claude-opus-4-8", "gemini/123"):
+        with pytest.raises(CannotCount, match="set vertex_location"):
+            provider.prepare(request_from_mapping({"model": model, **HELLO}))
+
+
+def test_with_a_location_claude_and_tuned_models_are_counted_in_the_project() -> None:
+    where = "https://us-east5-aiplatform.googleapis.com/v1/projects/my-project/"
+    for model in (CLAUDE, "123"):
+        call = vertex(HELLO, model, api_key="AQ.express")
+        assert call.target.startswith(where)
+        assert "x-goog-api-key" not in dict(call.headers)
+
+
+def test_configured_credentials_are_used_rather_than_a_key() -> None:
+    call = vertex(
+        HELLO, "gemini-2.5-flash", api_key="AQ.x", vertex_credentials={"type": "service_account"}
+    )
+    assert "/projects/my-project/" in call.target
+    assert "x-goog-api-key" not in dict(call.headers)
+
+
+@pytest.mark.parametrize(
+    ("setting", "signatures"),
+    [({}, 0), ({"thought_signatures": "none"}, 0), ({"thought_signatures": "placeholder"}, 1)],
+)
+def test_the_placeholder_of_a_signature_is_a_setting(
+    setting: dict[str, Any], signatures: int
+) -> None:
+    calls = [
+        gemini(WITH_MEDIA, "gemini-3.6-flash", **setting),
+        vertex(WITH_MEDIA, "gemini-3.6-flash", **setting),
+    ]
+    for call in calls:
+        sent = b'"thoughtSignature":"skip_thought_signature_validator"'
+        assert call.body.count(sent) == signatures
+    assert gemini(WITH_MEDIA, "gemini-2.5-flash", **setting).body.count(b"thoughtSignature") == 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("gemini-2.5-flash/../x", "tuned models", "a:b", "models/", "models/models/x", "/x"),
+        *("cachedContents/x", "tunedModels/..", "models/x?y", "x\n"),
+    ],
+)
 def test_a_name_that_would_change_the_url_cannot_be_counted(model: str) -> None:
     with pytest.raises(CannotCount):
         gemini(HELLO, model)

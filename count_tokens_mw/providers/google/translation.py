@@ -54,8 +54,8 @@ class Translation(NamedTuple):
 def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
     """Return `contents`, `systemInstruction`, `tools`, `toolConfig` and `generationConfig`.
 
-    Empty members are left out. Vertex AI's counter takes no `toolConfig`, so that any choice but the
-    default is named as left out. An output schema becomes `generationConfig`, and is counted.
+    Empty members are left out. Vertex AI's counter takes no `toolConfig`, so any choice of a tool
+    but the default is named as left out. An output schema becomes `generationConfig`.
 
     Raises:
         CannotCount: a part of the input has no counterpart in Gemini; the message names its place.
