@@ -29,6 +29,7 @@ _decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 # Members are read one by one in Python, which is slow; a count request has a few dozen.
 _MAX_MEMBERS: Final = 1000
 _decode_raw_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _whitespace: Final = re.compile(r"[ \t\n\r]*")
 _before_value: Final = re.compile(
     rb'[ \t\n\r]*[{,][ \t\n\r]*("(?:[^"\\]|\\.)*"[ \t\n\r]*:[ \t\n\r]*)'
@@ -61,8 +62,9 @@ class Member:
             ValueError: the value is nested too deeply for Python, or a number has too many digits.
         """
         if self._value is None:
+            text = self._raw[self.start : self.end]
             try:
-                self._value = _parse_value(self._raw[self.start : self.end].decode())
+                self._value = [value for value, _ in self.items] if self.is_list else _parse(text)
             except (ValueError, RecursionError) as error:
                 raise _readable(error) from None
         return self._value
@@ -71,34 +73,27 @@ class Member:
     def items(self) -> Sequence[tuple[JsonValue, bytes]]:
         """The items of a list, each with its text; empty for any other value.
 
+        They are parsed one by one, because `json` holds the GIL during a whole parse.
+
         Raises:
             ValueError: an item is nested too deeply, or a number has too many digits.
         """
-        text = self._raw[self.start : self.end].decode()
+        if not self.is_list:
+            return ()
+        text = self._raw[self.start : self.end]
         try:
-            items = _parse_items(text) if self.is_list else ()
-            return [(value, text[start:end].encode()) for value, start, end in items]
+            items = list(map(bytes, _decode_raw_items(text)))
+        except msgspec.DecodeError:  # a lone surrogate, which `json` accepts
+            return [(value, json.dumps(value).encode()) for value in json.loads(text)]
+        try:
+            return [(_parse(item), item) for item in items]
         except (ValueError, RecursionError) as error:
             raise _readable(error) from None
 
 
-def _parse_value(text: str) -> JsonValue:
-    """Parse a value; a list item by item, because `json` holds the GIL during a whole parse."""
-    if text.startswith("["):
-        return [value for value, _, _ in _parse_items(text)]
-    value: JsonValue = _decode(text)[0]
+def _parse(text: bytes) -> JsonValue:
+    value: JsonValue = _decode(text.decode())[0]
     return value
-
-
-def _parse_items(text: str) -> Iterator[tuple[JsonValue, int, int]]:
-    """Yield the value of each item of a list, and the start and the end of its text."""
-    at = _skip_whitespace(text, 1)
-    while text[at] != "]":
-        value, end = _decode(text, at)
-        yield value, at, end
-        at = _skip_whitespace(text, end)
-        if text[at] == ",":
-            at = _skip_whitespace(text, at + 1)
 
 
 def read_members(raw: bytes) -> Mapping[str, Member]:
@@ -112,7 +107,7 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
     members = _scan(raw)
     if members is None:
         try:
-            members = {member.name: member for member in _parse(raw)}
+            members = {member.name: member for member in _parse_members(raw)}
         except (ValueError, RecursionError) as error:
             raise _readable(error) from None
     return members
@@ -121,7 +116,7 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
 def _scan(raw: bytes) -> Mapping[str, Member] | None:
     """Read the members without parsing their values, in a third of the time of a parse.
 
-    Return None for anything invalid or unusual: `_parse` then reads it, or raises the reason.
+    Return None for anything invalid or unusual, which `_parse_members` reads, or raises the reason.
     """
     try:
         if not raw.isascii():
@@ -157,7 +152,7 @@ def _readable(error: Exception) -> ValueError:
     return ValueError("a number in it has too many digits")  # sys.set_int_max_str_digits
 
 
-def _parse(raw: bytes) -> Iterator[Member]:
+def _parse_members(raw: bytes) -> Iterator[Member]:
     text = raw.decode()
     names: set[str] = set()
     at = in_bytes = 0
