@@ -5,11 +5,13 @@ import asyncio
 import io
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from count_tokens_mw.cli.check import is_ok, probe, rows_of
+from count_tokens_mw.cli.check import TINY, is_ok, probe, rows_of
 from count_tokens_mw.cli.report import as_json, draw
 from count_tokens_mw.config import read_yaml
+from count_tokens_mw.errors import InvalidRequest
 
 __all__ = ["main"]
 
@@ -31,8 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console = Console(highlight=False)
     reading = read_yaml(options.config)
     rows = rows_of(reading, options.model)
-    if options.probe:
-        rows = asyncio.run(probe(reading, rows))
+    if options.probe or options.body:
+        try:
+            request = Path(options.body).read_bytes() if options.body else TINY
+            rows = asyncio.run(probe(reading, rows, request))
+        except (OSError, InvalidRequest) as error:
+            reason = error.strerror if isinstance(error, OSError) else error.message
+            sys.stderr.write(f"{options.body}: {reason}\n")
+            return 2
     ok = is_ok(reading, rows)
     if console is None:
         sys.stdout.write(f"{as_json(reading, rows, ok=ok)}\n")
@@ -50,6 +58,11 @@ def _build_parser() -> argparse.ArgumentParser:
     check.add_argument("config", help="a LiteLLM-style config.yaml")
     check.add_argument(
         "--probe", action="store_true", help="send one tiny count to each deployment, which is free"
+    )
+    check.add_argument(
+        "--body",
+        metavar="FILE",
+        help="probe with this count request in Anthropic's format, such as one that was refused",
     )
     check.add_argument(
         "--model",

@@ -23,14 +23,16 @@ from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.counting.router import Router
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CannotCount, CountError, NotFound, UpstreamError
-from count_tokens_mw.protocol.request import request_from_mapping
+from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.providers.pool import Providers
+from count_tokens_mw.types import CountRequest
 
-__all__ = ["Row", "State", "is_ok", "probe", "rows_of"]
+__all__ = ["TINY", "Row", "State", "is_ok", "probe", "rows_of"]
 
 _MAX_PROBES: Final = 8
 _SHORTEST_SECRET: Final = 8  # a shorter one is a dummy, and occurs in ordinary text
-_MESSAGES: Final = [{"role": "user", "content": "Hi"}]
+TINY: Final = b'{"model":"-","messages":[{"role":"user","content":"Hi"}]}'
+"""The count request of a probe."""
 
 State: TypeAlias = Literal[
     "configured", "counted", "cannot_count", "failed", "problem", "pattern", "alias"
@@ -78,8 +80,18 @@ def is_ok(reading: Reading, rows: Sequence[Row]) -> bool:
     return not (reading.problems or reading.warnings or has_failed)
 
 
-async def probe(reading: Reading, rows: Sequence[Row]) -> list[Row]:
-    """Send one tiny count by each row that has a model of its own, and return the new rows."""
+async def probe(reading: Reading, rows: Sequence[Row], body: bytes = TINY) -> list[Row]:
+    """Send one count by each row that has a model of its own, and return the new rows.
+
+    Args:
+        reading: the configuration.
+        rows: its rows.
+        body: a count request as JSON text; each deployment's model replaces its own.
+
+    Raises:
+        InvalidRequest: the body is no count request.
+    """
+    request = parse_request(body)
     snapshot, providers, fairness = ConfigSnapshot(_config(reading)), Providers(), LoopFairness()
     failover = Failover(providers, CachedSender(CacheSettings(ttl=0), fairness), fairness)
     limit = asyncio.Semaphore(_MAX_PROBES)
@@ -90,7 +102,7 @@ async def probe(reading: Reading, rows: Sequence[Row]) -> list[Row]:
         if row.state != "configured" or row.deployment is None:
             return row
         async with limit:
-            return await _probe_row(row, row.deployment, snapshot, failover)
+            return await _probe_row(row, row.deployment, request, snapshot, failover)
 
     try:
         return list(await asyncio.gather(*map(probe_row, rows)))
@@ -99,11 +111,13 @@ async def probe(reading: Reading, rows: Sequence[Row]) -> list[Row]:
 
 
 async def _probe_row(
-    row: Row, deployment: Deployment, snapshot: ConfigSnapshot, failover: Failover
+    row: Row,
+    deployment: Deployment,
+    request: CountRequest,
+    snapshot: ConfigSnapshot,
+    failover: Failover,
 ) -> Row:
     record = RequestRecord("count")
-    body = {"model": deployment.upstream_model, "messages": _MESSAGES}
-    request = request_from_mapping(body, ())
     job = Job(request, snapshot, record, Deadline(snapshot.settings.timeout))
     try:
         count = await failover.first_count(job, [deployment])
@@ -114,8 +128,13 @@ async def _probe_row(
         message = f"{error.status} {error.type}: {text}"
         hint = hint_for(deployment.provider, error)
         return replace(row, state="failed", message=message, hint=hint, milliseconds=_ms_of(record))
+    omitted = f"left out: {', '.join(count.omitted)}" if count.omitted else row.message
     return replace(
-        row, state="counted", input_tokens=count.input_tokens, milliseconds=_ms_of(record)
+        row,
+        state="counted",
+        message=omitted,
+        input_tokens=count.input_tokens,
+        milliseconds=_ms_of(record),
     )
 
 

@@ -103,6 +103,7 @@ def _upstream(row: Row) -> str:
 
 def _state(row: Row) -> str:
     if row.state == "counted":
-        return f"{row.input_tokens} tokens, {row.milliseconds} ms"
+        counted = f"{row.input_tokens} tokens, {row.milliseconds} ms"
+        return f"{counted}\n{row.message}" if row.message else counted
     message = row.message or row.state
     return f"{message}\n→ {row.hint}" if row.hint else message

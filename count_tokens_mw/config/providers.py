@@ -39,6 +39,32 @@ class ProviderSpec:
     hints: tuple[tuple[int, str, str], ...] = ()
 
 
+_SCHEMAS: Final = "see docs/providers.md of this package, Schemas"
+# Messages of Gemini about a tool's or an output's schema, as public reports have them.
+_SCHEMA_HINTS: Final = (
+    (
+        400,
+        r"reference to undefined schema|when \$ref is present|set alongside unsupported fields",
+        f"put the definition into $defs of the same schema, with nothing beside $ref; {_SCHEMAS}",
+    ),
+    (
+        400,
+        r"too many states for serving|maximum allowed nesting depth",
+        f"simplify the schema: fewer levels, shorter enums, lower maxItems; {_SCHEMAS}",
+    ),
+    (
+        400,
+        r"function_?declarations?\b.*(parameters|schema|\.name:)|json_?schema|response.?schema",
+        f"simplify the schema at this place; function_declarations counts custom tools; {_SCHEMAS}",
+    ),
+    (
+        400,
+        r"\ARequest contains an invalid argument\.\Z",
+        f"it may be a schema over the model's budget; halve the tools to find it; {_SCHEMAS}",
+    ),
+)
+
+
 # Clouds also offer models of vendors that have no counting API there, hence `models`.
 # Telemetry's names: https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
 _ROWS: Final = (
@@ -81,7 +107,10 @@ _ROWS: Final = (
         params=GeminiParams,
         factory="count_tokens_mw.providers.google.gemini:Gemini",
         telemetry_name="gcp.gemini",
-        hints=((403, "", "enable the Generative Language API for this key's project"),),
+        hints=(
+            (403, "", "enable the Generative Language API for this key's project"),
+            *_SCHEMA_HINTS,
+        ),
     ),
     ProviderSpec(
         name="vertex_ai",
@@ -99,6 +128,7 @@ _ROWS: Final = (
             (404, "", "try another vertex_count_tokens_location, or enable the model there"),
             (400, "not supported", "try strip_version, or another vertex_count_tokens_location"),
             (401, "", "the Google credentials are refused; check vertex_credentials"),
+            *_SCHEMA_HINTS,
         ),
     ),
 )

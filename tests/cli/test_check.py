@@ -262,6 +262,54 @@ def test_a_good_file_probes_to_five_green_rows(
     assert all(row["input_tokens"] > 0 and row["milliseconds"] >= 0 for row in rows)
 
 
+def test_a_probe_sends_the_request_of_a_file_by_every_deployment(
+    five: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, request = tmp_path / "config.yaml", tmp_path / "request.json"
+    path.write_text(yaml.safe_dump(five))
+    tool = {"name": "a tool", "input_schema": {"type": "object"}, "x_future_field": 1}
+    body = {
+        "model": "claude-of-the-caller",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [{**tool, "name": "a_tool"}],
+    }
+    request.write_text(json.dumps(body))
+    status, report = run_check(capsys, str(path), "--body", str(request))
+    words = {row["model_name"]: row["words"] for row in report["deployments"]}
+    assert status == 0
+    assert words["gemini"] == words["vertex-gemini"] == "left out: tools.0.x_future_field"
+    assert words["anthropic"] is None
+    request.write_text(json.dumps({**body, "tools": [tool]}))
+    status, report = run_check(capsys, str(path), "--body", str(request), "--model", "gemini")
+    (row,) = report["deployments"]
+    assert status == 1
+    assert "function_declarations[0].name" in row["words"]
+    assert "simplify the schema at this place" in row["hint"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("[]", "it is not an object"),
+        ("{", "The request body cannot be read"),
+        ('{"model": "m"}', "messages: a list is required"),
+    ],
+)
+def test_a_file_that_is_no_request_is_not_sent(
+    text: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = tmp_path / "request.json"
+    if text is not None:
+        request.write_text(text)
+    path = write_config("http://127.0.0.1:9", tmp_path)
+    assert main(["check", "--json", str(path), "--body", str(request)]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"{request}: ")
+    assert reason in output.err
+
+
 def test_it_runs_as_a_program_and_draws_green_rows_on_a_terminal(
     five: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -286,6 +286,7 @@ HISTORY: Any = [
     {"type": "server_tool_use", "id": "f", "name": "web_fetch", "input": {"url": "u"}},
     {"type": "web_fetch_tool_result", "tool_use_id": "f", "content": {"x": [1]}, "caller": {}},
 ]
+SOURCE: Any = IMAGE["source"]
 REDACTED = {"type": "redacted_thinking", "data": "eA=="}
 OMITTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "history of searches": (
@@ -315,7 +316,7 @@ OMITTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
                 assistant({**TOOL_USE, "x": {"deep": [1]}}),
                 user({**TOOL_RESULT, "content": [{**IMAGE, "x": 0}, text("b", y=False)]}),
                 {**system("c"), "output_config": {"effort": "low", "verbosity": 1}},
-                user({**IMAGE, "source": {**IMAGE["source"], "x": "y"}}),
+                user({**IMAGE, "source": {**SOURCE, "x": "y"}}),
             ],
             "system": [text("d", x=1)],
             "tools": [{**WEATHER, "x_future_field": True, "max_uses": 1}, {**FETCH, "x": 1}],
@@ -335,7 +336,7 @@ OMITTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         (*(f"messages.0.x{number}" for number in range(16)), "+4"),
     ),
     "a long unknown field": (
-        {"messages": [{**HELLO[0], "x" * 1000: 1}]},
+        {"messages": [{**HELLO[0], **{"x" * 1000: 1}}]},
         (f"messages.0.{'x' * 245}",),
     ),
 }
