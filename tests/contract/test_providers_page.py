@@ -11,21 +11,21 @@ import httpx
 import msgspec
 import pytest
 import yaml
-from msgspec import Struct
 
 from count_tokens_mw import Config
 from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.request import request_from_mapping
-from count_tokens_mw.providers.google import anthropic_types
 from count_tokens_mw.providers.google.dialect import Backend, Dialect, dialect_of
 from count_tokens_mw.providers.google.gemini import Gemini
+from count_tokens_mw.providers.google.no_input import NO_INPUT_OF_REQUEST
 from count_tokens_mw.providers.google.translation import READERS, generate_content_request
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, UpstreamCall
 from tests.support.fakes import FakeUpstream
+from tests.support.gemini import TYPES
 from tests.support.requests import (
     DOCUMENT,
     HELLO,
@@ -464,18 +464,12 @@ def test_vertex_differs_by_generation_as_the_gemini_api_does(label: str) -> None
 
 # ---- completeness
 
-STRUCTS: Final[list[type[Struct]]] = [
-    kind
-    for kind in vars(anthropic_types).values()
-    if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
-]
-
 
 def test_every_type_has_a_row() -> None:
     labels = " ".join(CASES)
     tags = {
         str(kind.__struct_config__.tag)
-        for kind in STRUCTS
+        for kind in TYPES
         if kind.__struct_config__.tag_field == "type" and not kind.__name__.startswith("_")
     }
     assert {"tool_reference", "base64", "compaction"} <= tags
@@ -486,7 +480,7 @@ def test_every_type_has_a_row() -> None:
 
 def test_the_fields_that_are_no_input_are_those_of_the_types() -> None:
     by_reason: dict[str, set[str]] = {}
-    for kind in STRUCTS:
+    for kind in TYPES:
         for name, hint in get_type_hints(kind, include_extras=True).items():
             for meta in getattr(hint, "__metadata__", ()):
                 description = str(getattr(meta, "description", None) or "")
@@ -500,7 +494,7 @@ def test_the_fields_that_are_no_input_are_those_of_the_types() -> None:
 def test_the_fields_at_the_top_that_are_no_input_are_those_of_the_translation() -> None:
     names = names_in(part("no input at the top: "))
     assert len(names) == len(set(names))
-    assert set(names) == anthropic_types.NO_INPUT_OF_REQUEST
+    assert set(names) == NO_INPUT_OF_REQUEST
 
 
 @pytest.mark.parametrize("added", [{"mcp_servers": []}, {"container": None}, {"x_future": None}])

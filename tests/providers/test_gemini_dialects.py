@@ -336,7 +336,7 @@ OMITTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         (*(f"messages.0.x{number}" for number in range(16)), "+4"),
     ),
     "a long unknown field": (
-        {"messages": [{**HELLO[0], **{"x" * 1000: 1}}]},
+        {"messages": [{**HELLO[0], "x" * 1000: 1}]},
         (f"messages.0.{'x' * 245}",),
     ),
 }

@@ -1,12 +1,14 @@
 """The translation to Gemini, from a mapping to parsed JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from count_tokens_mw.errors import InvalidRequest
+from count_tokens_mw.providers.google import anthropic_types, tools, translation
 from count_tokens_mw.providers.google.dialect import Dialect
 from count_tokens_mw.providers.google.translation import Translation, generate_content_request
 from count_tokens_mw.rawjson.object import JsonObject
@@ -20,6 +22,7 @@ __all__ = [
     "GEMINI_2",
     "GEMINI_3",
     "GONE",
+    "TYPES",
     "VERTEX_2",
     "VERTEX_3",
     "contents_of",
@@ -35,6 +38,14 @@ GEMINI_2: Final = Dialect("gemini_api", 2)
 GEMINI_3: Final = Dialect("gemini_api", 3)
 VERTEX_2: Final = Dialect("vertex", 2)
 VERTEX_3: Final = Dialect("vertex", 3)
+TYPES: Final[Sequence[type[Struct]]] = [
+    kind
+    for module in (anthropic_types, tools, translation)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
+]
+"""The translation's types of Anthropic's format."""
+
 DIALECTS: Final = {
     "gemini-1.5-pro at the Gemini API": Dialect("gemini_api", 1),
     "gemini-2.5-flash at the Gemini API": GEMINI_2,

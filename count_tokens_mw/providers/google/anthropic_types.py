@@ -1,4 +1,4 @@
-"""Types of Anthropic's format, as far as Gemini has a counterpart; they decide about each field.
+"""Types of Anthropic's messages, as far as Gemini has a counterpart; they decide about each field.
 
 A field is input, which is translated, or `no input`, for the reason in its type. A field of neither
 kind is left out and named, because whatever translates the host's own `/v1/messages` leaves it out
@@ -10,19 +10,26 @@ notation reaches Gemini unchanged, and megabytes are not read twice.
 https://docs.claude.com/en/api/messages and https://jcristharif.com/msgspec/api.html#raw
 """
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Raw, Struct
 
-from count_tokens_mw.providers.claude.fields import NOT_INPUT
+from count_tokens_mw.providers.google.no_input import (
+    ABSENT,
+    Answer,
+    CacheMark,
+    Citations,
+    Constant,
+    Loading,
+    Origin,
+    Scaling,
+    State,
+)
 
 __all__ = [
-    "NO_INPUT_OF_REQUEST",
     "AssistantMessage",
     "Block",
-    "BuiltInTool",
     "Compaction",
-    "CustomTool",
     "Document",
     "Fallback",
     "Image",
@@ -30,8 +37,6 @@ __all__ = [
     "InlineText",
     "Message",
     "NestedContent",
-    "OutputConfig",
-    "OutputFormat",
     "RedactedThinking",
     "RemoteFile",
     "ResultBlock",
@@ -40,8 +45,6 @@ __all__ = [
     "SystemMessage",
     "Text",
     "Thinking",
-    "ToolChoice",
-    "ToolKind",
     "ToolReference",
     "ToolResult",
     "ToolUse",
@@ -50,29 +53,7 @@ __all__ = [
     "WebSearchToolResult",
 ]
 
-NO_INPUT_OF_REQUEST: Final = NOT_INPUT | {
-    *("betas", "billing_policy", "cache_control", "compaction", "context_management"),
-    *("model", "speed", "thinking"),
-}
-"""Top-level fields that are no input. Gemini gets the whole context, whatever manages Claude's, and
-Anthropic's counter ignores `compaction` too."""
-
 _Name: TypeAlias = Annotated[str, Meta(min_length=1)]
-
-_CacheMark: TypeAlias = Annotated[Raw, Meta(description="no input: a mark of what to cache")]
-_Citations: TypeAlias = Annotated[
-    Raw, Meta(description="no input: a switch, or cited text, which Anthropic does not count")
-]
-_State: TypeAlias = Annotated[
-    Raw, Meta(description="no input: state of Anthropic's, which Gemini would refuse")
-]
-_Origin: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini knows a tool by its name")]
-_Loading: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini gets every tool at once")]
-_Answer: TypeAlias = Annotated[Raw, Meta(description="no input: a rule of the answer")]
-_Limit: TypeAlias = Annotated[Raw, Meta(description="no input: a limit of the provider's tool")]
-_Scaling: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini scales images itself")]
-_Constant: TypeAlias = Annotated[Raw, Meta(description="no input: the type implies it")]
-_ABSENT: Final = Raw()
 
 
 class _Typed(Struct, tag_field="type", forbid_unknown_fields=True, gc=False):
@@ -80,74 +61,96 @@ class _Typed(Struct, tag_field="type", forbid_unknown_fields=True, gc=False):
 
 
 class InlineFile(_Typed, tag="base64"):
+    """Image or PDF in the request."""
+
     media_type: _Name
     data: Raw
 
 
 class RemoteFile(_Typed, tag="url"):
+    """Image or PDF at a URL."""
+
     url: _Name
 
 
 class InlineText(_Typed, tag="text"):
+    """Text of a document."""
+
     data: Raw
-    media_type: _Constant = _ABSENT
+    media_type: Constant = ABSENT
 
 
 class Text(_Typed, tag="text"):
+    """Text."""
+
     text: Raw
-    citations: _Citations = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    citations: Citations = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class Image(_Typed, tag="image"):
+    """Image."""
+
     source: Annotated[
         InlineFile | RemoteFile, Meta(extra={"content": "an image block with a source"})
     ]
-    transformations: _Scaling = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    transformations: Scaling = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class NestedContent(_Typed, tag="content"):
+    """Texts and images of a document."""
+
     content: str | list[Text | Image]
 
 
 class Document(_Typed, tag="document"):
+    """Document; its title and its context are input too."""
+
     source: Annotated[
         InlineFile | InlineText | NestedContent | RemoteFile,
         Meta(extra={"content": "a document block with a source"}),
     ]
     title: str | None = None
     context: str | None = None
-    citations: _Citations = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    citations: Citations = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class SearchResult(_Typed, tag="search_result"):
+    """Search result of the caller's own."""
+
     title: str
     source: str
     content: str | list[Text]
-    citations: _Citations = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    citations: Citations = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class Thinking(_Typed, tag="thinking"):
+    """Thinking that is shown."""
+
     thinking: Raw
-    signature: _State = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    signature: State = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class ToolUse(_Typed, tag="tool_use"):
+    """Call of a tool by the model."""
+
     id: _Name
     name: _Name
     input: Raw
-    caller: _Origin = _ABSENT
-    toolset_name: _Origin = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    caller: Origin = ABSENT
+    toolset_name: Origin = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class ToolReference(_Typed, tag="tool_reference"):
-    tool_name: _Loading = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    """Reference to a tool that a search of the caller's own found."""
+
+    tool_name: Loading = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 ResultBlock: TypeAlias = Text | Image | Document | SearchResult | ToolReference
@@ -155,11 +158,13 @@ ResultBlock: TypeAlias = Text | Image | Document | SearchResult | ToolReference
 
 
 class ToolResult(_Typed, tag="tool_result"):
+    """Result of a tool, for the call of this id."""
+
     tool_use_id: _Name
     content: str | list[ResultBlock] | None = None
     is_error: bool | None = None
-    toolset_name: _Origin = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    toolset_name: Origin = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class Compaction(_Typed, tag="compaction"):
@@ -167,9 +172,9 @@ class Compaction(_Typed, tag="compaction"):
 
     content: _Name | None = None
     tool_changes: list[Raw] | None = None
-    encrypted_content: _State = _ABSENT
-    signature: _State = _ABSENT
-    cache_control: _CacheMark = _ABSENT
+    encrypted_content: State = ABSENT
+    signature: State = ABSENT
+    cache_control: CacheMark = ABSENT
 
 
 class _LeftOut(Struct, tag_field="type", gc=False):
@@ -217,7 +222,7 @@ Block: TypeAlias = (
 
 
 class _MessageOutputConfig(Struct, forbid_unknown_fields=True):
-    effort: _Answer = _ABSENT
+    effort: Answer = ABSENT
 
 
 class _Message(Struct, tag_field="role", forbid_unknown_fields=True, gc=False):
@@ -225,10 +230,14 @@ class _Message(Struct, tag_field="role", forbid_unknown_fields=True, gc=False):
 
 
 class UserMessage(_Message, tag="user"):
+    """Message of the user."""
+
     content: str | list[Block]
 
 
 class AssistantMessage(_Message, tag="assistant"):
+    """Message of the model."""
+
     content: str | list[Block]
 
 
@@ -241,54 +250,3 @@ class SystemMessage(_Message, tag="system"):
 
 
 Message: TypeAlias = UserMessage | AssistantMessage | SystemMessage
-
-
-class ToolKind(Struct):
-    """The type of a tool, which is a custom one without a type."""
-
-    type: str | None = None
-
-
-class _Tool(ToolKind, forbid_unknown_fields=True):
-    allowed_callers: _Origin = _ABSENT
-    cache_control: _CacheMark = _ABSENT
-    defer_loading: _Loading = _ABSENT
-    strict: _Answer = _ABSENT
-
-
-class CustomTool(_Tool, kw_only=True):
-    name: _Name
-    input_schema: Raw
-    description: str | None = None
-    input_examples: list[Raw] | None = None
-    eager_input_streaming: _Answer = _ABSENT
-
-
-class BuiltInTool(_Tool):
-    name: _Constant = _ABSENT
-    allowed_domains: _Limit = _ABSENT
-    blocked_domains: _Limit = _ABSENT
-    citations: _Citations = _ABSENT
-    max_content_tokens: _Limit = _ABSENT
-    max_uses: _Limit = _ABSENT
-    response_inclusion: _Answer = _ABSENT
-    url_sources: _Limit = _ABSENT
-    use_cache: _Limit = _ABSENT
-    user_location: _Limit = _ABSENT
-
-
-class ToolChoice(Struct, forbid_unknown_fields=True):
-    type: str
-    name: str | None = None
-    disable_parallel_tool_use: _Answer = _ABSENT
-
-
-class OutputFormat(Struct, forbid_unknown_fields=True):
-    type: str
-    schema: Raw
-
-
-class OutputConfig(Struct, forbid_unknown_fields=True):
-    format: OutputFormat | None = None
-    effort: _Answer = _ABSENT
-    task_budget: _Answer = _ABSENT

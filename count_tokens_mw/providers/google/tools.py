@@ -5,25 +5,85 @@ https://ai.google.dev/api/caching#Tool
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from msgspec import Raw
+from msgspec import Meta, Raw, Struct
 
 from count_tokens_mw.errors import InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
-from count_tokens_mw.providers.google.anthropic_types import (
-    BuiltInTool,
-    CustomTool,
-    ToolChoice,
-    ToolKind,
-)
 from count_tokens_mw.providers.google.dialect import Dialect
+from count_tokens_mw.providers.google.no_input import (
+    ABSENT,
+    Answer,
+    CacheMark,
+    Citations,
+    Constant,
+    Limit,
+    Loading,
+    Origin,
+)
 from count_tokens_mw.providers.google.parts import Part, json_object
 from count_tokens_mw.providers.google.reader import Reader, cannot_count
 
-__all__ = ["Tools", "tool_config", "translate_tools"]
+__all__ = [
+    "BuiltInTool",
+    "CustomTool",
+    "ToolChoice",
+    "ToolKind",
+    "Tools",
+    "tool_config",
+    "translate_tools",
+]
 
 _MODES: Final[Mapping[str, str]] = {"any": "ANY", "auto": "AUTO", "none": "NONE", "tool": "ANY"}
+
+
+class ToolKind(Struct):
+    """The type of a tool, which is a custom one without a type."""
+
+    type: str | None = None
+
+
+class _Tool(ToolKind, forbid_unknown_fields=True):
+    allowed_callers: Origin = ABSENT
+    cache_control: CacheMark = ABSENT
+    defer_loading: Loading = ABSENT
+    strict: Answer = ABSENT
+
+
+class CustomTool(_Tool, kw_only=True):
+    """Tool of the caller's own."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    input_schema: Raw
+    description: str | None = None
+    input_examples: list[Raw] | None = None
+    eager_input_streaming: Answer = ABSENT
+
+
+class BuiltInTool(_Tool):
+    """Tool that the provider runs."""
+
+    name: Constant = ABSENT
+    allowed_domains: Limit = ABSENT
+    blocked_domains: Limit = ABSENT
+    citations: Citations = ABSENT
+    max_content_tokens: Limit = ABSENT
+    max_uses: Limit = ABSENT
+    response_inclusion: Answer = ABSENT
+    url_sources: Limit = ABSENT
+    use_cache: Limit = ABSENT
+    user_location: Limit = ABSENT
+
+
+class ToolChoice(Struct, forbid_unknown_fields=True):
+    """Choice of a tool; `name` is required if the type is `tool`."""
+
+    type: str
+    name: str | None = None
+    disable_parallel_tool_use: Answer = ABSENT
+
+
 _KIND: Final[Reader[ToolKind]] = Reader(ToolKind)
 _CUSTOM: Final[Reader[CustomTool]] = Reader(CustomTool)
 _BUILT_IN: Final[Reader[BuiltInTool]] = Reader(BuiltInTool)

@@ -9,26 +9,42 @@ shares but for `toolConfig`.
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
-from count_tokens_mw.providers.google.anthropic_types import (
-    NO_INPUT_OF_REQUEST,
-    Message,
-    OutputConfig,
-    OutputFormat,
-    Text,
-    ToolChoice,
-)
+from count_tokens_mw.providers.google.anthropic_types import Message, Text
 from count_tokens_mw.providers.google.dialect import Dialect
 from count_tokens_mw.providers.google.messages import translate_messages
+from count_tokens_mw.providers.google.no_input import ABSENT, NO_INPUT_OF_REQUEST, Answer
 from count_tokens_mw.providers.google.parts import Part, content_parts, json_object, placed
 from count_tokens_mw.providers.google.reader import Reader, cannot_count
-from count_tokens_mw.providers.google.tools import tool_config, translate_tools
+from count_tokens_mw.providers.google.tools import ToolChoice, tool_config, translate_tools
 from count_tokens_mw.rawjson.object import JsonObject
 
-__all__ = ["READERS", "Translation", "generate_content_request"]
+__all__ = [
+    "READERS",
+    "OutputConfig",
+    "OutputFormat",
+    "Translation",
+    "generate_content_request",
+]
+
+
+class OutputFormat(Struct, forbid_unknown_fields=True):
+    """Schema of the answer."""
+
+    type: str
+    schema: Raw
+
+
+class OutputConfig(Struct, forbid_unknown_fields=True):
+    """Options of the answer, of which only the schema is input."""
+
+    format: OutputFormat | None = None
+    effort: Answer = ABSENT
+    task_budget: Answer = ABSENT
+
 
 READERS: Final[dict[str, Reader[Any]]] = {
     "messages": Reader(list[Message]),

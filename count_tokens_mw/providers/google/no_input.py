@@ -1,0 +1,46 @@
+"""Fields of Anthropic's format that are no input, by the reason.
+
+A field of one of these types is left out of a translated request without being named.
+"""
+
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta, Raw
+
+from count_tokens_mw.providers.claude.fields import NOT_INPUT
+
+__all__ = [
+    "ABSENT",
+    "NO_INPUT_OF_REQUEST",
+    "Answer",
+    "CacheMark",
+    "Citations",
+    "Constant",
+    "Limit",
+    "Loading",
+    "Origin",
+    "Scaling",
+    "State",
+]
+
+NO_INPUT_OF_REQUEST: Final = NOT_INPUT | {
+    *("betas", "billing_policy", "cache_control", "compaction", "context_management"),
+    *("model", "speed", "thinking"),
+}
+"""Top-level fields that are no input. Gemini gets the whole context, whatever manages Claude's, and
+Anthropic's counter ignores `compaction` too."""
+
+CacheMark: TypeAlias = Annotated[Raw, Meta(description="no input: a mark of what to cache")]
+Citations: TypeAlias = Annotated[
+    Raw, Meta(description="no input: a switch, or cited text, which Anthropic does not count")
+]
+State: TypeAlias = Annotated[
+    Raw, Meta(description="no input: state of Anthropic's, which Gemini would refuse")
+]
+Origin: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini knows a tool by its name")]
+Loading: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini gets every tool at once")]
+Answer: TypeAlias = Annotated[Raw, Meta(description="no input: a rule of the answer")]
+Limit: TypeAlias = Annotated[Raw, Meta(description="no input: a limit of the provider's tool")]
+Scaling: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini scales images itself")]
+Constant: TypeAlias = Annotated[Raw, Meta(description="no input: the type implies it")]
+ABSENT: Final = Raw()
