@@ -267,7 +267,7 @@ def judge(sent: dict[str, Any], dialect: Dialect) -> None:
         gemini_judge({"model": f"models/{model}", **sent})
 
 
-@pytest.mark.parametrize("dialect", (DIALECTS[2], DIALECTS[4]), ids=NAME_OF)
+@pytest.mark.parametrize("dialect", [DIALECTS[2], DIALECTS[4]], ids=NAME_OF)
 @pytest.mark.parametrize("title", REQUESTS)
 def test_exactly_the_places_that_gemini_cannot_read_are_named(title: str, dialect: Dialect) -> None:
     """Vertex AI's counter takes no `toolConfig`, and `auto` is its default."""

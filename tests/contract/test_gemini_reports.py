@@ -8,12 +8,13 @@ from typing import Any, Final
 import pytest
 
 from tests.support.gemini_host import (
+    ASKED,
     CALL,
-    CALL_PART,
     DECLARED,
     PNG,
     PNG_PART,
     TOOL,
+    Q,
     ask,
     content,
 )
@@ -21,8 +22,6 @@ from tests.support.gemini_host import (
 HI: Final = {"messages": [{"role": "user", "content": "hi"}]}
 HI_SENT: Final = {"contents": [content("user", "hi")]}
 ANSWER_SCHEMA: Final = {"type": "object", "properties": {"answer": {"type": "string"}}}
-Q: Final = {"role": "user", "content": "q"}
-ASKED: Final = [content("user", "q"), content("model", CALL_PART)]
 
 
 def result_with(*blocks: Any, after: Any = ()) -> dict[str, Any]:

@@ -8,7 +8,25 @@ import httpx
 from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
 from tests.support.judges import gemini_judge, vertex_judge
 
-__all__ = ["CALL", "CALL_PART", "DECLARED", "PNG", "PNG_PART", "TOOL", "Answer", "ask", "content"]
+__all__ = [
+    "ASKED",
+    "CALL",
+    "CALL_PART",
+    "DECLARED",
+    "PNG",
+    "PNG_PART",
+    "TOOL",
+    "Answer",
+    "Case",
+    "Q",
+    "after_call",
+    "answered",
+    "ask",
+    "content",
+    "result",
+    "text",
+    "turn",
+]
 
 COUNT: Final = "/v1/messages/count_tokens"
 MODELS: Final[dict[str, dict[str, str]]] = {
@@ -43,6 +61,9 @@ CALL: Final = {
     "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {"x": "1"}}],
 }
 CALL_PART: Final = {"functionCall": {"name": "f", "args": {"x": "1"}}}
+
+
+Q: Final = {"role": "user", "content": "q"}
 
 
 class Answer(NamedTuple):
@@ -90,3 +111,39 @@ def content(role: str, *parts: str | dict[str, Any]) -> dict[str, Any]:
     """Return a Content of Gemini's; a string is a part of text."""
     every: Sequence[Any] = [{"text": part} if isinstance(part, str) else part for part in parts]
     return {"role": role, "parts": list(every)}
+
+
+class Case(NamedTuple):
+    """Request to models, the members that are sent (None for none), and the places named."""
+
+    title: str
+    models: tuple[str, ...]
+    body: dict[str, Any]
+    sent: dict[str, Any]
+    omitted: str | None = None
+
+
+ASKED: Final = [content("user", "q"), content("model", CALL_PART)]
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"type": "text", "text": value}
+
+
+def turn(role: str, *blocks: Any) -> dict[str, Any]:
+    return {"role": role, "content": list(blocks)}
+
+
+def result(*blocks: Any, use: str = "t1", **more: Any) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": use, "content": list(blocks), **more}
+
+
+def after_call(*blocks: Any) -> dict[str, Any]:
+    return {"messages": [Q, CALL, turn("user", *blocks)]}
+
+
+def answered(output: str, *within: Any, beside: Any = (), key: str = "output") -> Any:
+    """Return the contents of a call and its response, with media within it and after it."""
+    parts = {"parts": list(within)} if within else {}
+    response = {"functionResponse": {"name": "f", "response": {key: output}, **parts}}
+    return [*ASKED, content("user", response, *beside)]
