@@ -9,10 +9,10 @@ import pytest
 
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from tests.support.gemini_host import (
-    CALL,
     CALL_PART,
     DECLARED,
     TOOL,
+    USE,
     Case,
     Q,
     after_call,
@@ -23,7 +23,7 @@ from tests.support.gemini_host import (
     text,
     turn,
 )
-from tests.support.requests import IMAGE, PDF, PNG
+from tests.support.requests import PDF, PNG
 
 HI: Final = {"messages": [Q]}
 SCHEMA: Final = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -40,6 +40,8 @@ PDF_PART: Final = {"inlineData": {"mimeType": "application/pdf", "data": PDF}}
 REMOTE_PART: Final = {
     "fileData": {"mimeType": "application/pdf", "fileUri": "https://x.example/a.pdf"}
 }
+PNG_SOURCE: Final = {"type": "base64", "media_type": "image/png", "data": PNG}
+IMAGE: Final = {"type": "image", "source": PNG_SOURCE}
 PNG_PART: Final = {"inlineData": {"mimeType": "image/png", "data": PNG}}
 SEARCH: Final = {"type": "web_search_20260318", "name": "web_search"}
 FETCH: Final = {"type": "web_fetch_20260318", "name": "web_fetch"}
@@ -49,9 +51,9 @@ ALL: Final = ("g2", "g3", "v2", "v3")
 BOTH_PLACES: Final = "messages.1.content.0,messages.1.content.1"
 
 
-TWICE: Final = turn("assistant", *CALL["content"], {**CALL["content"][0], "id": "t2"})
-R: Final = {"functionResponse": {"name": "f", "response": {"output": "R"}}}
 IDS: Final = ("t1", "t2")
+TWICE: Final = turn("assistant", *[{**USE, "id": use} for use in IDS])
+R: Final = {"functionResponse": {"name": "f", "response": {"output": "R"}}}
 ASKED_TWICE: Final = [content("user", "q"), content("model", CALL_PART, CALL_PART)]
 PARALLEL: Final = {
     "messages": [
@@ -174,7 +176,7 @@ FIELDS: Final = [  # K3
             "messages": [
                 {
                     "role": "user",
-                    "content": [{**IMAGE, "x_b": 1, "source": {**IMAGE["source"], "x_s": "s"}}],
+                    "content": [{**IMAGE, "x_b": 1, "source": {**PNG_SOURCE, "x_s": "s"}}],
                     "x_m": {"a": 1},
                 }
             ]

@@ -16,6 +16,7 @@ __all__ = [
     "PNG",
     "PNG_PART",
     "TOOL",
+    "USE",
     "Answer",
     "Case",
     "Q",
@@ -56,10 +57,8 @@ TOOL: Final = {"name": "f", "description": "d", "input_schema": SCHEMA}
 DECLARED: Final = {
     "functionDeclarations": [{"name": "f", "description": "d", "parametersJsonSchema": SCHEMA}]
 }
-CALL: Final = {
-    "role": "assistant",
-    "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {"x": "1"}}],
-}
+USE: Final = {"type": "tool_use", "id": "t1", "name": "f", "input": {"x": "1"}}
+CALL: Final = {"role": "assistant", "content": [USE]}
 CALL_PART: Final = {"functionCall": {"name": "f", "args": {"x": "1"}}}
 
 
