@@ -11,19 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
-from msgspec import Struct, inspect
+from msgspec import inspect
 
 from count_tokens_mw.errors import CannotCount, CountError
-from count_tokens_mw.providers.google import anthropic_types
-from count_tokens_mw.providers.google.anthropic_types import (
-    NO_INPUT_OF_REQUEST,
-    BuiltInTool,
-    CustomTool,
-)
 from count_tokens_mw.providers.google.dialect import Dialect
+from count_tokens_mw.providers.google.no_input import NO_INPUT_OF_REQUEST
+from count_tokens_mw.providers.google.tools import BuiltInTool, CustomTool, ToolKind
 from count_tokens_mw.providers.google.translation import READERS, generate_content_request
 from count_tokens_mw.rawjson.object import JsonObject
 from tests.facts import ANTHROPIC, Facts, read_facts
+from tests.support.gemini import TYPES
 from tests.support.refused_types import REFUSED_FIELDS, REFUSED_TYPES
 
 SDK: Final[Facts] = read_facts(ANTHROPIC)
@@ -32,7 +29,7 @@ DIALECT: Final = Dialect("gemini_api", 3)
 MESSAGES: Final = [{"role": "user", "content": "hi"}]
 DECIDE_FIELD: Final = (
     "is it input? If so, translate it in count_tokens_mw/providers/google/; if not, add it to its "
-    "type in anthropic_types.py with the reason"
+    "type in anthropic_types.py or tools.py with a reason of no_input.py"
 )
 DECIDE_TYPE: Final = (
     "has Gemini a counterpart? If so, translate it in count_tokens_mw/providers/google/; if not, "
@@ -285,12 +282,8 @@ def test_every_field_and_type_of_the_sdk_has_been_decided_about() -> None:
 
 def test_the_walk_meets_every_type_of_ours() -> None:
     """A type that it does not meet has left the SDK, or the walk has a hole."""
-    defined = {
-        kind
-        for kind in vars(anthropic_types).values()
-        if isinstance(kind, type) and issubclass(kind, Struct) and not kind.__name__.startswith("_")
-    }
-    assert defined - WALK.met.keys() == {Struct, anthropic_types.ToolKind}  # bases
+    defined = {kind for kind in TYPES if not kind.__name__.startswith("_")}
+    assert defined - WALK.met.keys() == {ToolKind}  # of which the tools' types are
 
 
 @pytest.mark.parametrize(
