@@ -181,13 +181,32 @@ def test_vertex_takes_no_tool_choice_so_it_is_named(choice: Any, omitted: tuple[
     assert omitted_from(body, GEMINI_3) == ()
 
 
+@pytest.mark.parametrize(
+    ("tools", "choice", "omitted"),
+    [
+        ([WEB_SEARCH], {"type": "auto"}, ()),
+        ([WEB_SEARCH], {"type": "any"}, ("tool_choice",)),
+        ([WEB_SEARCH], {"type": "tool", "name": "web_search"}, ("tool_choice",)),
+        ([], {"type": "none"}, ()),
+    ],
+)
+def test_a_choice_of_a_built_in_tool_is_named(
+    tools: Any, choice: Any, omitted: tuple[str, ...]
+) -> None:
+    body = {"messages": HELLO, "tools": tools, "tool_choice": choice}
+    for dialect in DIALECTS.values():
+        assert "toolConfig" not in translate(body, dialect)
+        assert omitted_from(body, dialect) == omitted
+
+
 # ---- signatures
 
 
 def test_the_first_call_of_each_step_has_the_placeholder_if_it_is_asked_for() -> None:
     steps = [
         *HELLO,
-        assistant(THINKING, tool_use(1), tool_use(2)),
+        assistant(THINKING, tool_use(1)),
+        assistant(tool_use(2)),
         user(result("See.", "toolu_1"), result("See.", "toolu_2")),
         assistant(tool_use(3)),
     ]
@@ -231,6 +250,18 @@ def test_nothing_before_a_compaction_is_seen(before: list[Any]) -> None:
         {"role": "model", "parts": [{"text": "Then."}]},
         turn({"text": "And?"}),
     ]
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        {"type": "compaction", "content": None},
+        {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}},
+    ],
+)
+def test_a_block_that_says_nothing_does_not_end_the_tool_loop(silent: Any) -> None:
+    turns = contents_of(*HELLO, assistant(THINKING, TOOL_USE), user(result("See."), silent))
+    assert turns[1]["parts"][0] == {"text": "Let me see.", "thought": True}
 
 
 def test_a_system_prompt_stays_before_a_compaction() -> None:

@@ -48,9 +48,9 @@ class Dialect:
     def combines_tools(self) -> bool:
         """Whether built-in tools beside functions need `includeServerSideToolInvocations`.
 
-        Earlier generations cannot combine them and refuse. Vertex AI's counter has no `toolConfig`.
+        Earlier generations cannot combine them, and refuse.
         """
-        return self.generation >= _NEWEST and self.backend == "gemini_api"
+        return self.generation >= _NEWEST
 
     @property
     def web_search(self) -> str:

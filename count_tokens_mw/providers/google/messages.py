@@ -37,6 +37,7 @@ from count_tokens_mw.providers.google.parts import (
     function_call,
     function_response,
     placed,
+    sign_first_call,
     thought,
 )
 from count_tokens_mw.providers.google.reader import cannot_count
@@ -49,6 +50,7 @@ _ONLY_FROM: Final = {
     ToolResult: UserMessage,
     ToolUse: AssistantMessage,
 }
+_SILENT: Final = (Compaction, Fallback, ToolResult)
 _SEARCHES: Final = frozenset({"web_fetch", "web_search"})
 
 
@@ -155,7 +157,7 @@ def _start_of_tool_loop(shown: Sequence[_Shown]) -> int:
             if isinstance(content, str):
                 asks = bool(content)
             else:
-                asks = any(not isinstance(block, ToolResult) for block in content)
+                asks = any(not isinstance(block, _SILENT) for block in content)
             if asks:
                 return number
     return 0
@@ -212,8 +214,7 @@ class _Translator:
 
     def _add_call(self, turn: _Turn, block: ToolUse) -> None:
         self._names[block.id] = block.name
-        signed = self._dialect.signs_calls and not any("functionCall" in at for at in turn.parts)
-        turn.parts.append(function_call(block, signed=signed))
+        turn.parts.append(function_call(block))
 
     def _add_response(self, turn: _Turn, block: ToolResult) -> None:
         tool = self._names.get(block.tool_use_id)
@@ -247,6 +248,8 @@ def _contents(turns: Sequence[_Turn], dialect: Dialect) -> Iterator[Part]:
         same = list(group)
         responses = [part for turn in same for part in turn.responses]
         parts = [part for turn in same for part in turn.parts]
+        if is_model and dialect.signs_calls:
+            sign_first_call(parts)
         if not dialect.separates(responses):
             yield {"role": role, "parts": responses + parts}
         else:

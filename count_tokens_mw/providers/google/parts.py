@@ -39,6 +39,7 @@ __all__ = [
     "function_response",
     "json_object",
     "placed",
+    "sign_first_call",
     "thought",
 ]
 
@@ -106,20 +107,24 @@ def thought(block: Thinking) -> list[Part]:
     return [{**part, "thought": True} for part in _raw_text(block.thinking, ".thinking")]
 
 
-def function_call(block: ToolUse, *, signed: bool) -> Part:
+def function_call(block: ToolUse) -> Part:
     """Return the part of a tool_use block, without its id.
 
     https://ai.google.dev/api/caching#FunctionCall has an id, but not every version of the API
     accepts it. Gemini matches calls and responses by their order.
+    """
+    return {"functionCall": {"name": block.name, "args": json_object(block.input, ".input")}}
 
-    A `signed` call has the placeholder for the signature that another model did not give:
+
+def sign_first_call(parts: Sequence[Part]) -> None:
+    """Add the placeholder for a signature that another model did not give to the first call.
+
     https://ai.google.dev/gemini-api/docs/thought-signatures#faqs
     """
-    part: Part = {"functionCall": {"name": block.name, "args": json_object(block.input, ".input")}}
-    if signed:
+    first = next((part for part in parts if "functionCall" in part), None)
+    if first is not None:
         # As it is documented, although the field is base64: the API refuses it encoded once more.
-        part["thoughtSignature"] = _PLACEHOLDER
-    return part
+        first["thoughtSignature"] = _PLACEHOLDER
 
 
 def function_response(block: ToolResult, tool: str, dialect: Dialect) -> tuple[Part, list[Part]]:

@@ -95,7 +95,8 @@ def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
         content["tools"] = entries
     if config and dialect.backend == "gemini_api":
         content["toolConfig"] = config
-    elif config and choice is not None and choice.type != "auto":
+    has_choice = "functionCallingConfig" in config and "toolConfig" in content
+    if tools.entries() and choice is not None and choice.type != "auto" and not has_choice:
         fields.omissions.add(lambda: "tool_choice")
     if schema:
         content["generationConfig"] = schema
