@@ -5,7 +5,7 @@ https://docs.claude.com/en/api/messages and https://ai.google.dev/api/caching#Co
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby, takewhile
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from count_tokens_mw.errors import CountError, InvalidRequest
@@ -62,14 +62,14 @@ class Conversation(NamedTuple):
 
 
 class _Turn:
-    """Parts of one message; Gemini calls the assistant the model."""
+    """Parts of adjacent messages of one role; Gemini calls the assistant the model."""
 
     __slots__ = ("is_model", "parts", "responses")
 
-    def __init__(self, parts: list[Part], *, is_model: bool = False) -> None:
-        self.parts = parts
-        self.responses: list[Part] = []
+    def __init__(self, *, is_model: bool = False) -> None:
         self.is_model = is_model
+        self.parts: list[Part] = []
+        self.responses: list[Part] = []
 
 
 class _Shown(NamedTuple):
@@ -93,15 +93,18 @@ def translate_messages(
     """
     summary, shown = _from_last_summary(list(_shown_messages(messages)))
     leading = [] if summary else list(takewhile(_is_system, shown))
-    translator = _Translator(dialect, omissions)
     loop = _start_of_tool_loop(shown)
-    turns = summary + [
-        translator.translate(entry, in_loop=number >= loop)
-        for number, entry in enumerate(shown)
-        if number >= len(leading)
-    ]
-    instruction = [part for entry in leading for part in translator.translate(entry).parts]
-    return Conversation(instruction, list(_contents(turns, dialect)))
+    instruction = _Turn()
+    translator = _Translator(dialect, omissions)
+    for entry in leading:
+        translator.translate(entry, instruction, in_loop=False)
+    turns = [_Turn()]
+    turns[0].parts += summary
+    for number in range(len(leading), len(shown)):
+        entry = shown[number]
+        turn = _turn_of(turns, is_model=isinstance(entry.message, AssistantMessage))
+        translator.translate(entry, turn, in_loop=number >= loop)
+    return Conversation(instruction.parts, list(_contents(turns, dialect)))
 
 
 def _is_system(entry: _Shown) -> bool:
@@ -128,8 +131,8 @@ def _shown_messages(messages: Sequence[Message]) -> Iterator[_Shown]:
         yield _Shown(index, message)
 
 
-def _from_last_summary(shown: list[_Shown]) -> tuple[list[_Turn], list[_Shown]]:
-    """Return the last summary as a turn of the user, and the messages after it."""
+def _from_last_summary(shown: list[_Shown]) -> tuple[list[Part], list[_Shown]]:
+    """Return the parts of the last summary, which become the user's, and the messages after it."""
     for number in range(len(shown) - 1, -1, -1):
         index, message, _ = shown[number]
         blocks = _blocks_of(message)
@@ -140,7 +143,7 @@ def _from_last_summary(shown: list[_Shown]) -> tuple[list[_Turn], list[_Shown]]:
                     place = f"messages.{index}.content.{at}"
                     raise cannot_count(place, "a compaction with tool_changes")
                 rest = [_Shown(index, message, at + 1), *shown[number + 1 :]]
-                return [_Turn([{"text": block.content}])], rest
+                return [{"text": block.content}], rest
     return [], shown
 
 
@@ -163,6 +166,15 @@ def _start_of_tool_loop(shown: Sequence[_Shown]) -> int:
     return 0
 
 
+def _turn_of(turns: list[_Turn], *, is_model: bool) -> _Turn:
+    """Return the last turn if it is of this role, or else a new one in place of an empty one."""
+    while turns and not turns[-1].parts and not turns[-1].responses:
+        turns.pop()
+    if not turns or turns[-1].is_model is not is_model:
+        turns.append(_Turn(is_model=is_model))
+    return turns[-1]
+
+
 def _blocks_of(message: Message) -> Sequence[Block]:
     return message.content if isinstance(message.content, list) else ()
 
@@ -175,20 +187,19 @@ class _Translator:
         self._omissions = omissions
         self._names: dict[str, str] = {}
 
-    def translate(self, entry: _Shown, *, in_loop: bool = False) -> _Turn:
-        """Return the parts of a message; thinking counts only in the tool loop under way."""
+    def translate(self, entry: _Shown, turn: _Turn, *, in_loop: bool) -> None:
+        """Add a message to a turn; thinking counts only in the tool loop under way."""
         index, message, begin = entry
-        turn = _Turn([], is_model=isinstance(message, AssistantMessage))
         if isinstance(message.content, str) and message.content:
             turn.parts.append({"text": message.content})
-        for at in range(begin, len(blocks := _blocks_of(message))):
+        role, blocks = type(message), _blocks_of(message)
+        for at in range(begin, len(blocks)):
             try:
-                is_left_out = self._add(turn, blocks[at], type(message), in_loop=in_loop)
+                is_left_out = self._add(turn, blocks[at], role, in_loop=in_loop)
             except CountError as error:
                 raise placed(error, f"messages.{index}.content.{at}") from None
             if is_left_out:
                 self._omissions.add(partial("messages.{}.content.{}".format, index, at))
-        return turn
 
     def _add(self, turn: _Turn, block: Block, role: type[Message], *, in_loop: bool) -> bool:
         """Add a block to a turn, and return whether it is left out although it is input."""
@@ -236,23 +247,19 @@ def _is_input(
 
 
 def _contents(turns: Sequence[_Turn], dialect: Dialect) -> Iterator[Part]:
-    """Yield the contents of adjacent turns of one role, without empty ones.
+    """Yield the contents of turns.
 
     A model's content with N function calls must be followed by one with N responses, so these come
     first. A system message amid the conversation becomes the user's, because Gemini has no role for
     it.
     """
-    filled = (turn for turn in turns if turn.parts or turn.responses)
-    for is_model, group in groupby(filled, lambda turn: turn.is_model):
-        role = "model" if is_model else "user"
-        same = list(group)
-        responses = [part for turn in same for part in turn.responses]
-        parts = [part for turn in same for part in turn.parts]
-        if is_model and dialect.signs_calls:
-            sign_first_call(parts)
-        if not dialect.separates(responses):
-            yield {"role": role, "parts": responses + parts}
+    for turn in turns:
+        role = "model" if turn.is_model else "user"
+        if turn.is_model and dialect.signs_calls:
+            sign_first_call(turn.parts)
+        if not dialect.separates(turn.responses):
+            turn.parts[:0] = turn.responses
         else:
-            yield {"role": role, "parts": responses}
-            if parts:
-                yield {"role": role, "parts": parts}
+            yield {"role": role, "parts": turn.responses}
+        if turn.parts:
+            yield {"role": role, "parts": turn.parts}
