@@ -6,10 +6,13 @@ from typing import Final, TypeVar
 
 from count_tokens_mw.aio.per_loop import PerLoop
 
-__all__ = ["YIELD_ABOVE_BYTES", "LoopFairness"]
+__all__ = ["THREAD_ABOVE_BYTES", "YIELD_ABOVE_BYTES", "LoopFairness"]
 
 YIELD_ABOVE_BYTES: Final = 256 * 1024
 """Bodies up to this size are processed without waiting for a turn: they take 2 ms at most."""
+
+THREAD_ABOVE_BYTES: Final = 1024 * 1024
+"""Bodies up to this size are translated on the loop, in 4 ms at most: a thread takes longer."""
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from count_tokens_mw.aio.deadline import Deadline
-from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
+from count_tokens_mw.aio.fairness import THREAD_ABOVE_BYTES, YIELD_ABOVE_BYTES, LoopFairness
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.counting.job import Job
@@ -176,7 +176,7 @@ class Failover:
         return call
 
     async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
-        if provider.prepare_in_thread:
+        if provider.prepare_in_thread and len(request.body.raw) > THREAD_ABOVE_BYTES:
             return await self._fairness.run_sync(partial(provider.prepare, request))
         await self._fairness.checkpoint()
         return provider.prepare(request)

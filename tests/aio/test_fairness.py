@@ -117,9 +117,10 @@ async def test_what_is_done_in_a_thread_is_done_one_after_another() -> None:
 @pytest.mark.parametrize(
     ("model", "size", "in_thread"),
     [
-        ("gemini/gemini-x", 1_000_000, True),
+        ("gemini/gemini-x", 2_000_000, True),
+        ("gemini/gemini-x", 800_000, False),
         ("gemini/gemini-x", 1_000, False),
-        ("anthropic/claude-x", 1_000_000, False),
+        ("anthropic/claude-x", 2_000_000, False),
     ],
 )
 async def test_a_large_body_is_converted_in_a_thread(

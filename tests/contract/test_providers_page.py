@@ -295,7 +295,10 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
     "`tool_choice` `none`": (choice("none", WEATHER),),
     "`tool_choice` `tool`, a function": (choice("tool", WEATHER, name="get_weather"),),
     "`tool_choice` `tool`, another tool": (choice("tool", WEATHER, WEB_SEARCH, name="web_search"),),
-    "`tool_choice` of built-in tools alone": (choice("any", WEB_SEARCH), choice("none", WEB_SEARCH)),
+    "`tool_choice` of built-in tools alone": (
+        choice("any", WEB_SEARCH),
+        choice("none", WEB_SEARCH),
+    ),
     "`output_config.format`": (field("output_config", {"format": SCHEMA, "effort": "low"}),),
     "`output_format`": (
         field("output_format", SCHEMA),

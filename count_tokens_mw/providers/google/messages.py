@@ -203,12 +203,13 @@ class _Translator:
 
     def _add(self, turn: _Turn, block: Block, role: type[Message], *, in_loop: bool) -> bool:
         """Add a block to a turn, and return whether it is left out although it is input."""
+        if isinstance(block, Text):
+            turn.parts += block_parts(block)
+            return False
         if _ONLY_FROM.get(type(block), role) is not role:
             tag, name = block.__struct_config__.tag, role.__struct_config__.tag
             raise InvalidRequest(f": a {tag} block in a message of the {name}.")
         match block:
-            case Text():
-                turn.parts += block_parts(block)
             case ToolUse():
                 self._add_call(turn, block)
             case ToolResult():
