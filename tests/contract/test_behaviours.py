@@ -509,22 +509,19 @@ async def test_a_body_that_is_no_count_request_is_a_400_in_the_envelope(
 
 
 @pytest.mark.parametrize(
-    ("added", "model", "status"),
+    ("added", "status"),
     [
-        (b'"x": [' + b"9" * 5_000 + b"]", b"claude-sonnet", 200),
-        (b'"x": "\\ud800"', b"claude-sonnet", 200),
-        (b'"x": 1e400', b"claude-sonnet", 200),
-        (b'"tools": [' + b"9" * 5_000 + b"]", b"gemini-x", 400),
-        (b'"user": ' + b"9" * 5_000, b"claude-sonnet", 400),
+        (b'"x": [' + b"9" * 5_000 + b"]", 200),
+        (b'"x": "\\ud800"', 200),
+        (b'"x": 1e400', 200),
+        (b'"user": ' + b"9" * 5_000, 400),
     ],
 )
 async def test_what_python_cannot_read_is_passed_on_unless_it_has_to_be_read(
-    upstream: FakeUpstream, added: bytes, model: bytes, status: int
+    upstream: FakeUpstream, added: bytes, status: int
 ) -> None:
-    body = b'{"model": "%s", "messages": [], %s}' % (model, added)
-    gemini = {"model_name": "gemini-x", "litellm_params": {"model": "gemini/g", "api_key": "k"}}
-    config = {"model_list": [*CONFIG["model_list"], gemini]}
-    async with mounted(count_tokens_with(upstream, config)) as client:
+    body = b'{"model": "claude-sonnet", "messages": [], %s}' % added
+    async with mounted(count_tokens_with(upstream)) as client:
         response = await client.post(COUNT, content=body)
     assert response.status_code == status
     if status == 200:
