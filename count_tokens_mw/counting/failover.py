@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from count_tokens_mw.aio.deadline import Deadline
-from count_tokens_mw.aio.fairness import THREAD_ABOVE_BYTES, YIELD_ABOVE_BYTES, LoopFairness
+from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness, takes_long
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.counting.job import Job
@@ -162,8 +162,9 @@ class Failover:
             CannotCount: the call has omissions, and the settings refuse them.
         """
         request = job.request.for_model(deployment.upstream_model)
-        if len(request.body.raw) > YIELD_ABOVE_BYTES:
-            preparing = self._prepare_large(request, provider)
+        in_thread = provider.prepare_in_thread and takes_long(request.body.raw)
+        if in_thread or len(request.body.raw) > YIELD_ABOVE_BYTES:
+            preparing = self._prepare_large(request, provider, in_thread=in_thread)
             call = await deadline.run(preparing, _late(deployment))
         else:
             call = provider.prepare(request)
@@ -175,8 +176,10 @@ class Failover:
             )
         return call
 
-    async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
-        if provider.prepare_in_thread and len(request.body.raw) > THREAD_ABOVE_BYTES:
+    async def _prepare_large(
+        self, request: CountRequest, provider: Provider, *, in_thread: bool
+    ) -> UpstreamCall:
+        if in_thread:
             return await self._fairness.run_sync(partial(provider.prepare, request))
         await self._fairness.checkpoint()
         return provider.prepare(request)

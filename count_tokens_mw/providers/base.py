@@ -24,8 +24,8 @@ class PrepareAgain(Exception):
 class Provider(Protocol):
     """Client of the counting API of one deployment's provider.
 
-    With `prepare_in_thread`, `prepare` translates the whole body. For a body over 1 MB it then runs
-    in a thread, because it takes milliseconds for each megabyte.
+    With `prepare_in_thread`, `prepare` translates the whole body. It then runs in a thread for a
+    body that takes long.
     """
 
     prepare_in_thread: bool

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from count_tokens_mw.aio.fairness import LoopFairness
+from count_tokens_mw.aio.fairness import LoopFairness, takes_long
 from count_tokens_mw.asgi.body import TimedRequest, read_body
 from count_tokens_mw.cache.fingerprint import update
 from count_tokens_mw.config.models import Settings
@@ -112,6 +112,21 @@ async def test_what_is_done_in_a_thread_is_done_one_after_another() -> None:
     results = await asyncio.gather(*(fairness.run_sync(partial(work, n)) for n in range(10)))
     assert results == list(range(10))
     assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "long"),
+    [
+        (b'{"a":1},' * 4000, False),
+        (b'{"a":1} ,' * 4000, False),
+        (b'{\r\n\t "a":1} ,' * 4001, True),
+        (b"{{}" * 40_000, False),
+        (b'{"":0}' * 4000 + b" " * 1_000_000, False),
+        (b" " * 1_048_577, True),
+    ],
+)
+def test_a_translation_takes_long_by_bytes_and_by_objects(body: bytes, *, long: bool) -> None:
+    assert takes_long(body) is long
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 from msgspec import Raw, inspect
 
-from count_tokens_mw.errors import CannotCount, CountError, InvalidRequest
+from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
 
 __all__ = ["Reader", "Value", "cannot_count"]
@@ -30,8 +30,22 @@ _decode_str: Final = msgspec.json.Decoder(str).decode
 
 _LONGEST_NAME: Final = 256
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
-_KINDS: Final = {'"': "a string", "[": "a list", "{": "an object", "t": "a boolean", "n": "null"}
-_KINDS["f"] = _KINDS["t"]
+_EMPTY: Final = len(b'""')
+_NULL: Final = Raw(b"null")
+_KINDS: Final = {
+    ord('"'): inspect.StrType,
+    ord("["): inspect.ListType,
+    ord("{"): inspect.StructType,
+    ord("t"): inspect.BoolType,
+    ord("f"): inspect.BoolType,
+    ord("n"): inspect.NoneType,
+}
+_NAMES: Final[Mapping[type, str]] = {
+    inspect.StrType: "a string",
+    inspect.ListType: "a list",
+    inspect.StructType: "an object",
+    inspect.BoolType: "a boolean",
+}
 
 
 def cannot_count(place: str, what: str, kind: str | None = None) -> CannotCount:
@@ -74,98 +88,59 @@ class Reader(Generic[T]):
             raise InvalidRequest(f"{place}: {reason}.") from None
 
 
-def _fit(value: Raw, kind: inspect.Type, place: str, omissions: Omissions) -> Value:
-    extra: dict[str, str] = {}
+def _fit(value: Raw, kind: Any, place: str, omissions: Omissions) -> Value:
+    content = "a block"
     if isinstance(kind, inspect.Metadata):
-        extra, kind = kind.extra or {}, kind.type
+        content, kind = (kind.extra or {}).get("content", content), kind.type
     if isinstance(kind, inspect.RawType):
         return value
-    fitting = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    found = _kind_of(value)
-    demanded = [_name_of(one) for one in fitting]
-    matching = [
-        one
-        for one, name in zip(fitting, demanded, strict=True)
-        if name.replace("non-empty ", "") == found
-    ]
-    is_empty = found == "a string" and memoryview(value).nbytes == len('""')
-    if not matching or (is_empty and "a non-empty string" in demanded):
-        required = " or ".join(name for name in demanded if name != "null")
-        raise InvalidRequest(f"{place}: {required} is required.")
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    found = _KINDS.get(memoryview(value)[0])
+    matching = [one for one in kinds if type(one) is found]
+    if not matching:
+        names = dict.fromkeys(_NAMES[type(one)] for one in kinds if type(one) in _NAMES)
+        raise InvalidRequest(f"{place}: {' or '.join(names)} is required.")
     match matching[0]:
         case inspect.ListType(item_type=item):
-            return [
-                _fit(inner, item, f"{place}.{index}", omissions)
-                for index, inner in enumerate(_decode_items(value))
-            ]
+            items = enumerate(_decode_items(value))
+            return [_fit(inner, item, f"{place}.{index}", omissions) for index, inner in items]
         case inspect.StructType():
-            structs = [one for one in matching if isinstance(one, inspect.StructType)]
-            return _fit_object(value, structs, place, omissions, extra.get("content", "a block"))
+            members = _decode_members(value)
+            struct = _select(members, matching, place, content)
+            return _fit_members(members, struct, place, omissions)
+        case inspect.StrType(min_length=1) if memoryview(value).nbytes == _EMPTY:
+            raise InvalidRequest(f"{place}: a non-empty string is required.")
     return value
 
 
-def _kind_of(value: Raw) -> str:
-    return _KINDS.get(chr(memoryview(value)[0]), "a number")
-
-
-def _name_of(kind: inspect.Type) -> str:
-    match kind:
-        case inspect.StrType(min_length=length):
-            return "a non-empty string" if length else "a string"
-        case inspect.ListType():
-            return "a list"
-        case inspect.BoolType():
-            return "a boolean"
-        case inspect.NoneType():
-            return "null"
-    return "an object"
-
-
-def _fit_object(
-    value: Raw,
-    structs: Sequence[inspect.StructType],
-    place: str,
-    omissions: Omissions,
-    content: str,
-) -> Value:
-    members = _decode_members(value)
-    kind = _select(members, structs, place, content)
-    fields = {field.encode_name: field for field in kind.fields}
-    for name, field in fields.items():
-        if field.required and name not in members:
-            members[name] = Raw(b"null")  # so that it raises the error below
-    fitting: dict[str, Value] = {}
-    for name, member in members.items():
-        if name in fields:
-            fitting[name] = _fit(member, fields[name].type, f"{place}.{name}", omissions)
-        elif name == kind.tag_field:
-            fitting[name] = member
-        elif kind.forbid_unknown_fields and _kind_of(member) != "null":
-            omissions.add(partial("{}.{}".format, place, name[:_LONGEST_NAME]))
-    return fitting
-
-
-def _select(
-    members: Mapping[str, Raw], structs: Sequence[inspect.StructType], place: str, content: str
-) -> inspect.StructType:
+def _select(members: Mapping[str, Raw], structs: Any, place: str, content: str) -> Any:
     """Return the type that the tag of an object names, or the only one."""
     tag_field = structs[0].tag_field
     if tag_field is None:
         return structs[0]
-    raw = members.get(tag_field)
-    if raw is None or _kind_of(raw) != "a string":
+    value = members.get(tag_field)
+    if value is None or _KINDS.get(memoryview(value)[0]) is not inspect.StrType:
         raise InvalidRequest(f"{place}.{tag_field}: a string is required.")
-    tag = _decode_str(raw)
-    named = next((struct for struct in structs if struct.tag == tag), None)
-    if named is None:
-        raise _unknown_tag(place, tag_field, tag, structs, content)
-    return named
+    by_tag = {struct.tag: struct for struct in structs}
+    tag = _decode_str(value)
+    if tag not in by_tag and tag_field == "type":
+        raise cannot_count(place.removesuffix(".source"), content, tag)
+    if tag not in by_tag:
+        raise InvalidRequest(f"{place}.{tag_field}: {' or '.join(by_tag)} is required.")
+    return by_tag[tag]
 
 
-def _unknown_tag(
-    place: str, tag_field: str, tag: str, structs: Sequence[inspect.StructType], content: str
-) -> CountError:
-    if tag_field == "type":
-        return cannot_count(place.removesuffix(".source"), content, tag)
-    known = " or ".join(str(struct.tag) for struct in structs)
-    return InvalidRequest(f"{place}.{tag_field}: {known} is required.")
+def _fit_members(
+    members: Mapping[str, Raw], kind: inspect.StructType, place: str, omissions: Omissions
+) -> Value:
+    fields = {field.encode_name: field for field in kind.fields}
+    missing = {name: _NULL for name, field in fields.items() if field.required}
+    fitting: dict[str, Value] = {}
+    for name, member in {**missing, **members}.items():
+        if name in fields:
+            fitting[name] = _fit(member, fields[name].type, f"{place}.{name}", omissions)
+        elif name == kind.tag_field:
+            fitting[name] = member
+        elif kind.forbid_unknown_fields and bytes(member) != b"null":
+            omissions.add(partial("{}.{}".format, place, name[:_LONGEST_NAME]))
+    return fitting
