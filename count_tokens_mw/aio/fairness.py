@@ -23,8 +23,8 @@ T = TypeVar("T")
 def takes_long(body: bytes) -> bool:
     """Return whether the translation of a JSON body is to run in a thread.
 
-    Time depends on the bytes and on the objects in them, each of which takes 0.7 microseconds, and 5
-    if a field is unknown. Other bodies are translated on the loop, which is faster than by a thread.
+    Time depends on the bytes and on the objects in them: 0.7 microseconds for each, and 5 if a
+    field is unknown. Other bodies are translated on the loop, which is faster than by a thread.
     """
     if len(body) <= _SMALL_BYTES:
         return False

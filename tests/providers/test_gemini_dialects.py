@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from count_tokens_mw.errors import CannotCount
 from count_tokens_mw.providers.google.dialect import Dialect, dialect_of
 from tests.support.gemini import (
     DIALECTS,
@@ -250,6 +251,45 @@ def test_nothing_before_a_compaction_is_seen(before: list[Any]) -> None:
         {"role": "model", "parts": [{"text": "Then."}]},
         turn({"text": "And?"}),
     ]
+
+
+SUMMARY: Any = {"type": "compaction", "content": "So far."}
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        {"type": "hologram_2027"},
+        {"type": "image", "source": {"type": "file", "file_id": "f"}},
+        {"type": "text", "text": "a", "x_future_field": 1},
+        {"type": "text", "text": 5},
+        {"type": "tool_result", "tool_use_id": "nobody", "content": "x"},
+        {"type": "compaction", "content": "Earlier.", "tool_changes": [{}]},
+    ],
+)
+def test_content_before_a_compaction_is_neither_refused_nor_named(unseen: Any) -> None:
+    after = assistant(text("unseen"), unseen, SUMMARY, text("Then.", x_future_field=1))
+    body = {"messages": [user(unseen), after, user(text("And?"))]}
+    assert translate(body)["contents"] == [
+        turn({"text": "So far."}),
+        {"role": "model", "parts": [{"text": "Then."}]},
+        turn({"text": "And?"}),
+    ]
+    assert omitted_from(body) == ("messages.1.content.3.x_future_field",)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [user({"type": "hologram"}), assistant({"type": "compaction", "content": None}), user()],
+        [user(SUMMARY, {"type": "hologram"})],
+        [user(SUMMARY), user({"type": "hologram"})],
+        [assistant({"type": "hologram"}, {"type": "text", "text": '"compaction"'})],
+    ],
+)
+def test_content_that_is_seen_is_refused_beside_a_compaction(messages: list[Any]) -> None:
+    with pytest.raises(CannotCount, match="hologram"):
+        contents_of(*messages)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ __all__ = ["Reader", "Value", "cannot_count"]
 Value: TypeAlias = "bool | int | str | Raw | Sequence[Value] | Mapping[str, Value]"
 """A value to write as JSON, whose leaves may be JSON text."""
 
+Text: TypeAlias = memoryview | Raw | bytes
 T = TypeVar("T")
 
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -58,18 +59,19 @@ class Reader(Generic[T]):
     """Reader of one type.
 
     `Meta(extra={"content": ...})` names what is unknown if no type of a union has the tag. A `Raw`
-    value may be of any kind.
+    value may be of any kind. `simplify` removes irrelevant parts of JSON that does not fit.
     """
 
-    def __init__(self, kind: Any) -> None:
-        self._decode: Callable[[memoryview | Raw | bytes], T] = msgspec.json.Decoder(kind).decode
+    def __init__(self, kind: Any, simplify: Callable[[Text], Text] = lambda text: text) -> None:
+        self._decode: Callable[[Text], T] = msgspec.json.Decoder(kind).decode
         self._kind = kind
+        self._simplify = simplify
 
     @cached_property
     def _info(self) -> inspect.Type:
         return inspect.type_info(self._kind)
 
-    def read(self, text: memoryview | Raw, place: str, omissions: Omissions) -> T:
+    def read(self, text: Text, place: str, omissions: Omissions) -> T:
         """Return the value of a text; its unknown fields are added to the omissions.
 
         Raises:
@@ -81,7 +83,7 @@ class Reader(Generic[T]):
         except (msgspec.DecodeError, RecursionError):
             pass
         try:
-            fitting = _fit(Raw(text), self._info, place, omissions)
+            fitting = _fit(Raw(self._simplify(text)), self._info, place, omissions)
             return self._decode(msgspec.json.encode(fitting))
         except (msgspec.DecodeError, RecursionError):
             reason = "it has a lone surrogate, or is nested too deeply"
@@ -98,7 +100,8 @@ def _fit(value: Raw, kind: Any, place: str, omissions: Omissions) -> Value:
     found = _KINDS.get(memoryview(value)[0])
     matching = [one for one in kinds if type(one) is found]
     if not matching:
-        names = dict.fromkeys(_NAMES[type(one)] for one in kinds if type(one) in _NAMES)
+        names = dict.fromkeys(_NAMES.get(type(one), "null") for one in kinds)
+        names.pop("null", None)
         raise InvalidRequest(f"{place}: {' or '.join(names)} is required.")
     match matching[0]:
         case inspect.ListType(item_type=item):

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
 from count_tokens_mw.providers.google.anthropic_types import Message, Text
+from count_tokens_mw.providers.google.compaction import blank_unseen
 from count_tokens_mw.providers.google.dialect import Dialect
 from count_tokens_mw.providers.google.messages import translate_messages
 from count_tokens_mw.providers.google.no_input import ABSENT, NO_INPUT_OF_REQUEST, Answer
@@ -47,7 +48,7 @@ class OutputConfig(Struct, forbid_unknown_fields=True):
 
 
 READERS: Final[dict[str, Reader[Any]]] = {
-    "messages": Reader(list[Message]),
+    "messages": Reader(list[Message], blank_unseen),
     "output_config": Reader(OutputConfig),
     "output_format": Reader(OutputFormat),
     "system": Reader(str | list[Text]),
