@@ -97,7 +97,7 @@ def _fit(value: Raw, kind: Any, place: str, omissions: Omissions) -> Value:
     if isinstance(kind, inspect.RawType):
         return value
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    found = _KINDS.get(memoryview(value)[0])
+    found: object = _KINDS.get(memoryview(value)[0])
     matching = [one for one in kinds if type(one) is found]
     if not matching:
         names = dict.fromkeys(_NAMES.get(type(one), "null") for one in kinds)
