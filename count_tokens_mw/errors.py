@@ -11,6 +11,7 @@
         ├── NotFound                   404  not_found_error
         ├── MethodNotAllowed           405  invalid_request_error
         ├── RequestTooLarge            413  request_too_large
+        ├── HeadersTooLarge            431  invalid_request_error
         ├── TooManyRequests            429  rate_limit_error    the gateway's own cap
         ├── ClientClosedRequest        499  api_error           the client disconnected
         ├── InternalError              500  api_error           a bug of the gateway or the host
@@ -37,6 +38,7 @@ __all__ = [
     "CredentialsUnavailable",
     "DeadlineExceeded",
     "ErrorType",
+    "HeadersTooLarge",
     "InternalError",
     "InvalidRequest",
     "MethodNotAllowed",
@@ -183,6 +185,12 @@ class RequestTooLarge(CountError):
     ) -> None:
         super().__init__(message, headers=headers)
         self.error_code = error_code
+
+
+class HeadersTooLarge(CountError):
+    """Error for more than 64 KB of `anthropic-*` headers."""
+
+    status = 431
 
 
 class TooManyRequests(CountError):

@@ -58,6 +58,8 @@ class CountRequest:
     caller's `anthropic-*` headers. Only the pass-through uses `query` and `credentials`; the latter
     are the caller's own, and empty unless forwarding is configured.
 
+    `unread` are the fields that may name the end user and are too long to be read.
+
     `memo_key` is the key of the request in the memo, or None if it is not stored. `known_calls` are
     the upstream calls of an identical earlier request, the latest first.
     """
@@ -70,6 +72,7 @@ class CountRequest:
     user: str | None = None
     memo_key: bytes | None = field(default=None, repr=False)
     known_calls: Sequence[KnownCall] = ()
+    unread: tuple[str, ...] = ()
 
     def for_model(self, model: str) -> "CountRequest":
         """Return a copy of the request for another model."""

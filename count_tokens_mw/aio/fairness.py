@@ -2,12 +2,14 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Callable
-from typing import Final, TypeVar
+from contextvars import ContextVar, copy_context
+from typing import Any, Final, TypeVar
 
 from count_tokens_mw.aio.per_loop import PerLoop
 
-__all__ = ["YIELD_ABOVE_BYTES", "LoopFairness", "takes_long"]
+__all__ = ["YIELD_ABOVE_BYTES", "LoopFairness", "Unneeded", "stop_if_unneeded", "takes_long"]
 
 YIELD_ABOVE_BYTES: Final = 256 * 1024
 """Bodies up to this size are processed without waiting for a turn: they take 2 ms at most."""
@@ -18,6 +20,11 @@ _SMALL_BYTES: Final = 32 * 1024
 _OBJECT: Final = re.compile(rb'\{[ \t\n\r]*"')
 
 T = TypeVar("T")
+_unneeded: ContextVar[threading.Event | None] = ContextVar("unneeded", default=None)
+
+
+class Unneeded(Exception):
+    """Signal that nobody waits for the work of a thread."""
 
 
 def takes_long(body: bytes) -> bool:
@@ -48,6 +55,36 @@ class LoopFairness:
             await asyncio.sleep(0)
 
     async def run_sync(self, work: Callable[[], T]) -> T:
-        """Run a function in a thread, one at a time, and return its result."""
-        async with self._in_thread.get():
-            return await asyncio.to_thread(work)
+        """Run a function in a thread, one at a time, and return its result.
+
+        If the waiter is cancelled, as at its deadline, the function is stopped at its next
+        `stop_if_unneeded`. The next one starts when it has ended.
+        """
+        turn, unneeded = self._in_thread.get(), threading.Event()
+        await turn.acquire()
+        context = copy_context()
+        context.run(_unneeded.set, unneeded)
+        work_done = asyncio.ensure_future(asyncio.to_thread(context.run, work))
+        work_done.add_done_callback(lambda _: turn.release())
+        try:
+            return await asyncio.shield(work_done)
+        except asyncio.CancelledError:
+            unneeded.set()
+            work_done.add_done_callback(_ignore)
+            raise
+
+
+def stop_if_unneeded() -> None:
+    """Stop the work of a thread whose waiter was cancelled.
+
+    Raises:
+        Unneeded: nobody waits for the work.
+    """
+    event = _unneeded.get()
+    if event is not None and event.is_set():
+        raise Unneeded
+
+
+def _ignore(done: asyncio.Future[Any]) -> None:
+    if not done.cancelled():
+        done.exception()

@@ -18,7 +18,7 @@ from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
-from count_tokens_mw.protocol.request import require_printable
+from count_tokens_mw.protocol.request import require_printable, require_short
 from count_tokens_mw.protocol.response import http_answer
 from count_tokens_mw.types import Headers, TokenCount
 
@@ -110,7 +110,7 @@ def _read_headers(scope: Scope, names: Collection[bytes]) -> tuple[dict[str, str
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
         if name.startswith(b"anthropic-"):
             native.append((name.decode("latin-1"), value.decode("latin-1")))
-    return headers, native
+    return headers, require_short(native)
 
 
 def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:

@@ -54,7 +54,7 @@ class RequestMemo:
 
     def put_call(self, request: CountRequest, latest: KnownCall) -> None:
         """Store a request with its upstream call, whose omissions have to be bounded."""
-        if request.memo_key is None:
+        if request.memo_key is None or request.unread:
             return
         model = str(request.body.get("model"))  # as the caller sent it, before aliases
         if len(model) > _MAX_NAME:

@@ -162,9 +162,9 @@ class Failover:
             CannotCount: the call has omissions, and the settings refuse them.
         """
         request = job.request.for_model(deployment.upstream_model)
-        in_thread = provider.prepare_in_thread and takes_long(request.body.raw)
-        if in_thread or len(request.body.raw) > YIELD_ABOVE_BYTES:
-            preparing = self._prepare_large(request, provider, in_thread=in_thread)
+        is_long = provider.prepare_in_thread and takes_long(request.body.raw)
+        if is_long or len(request.body.raw) > YIELD_ABOVE_BYTES:
+            preparing = self._prepare_large(request, provider, is_long=is_long)
             call = await deadline.run(preparing, _late(deployment))
         else:
             call = provider.prepare(request)
@@ -177,9 +177,9 @@ class Failover:
         return call
 
     async def _prepare_large(
-        self, request: CountRequest, provider: Provider, *, in_thread: bool
+        self, request: CountRequest, provider: Provider, *, is_long: bool
     ) -> UpstreamCall:
-        if in_thread:
+        if is_long:
             return await self._fairness.run_sync(partial(provider.prepare, request))
         await self._fairness.checkpoint()
         return provider.prepare(request)

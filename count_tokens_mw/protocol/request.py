@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from count_tokens_mw.errors import InvalidRequest
+from count_tokens_mw.errors import HeadersTooLarge, InvalidRequest
 from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers, unreadable
 
@@ -17,11 +17,16 @@ __all__ = [
     "parse_request",
     "request_from_mapping",
     "require_printable",
+    "require_short",
 ]
 
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]*").fullmatch
 _MAX_QUERY_LENGTH: Final = 4096
+_MAX_MODEL_LENGTH: Final = 256
+_MAX_USER_BYTES: Final = 64 * 1024
+_MAX_NATIVE_BYTES: Final = 64 * 1024
+_LONGEST_ESCAPE: Final = len(r"\ud83d\ude00")
 
 
 def parse_request(
@@ -29,24 +34,37 @@ def parse_request(
 ) -> CountRequest:
     """Read a request body, and validate only `model` and `messages`.
 
-    The upstream validates the rest: new fields, roles, blocks and tools appear monthly.
+    The upstream validates the rest: new fields, roles, blocks and tools appear monthly. `metadata`
+    and `user` are read up to 64 KB each; above that the end user is unknown.
 
     Raises:
-        InvalidRequest: the body is no JSON object, or has no `model` string or `messages` list.
+        InvalidRequest: the body is no JSON object, or has no `model` of at most 256 characters, or
+            no `messages` list.
     """
     try:
         body = JsonObject.parse(raw)
-        model, user = body.get("model"), _read_user(body)
+        model, user = _read_model(body), _read_user(body)
     except ValueError as error:
         raise unreadable(error) from None
-    if not isinstance(model, str) or not model:
-        raise InvalidRequest("model: a non-empty string is required.")
     messages = body.member("messages")
     if messages is None or not messages.is_list:
         raise InvalidRequest("messages: a list is required.")
     if len(query) > _MAX_QUERY_LENGTH or not _VISIBLE(query):
         raise InvalidRequest("The query string is too long or has invalid characters.")
-    return CountRequest(model, body, headers, query, credentials, user)
+    unread = _unread(body) if len(raw) > _MAX_USER_BYTES else ()
+    return CountRequest(model, body, headers, query, credentials, user, unread=unread)
+
+
+def _read_model(body: JsonObject) -> str:
+    member = body.member("model")
+    if member is not None and len(member) > _MAX_MODEL_LENGTH * _LONGEST_ESCAPE + len('""'):
+        raise InvalidRequest("model: a string of at most 256 characters is required.")
+    model = member.value if member is not None and member.is_string else None
+    if not isinstance(model, str) or not model:
+        raise InvalidRequest("model: a non-empty string is required.")
+    if len(model) > _MAX_MODEL_LENGTH:
+        raise InvalidRequest("model: a string of at most 256 characters is required.")
+    return model
 
 
 def _read_user(body: JsonObject) -> str | None:
@@ -54,10 +72,21 @@ def _read_user(body: JsonObject) -> str | None:
 
     https://docs.claude.com/en/api/messages
     """
-    metadata = body.get("metadata")
+    metadata = _read_short(body, "metadata")
     user_id = metadata.get("user_id") if isinstance(metadata, Mapping) else None
-    users = (user_id, body.get("user"))
+    users = (user_id, _read_short(body, "user"))
     return next((user for user in users if isinstance(user, str) and user), None)
+
+
+def _unread(body: JsonObject) -> tuple[str, ...]:
+    """Return the names of fields that may name an end user and are too long to be read."""
+    found = ((name, body.member(name)) for name in ("metadata", "user"))
+    return tuple(name for name, at in found if at is not None and len(at) > _MAX_USER_BYTES)
+
+
+def _read_short(body: JsonObject, name: str) -> object:
+    member = body.member(name)
+    return None if member is None or len(member) > _MAX_USER_BYTES else member.value
 
 
 def request_from_mapping(body: Mapping[str, object], headers: Headers = ()) -> CountRequest:
@@ -88,9 +117,22 @@ def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     Names are in lower case, as in ASGI.
 
     Raises:
+        HeadersTooLarge: they have more than 64 KB.
         InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
-    return require_printable([item for item in headers if item[0].startswith("anthropic-")])
+    native = [item for item in headers if item[0].startswith("anthropic-")]
+    return require_printable(require_short(native))
+
+
+def require_short(native: Sequence[tuple[str, str]]) -> Headers:
+    """Return the native headers.
+
+    Raises:
+        HeadersTooLarge: they have more than 64 KB.
+    """
+    if sum(len(name) + len(value) for name, value in native) > _MAX_NATIVE_BYTES:
+        raise HeadersTooLarge("The anthropic-* headers have more than 64 KB.")
+    return tuple(native)
 
 
 def require_printable(headers: Sequence[tuple[str, str]]) -> Headers:

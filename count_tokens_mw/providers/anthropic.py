@@ -92,10 +92,10 @@ def combine_header_lines(native: Headers) -> dict[str, str]:
 
     https://www.rfc-editor.org/rfc/rfc9110#section-5.3
     """
-    headers: dict[str, str] = {}
+    lines: dict[str, list[str]] = {}
     for name, value in native:
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
+        lines.setdefault(name, []).append(value)
+    return {name: ",".join(values) for name, values in lines.items()}
 
 
 def _headers(params: AnthropicParams, native: Headers, betas_of_body: str = "") -> Headers:

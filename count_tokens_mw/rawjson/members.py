@@ -1,40 +1,48 @@
 """Members of a JSON object's top level, with their positions in the bytes.
 
+Only msgspec reads a whole text, in one pass and without an object per value. Python's own parser,
+which takes up to thirty times the memory of a text, reads single values.
 https://jcristharif.com/msgspec/api.html#raw
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NoReturn, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-__all__ = ["JsonValue", "Member", "read_members"]
+__all__ = ["JsonValue", "Member", "read_members", "refuse_many_values", "split_list"]
 
 JsonValue: TypeAlias = (
     "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 )
 
-
-class _Unusable(ValueError):
-    """JSON that cannot be used; the message is this package's own and may be shown."""
+T = TypeVar("T")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _Unusable(f"{name} is not JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _decode: Final = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
-# Members are read one by one in Python, which is slow; a count request has a few dozen.
-_MAX_MEMBERS: Final = 1000
 _decode_raw_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_whitespace: Final = re.compile(r"[ \t\n\r]*")
+# Members are read one by one in Python, which is slow; a count request has a few dozen.
+_MAX_MEMBERS: Final = 1000
+# A member takes some 230 bytes of memory, and a value some 100, however short its text is. So many
+# are taken in any text, or one in so many bytes of it.
+_FEW_MEMBERS: Final = 20_000
+_FEW_VALUES: Final = 200_000
+_LEAST_BYTES: Final = 32
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
+_MALFORMED: Final = "JSON is malformed: "
+# Possessive, because a pattern that backtracks remembers every character of a name.
 _before_value: Final = re.compile(
-    rb'[ \t\n\r]*[{,][ \t\n\r]*("(?:[^"\\]|\\.)*"[ \t\n\r]*:[ \t\n\r]*)'
+    rb'[ \t\n\r]*+[{,][ \t\n\r]*+("(?:[^"\\]++|\\.)*+"[ \t\n\r]*+:[ \t\n\r]*+)'
 )
-_after_all: Final = re.compile(rb"[ \t\n\r]*(?:\{[ \t\n\r]*)?\}[ \t\n\r]*")
+_after_all: Final = re.compile(rb"[ \t\n\r]*+(?:\{[ \t\n\r]*+)?\}[ \t\n\r]*+")
+_between_items: Final = re.compile(rb"[ \t\n\r]*+[\[,][ \t\n\r]*+")
 
 
 class Member:
@@ -50,23 +58,31 @@ class Member:
         self.start = start
         self.end = end
 
+    def __len__(self) -> int:
+        """Return the length of the value's text in bytes."""
+        return self.end - self.start
+
     @property
     def is_list(self) -> bool:
         return self._raw.startswith(b"[", self.start)
+
+    @property
+    def is_string(self) -> bool:
+        return self._raw.startswith(b'"', self.start)
 
     @property
     def value(self) -> JsonValue:
         """The parsed value; it is parsed at the first access.
 
         Raises:
-            ValueError: the value is nested too deeply for Python, or a number has too many digits.
+            ValueError: the value is nested too deeply for Python, has too many values in it, or a
+                number with too many digits.
         """
         if self._value is None:
-            text = self._raw[self.start : self.end]
-            try:
-                self._value = [value for value, _ in self.items] if self.is_list else _parse(text)
-            except (ValueError, RecursionError) as error:
-                raise _readable(error) from None
+            if self.is_list:
+                self._value = [value for value, _ in self.items]
+            else:
+                self._value = _parse(self._raw[self.start : self.end])
         return self._value
 
     @property
@@ -76,23 +92,45 @@ class Member:
         They are parsed one by one, because `json` holds the GIL during a whole parse.
 
         Raises:
-            ValueError: an item is nested too deeply, or a number has too many digits.
+            ValueError: as for `value`.
         """
         if not self.is_list:
             return ()
-        text = self._raw[self.start : self.end]
-        try:
-            items = list(map(bytes, _decode_raw_items(text)))
-        except msgspec.DecodeError:  # a lone surrogate, which `json` accepts
-            return [(value, json.dumps(value).encode()) for value in json.loads(text)]
-        try:
-            return [(_parse(item), item) for item in items]
-        except (ValueError, RecursionError) as error:
-            raise _readable(error) from None
+        return [(_parse(item), item) for item in split_list(self._raw[self.start : self.end])]
+
+
+def split_list(text: bytes) -> Sequence[bytes]:
+    """Return the texts of a list's items.
+
+    Raises:
+        ValueError: the text is no list, or has too many items.
+    """
+    refuse_many_values(text)
+    read, items = _decode_by(_decode_raw_items, text)
+    if read is text:
+        return list(map(bytes, items))
+    return list(_items_at(text, items))
+
+
+def _items_at(text: bytes, items: Sequence[msgspec.Raw]) -> Iterator[bytes]:
+    at = 0
+    for item in items:
+        between = _between_items.match(text, at)
+        start = between.end() if between else at
+        at = start + len(memoryview(item))
+        yield text[start:at]
 
 
 def _parse(text: bytes) -> JsonValue:
-    value: JsonValue = _decode(text.decode())[0]
+    refuse_many_values(text)
+    try:
+        value: JsonValue = _decode(text.decode())[0]
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError:
+        raise ValueError("it is not JSON") from None
+    except ValueError:  # sys.set_int_max_str_digits
+        raise ValueError("a number in it has too many digits") from None
     return value
 
 
@@ -104,103 +142,110 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
             a member twice (the choice between the two would be a guess). The message gives the
             reason, and quotes no value.
     """
-    members = _scan(raw)
-    if members is None:
-        try:
-            members = {member.name: member for member in _parse_members(raw)}
-        except (ValueError, RecursionError) as error:
-            raise _readable(error) from None
-    return members
-
-
-def _scan(raw: bytes) -> Mapping[str, Member] | None:
-    """Read the members without parsing their values, in a third of the time of a parse.
-
-    Return None for anything invalid or unusual, which `_parse_members` reads, or raises the reason.
-    """
     try:
         if not raw.isascii():
             raw.decode()  # msgspec does not validate UTF-8 in raw values
-        values = _decode_raw_values(raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    _refuse_many_members(raw)
+    text, values = _decode_by(_decode_raw_values, raw)
+    if len(values) > _MAX_MEMBERS:
+        raise ValueError("it has too many members")
     members = {}
     at = 0
     for name, value in values.items():
-        before = _before_value.match(raw, at)
+        before = _before_value.match(text, at)
         # A duplicate name has only its last value in `values`, which does not stand here.
-        if before is None or not raw.startswith(value, before.end()):
-            return None
+        if before is None or not text.startswith(value, before.end()):
+            raise ValueError(_duplicate(text, values))
         start = before.end()
         at = start + len(memoryview(value))
         members[name] = Member(raw, name, before.start(1), start, at)
-    is_complete = _after_all.fullmatch(raw, at) and len(members) <= _MAX_MEMBERS
-    return members if is_complete else None
+    if not _after_all.fullmatch(text, at):
+        raise ValueError(_duplicate(text, values))
+    return members
 
 
-def _readable(error: Exception) -> ValueError:
-    """Return an error whose message may be shown for one of `json`."""
-    match error:
-        case _Unusable():
-            return error
-        case RecursionError():
-            return ValueError("it is nested too deeply")
-        case UnicodeDecodeError():
-            return ValueError("it is not UTF-8")
-        case json.JSONDecodeError():
-            return ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}")
-    return ValueError("a number in it has too many digits")  # sys.set_int_max_str_digits
+def _decode_by(decode: Callable[[bytes], T], raw: bytes) -> tuple[bytes, T]:
+    """Decode a text, and return the text that was decoded: the same, or one of equal positions.
+
+    A lone surrogate, which msgspec refuses, is read as a character of equal length.
+    """
+    reason = ""
+    for text in (raw, raw.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uF")):
+        try:
+            return text, decode(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        except msgspec.ValidationError:
+            raise ValueError("it is not an object") from None
+        except msgspec.DecodeError as error:
+            reason = str(error).removeprefix(_MALFORMED).lower()
+            if text is raw and b"\\u" not in raw:
+                break
+    raise ValueError(f"it is not JSON: {reason}")
 
 
-def _parse_members(raw: bytes) -> Iterator[Member]:
-    text = raw.decode()
-    names: set[str] = set()
-    at = in_bytes = 0
-    for name, *positions in _parse_positions(text):
-        if name in names:
-            raise _Unusable(f"it has {json.dumps(name)[:64]} twice")
-        names.add(name)
-        if len(names) > _MAX_MEMBERS:
-            raise _Unusable("it has too many members")
-        in_raw = []
-        for position in positions:
-            in_bytes += len(text[at:position].encode())
-            in_raw.append(in_bytes)
-            at = position
-        yield Member(raw, name, *in_raw)
+class _LongMembers(msgspec.Struct):
+    """Members that may have many values in them."""
+
+    messages: msgspec.Raw = msgspec.Raw()
+    metadata: msgspec.Raw = msgspec.Raw()
+    system: msgspec.Raw = msgspec.Raw()
+    tools: msgspec.Raw = msgspec.Raw()
 
 
-def _parse_positions(text: str) -> Iterator[tuple[str, int, int, int]]:
-    """Yield the name of each member, its start, and the start and the end of its value."""
-    at = _skip_whitespace(text, 0)
-    if text[at : at + 1] != "{":
-        _decode(text, at)  # raises, if the text is not JSON at all
-        raise _Unusable("it is not an object")
-    at = _skip_whitespace(text, at + 1)
-    more = text[at : at + 1] != "}"
-    while more:
-        if text[at : at + 1] != '"':
-            reason = "Expecting property name enclosed in double quotes"
-            raise json.JSONDecodeError(reason, text, at)
-        begin = at
-        name, at = _decode(text, at)
-        at = _skip_whitespace(text, at)
-        if text[at : at + 1] != ":":
-            raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
-        start = _skip_whitespace(text, at + 1)
-        _, end = _decode(text, start)
-        yield name, begin, start, end
-        at = _skip_whitespace(text, end)
-        more = text[at : at + 1] == ","
-        if more:
-            at = _skip_whitespace(text, at + 1)
-    if text[at : at + 1] != "}":
-        raise json.JSONDecodeError("Expecting ',' or '}'", text, at)
-    at = _skip_whitespace(text, at + 1)
-    if at != len(text):
-        raise json.JSONDecodeError("Extra data", text, at)
+_decode_long: Final = msgspec.json.Decoder(_LongMembers).decode
 
 
-def _skip_whitespace(text: str, at: int) -> int:
-    match = _whitespace.match(text, at)
-    return match.end() if match else at
+def _refuse_many_members(raw: bytes) -> None:
+    """Refuse members that would take many times the memory of their text.
+
+    Each has a colon, but most colons stand in the long members.
+    """
+    if raw.count(b":") <= max(_FEW_MEMBERS, len(raw) // _LEAST_BYTES):
+        return
+    try:
+        _, long = _decode_by(_decode_long, raw)
+    except ValueError:  # it is raised again where the members are read
+        return
+    texts = [bytes(text) for text in (long.messages, long.metadata, long.system, long.tools)]
+    colons = raw.count(b":") - sum(text.count(b":") for text in texts)
+    if colons > max(_FEW_MEMBERS, (len(raw) - sum(map(len, texts))) // _LEAST_BYTES):
+        raise ValueError("it has too many members")
+
+
+def refuse_many_values(text: bytes) -> None:
+    """Refuse JSON text that would take many times its memory, if its values were parsed.
+
+    Raises:
+        ValueError: it has over 200,000 values, and more than one in 32 bytes.
+    """
+    most = max(_FEW_VALUES, len(text) // _LEAST_BYTES)
+    if (
+        len(text) > most
+        and _count_values(text) > most
+        and _count_values(_STRING.sub(b"", text)) > most
+    ):
+        raise ValueError("it has too many values")
+
+
+def _count_values(text: bytes) -> int:
+    return sum(map(text.count, (b",", b"[", b"{")))
+
+
+def _duplicate(text: bytes, values: Mapping[str, msgspec.Raw]) -> str:
+    """Return the reason for an object with a member twice; `values` has the names in their order.
+
+    The first name that stands elsewhere in the text than among the names is there twice.
+    """
+    at = 0
+    for expected, value in (*values.items(), ("", msgspec.Raw())):
+        before = _before_value.match(text, at)
+        if before is None:
+            break
+        name = _decode(before[1].decode())[0]
+        if name != expected or not text.startswith(value, before.end()):
+            return f"it has {json.dumps(name[:64])[:64]} twice"
+        at = before.end() + len(memoryview(value))
+    return "it has a member twice"

@@ -169,7 +169,7 @@ class Walk:
         structs = [part for part in parts if isinstance(part, inspect.StructType)]
         is_list = any(isinstance(part, inspect.ListType) for part in parts)
         if any(isinstance(part, inspect.RawType) for part in parts):
-            if is_list:
+            if is_list or description_of(kind).startswith("refused: "):
                 self.opaque.add((name, name_of_field))
         elif held and not structs:
             self.problems.append(
@@ -182,9 +182,12 @@ class Walk:
 
 
 def is_no_input(kind: inspect.Type) -> bool:
-    return isinstance(kind, inspect.Metadata) and (
-        (kind.extra_json_schema or {}).get("description", "").startswith("no input: ")
-    )
+    return description_of(kind).startswith("no input: ")
+
+
+def description_of(kind: inspect.Type) -> str:
+    extra = kind.extra_json_schema if isinstance(kind, inspect.Metadata) else None
+    return str((extra or {}).get("description", ""))
 
 
 def flatten(kind: inspect.Type) -> Iterator[inspect.Type]:

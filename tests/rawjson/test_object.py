@@ -1,11 +1,13 @@
 """`JsonObject`, the JSON object that keeps its own text."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from count_tokens_mw.rawjson import members
 from count_tokens_mw.rawjson.object import JsonObject
 
 json_values = st.recursive(
@@ -23,19 +25,28 @@ json_objects = st.dictionaries(st.text(), json_values)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "Expecting value at line 1, column 1"),
-        ("nope", "Expecting value at line 1, column 1"),
+        ("", "it is not JSON: input data was truncated"),
+        ("nope", "it is not JSON: invalid character (byte 4)"),
         ("[1]", "it is not an object"),
-        ("{", "Expecting property name enclosed in double quotes at line 1, column 2"),
-        ('{"a"', "Expecting ':' delimiter at line 1, column 5"),
-        ('{"a" 1}', "Expecting ':' delimiter at line 1, column 6"),
-        ('{"a":', "Expecting value at line 1, column 6"),
-        ('{"a": 1', "Expecting ',' or '}' at line 1, column 8"),
-        ('{"a": 1 "b": 2}', "Expecting ',' or '}' at line 1, column 9"),
-        ('{"a": 1,}', "Expecting property name enclosed in double quotes at line 1, column 9"),
-        ('{"a": 1} x', "Extra data at line 1, column 10"),
+        ('"a"', "it is not an object"),
+        ("{", "it is not JSON: input data was truncated"),
+        ('{"a"', "it is not JSON: input data was truncated"),
+        ('{"a" 1}', "it is not JSON: expected ':' (byte 5)"),
+        ('{"a": 1', "it is not JSON: input data was truncated"),
+        ('{"a": 1 "b": 2}', "it is not JSON: expected ',' or '}' (byte 8)"),
+        ('{"a": 1,}', "it is not JSON: trailing comma in object (byte 8)"),
+        ('{"a": 1} x', "it is not JSON: trailing characters (byte 10)"),
+        (
+            r'{"a": "\ud800", "b": "\x"}',
+            "it is not JSON: invalid escaped character (byte 23)",
+        ),
+        (r'{"a": "\ud8"}', "it is not JSON: invalid character in unicode escape (byte 12)"),
         ('{"a": 1,\n "a": 2}', 'it has "a" twice'),
-        ('{"a": Infinity}', "Infinity is not JSON"),
+        ('{"a": 1, "b": 2, "a": 1}', 'it has "a" twice'),
+        ('{"a": 1, "a": 1, "b": 1}', 'it has "a" twice'),
+        ('{"a": 1, "b": 1, "b": 1, "c": 1}', 'it has "b" twice'),
+        (r'{"a": 1, "\u0061": 1}', 'it has "a" twice'),
+        ('{"a": Infinity}', "it is not JSON: invalid character (byte 6)"),
         ('{"a": ' + "[" * 100_000, "it is nested too deeply"),
     ],
 )
@@ -43,6 +54,66 @@ def test_text_that_cannot_be_used_is_refused_with_the_reason(text: str, message:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
         JsonObject.parse(text.encode())
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("raw", "values"),
+    [
+        (rb'{"a": "\ud800", "b": [ "\uD83D" , "\udc00\\udc00", 2 ]}', {"a": "\ud800"}),
+        (rb'{"\udfff" : "\ud83d\ude00"}', {"\uffff": "\U0001f600"}),
+    ],
+)
+def test_a_lone_surrogate_is_read_and_keeps_its_text(raw: bytes, values: dict[str, Any]) -> None:
+    parsed = JsonObject.parse(raw)
+    assert {name: parsed.get(name) for name in values} == values
+    assert parsed.edit({}) == raw.replace(b', "b"', b',"b"')
+    assert [text for _, text in parsed.items("b")] == (
+        [rb'"\uD83D"', rb'"\udc00\\udc00"', b"2"] if b'"b"' in raw else []
+    )
+
+
+MANY_MEMBERS = b"{%b}" % b",".join(b'"a%d":1' % number for number in range(1001))
+DENSE_MEMBERS = b"{%b}" % b",".join(b'"%d":1' % number for number in range(20_001))
+
+
+@pytest.mark.parametrize("raw", [MANY_MEMBERS, DENSE_MEMBERS])
+def test_too_many_members_are_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match="it has too many members"):
+        JsonObject.parse(raw)
+
+
+def test_dense_members_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would take some 230 bytes, and its text has 7."""
+    monkeypatch.setattr(members, "_decode_raw_values", None)
+    with pytest.raises(ValueError, match="it has too many members"):
+        JsonObject.parse(DENSE_MEMBERS)
+
+
+@pytest.mark.parametrize("name", ["messages", "system", "tools", "metadata"])
+def test_dense_values_in_a_long_member_are_none_of_its_object(name: str) -> None:
+    raw = b'{"model": "m", "%b": [%b]}' % (name.encode(), DENSE_MEMBERS)
+    assert list(JsonObject.parse(raw).members) == ["model", name]
+
+
+@pytest.mark.parametrize("item", [b"[],", b"{},", b"1,"])
+def test_a_value_of_too_many_values_is_not_parsed(item: bytes) -> None:
+    parsed = JsonObject.parse(b'{"a": [[%b1]], "b": {"x": [%b1]}}' % (item * 200_001, item * 9))
+    assert parsed.get("b")
+    for read in (parsed.get, parsed.items):
+        with pytest.raises(ValueError, match="it has too many values"):
+            read("a")
+
+
+def test_punctuation_in_strings_is_no_value() -> None:
+    text = json.dumps(["," * 300_000, '"[{,' * 100_000])
+    assert JsonObject.parse(b'{"a": %b}' % text.encode()).get("a") == json.loads(text)
+
+
+def test_a_long_name_is_read_once_and_refused_in_few_words() -> None:
+    name = b"n" * 1_000_000
+    assert len(next(iter(JsonObject.parse(b'{"%b": 1}' % name).members))) == len(name)
+    with pytest.raises(ValueError, match=r'^it has "n{63} twice$'):
+        JsonObject.parse(b'{"%b": 1, "%b": 2}' % (name, name))
 
 
 def test_a_value_that_python_cannot_read_is_refused_where_it_is_asked_for() -> None:

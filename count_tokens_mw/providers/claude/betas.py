@@ -23,6 +23,7 @@ _MOST_LEARNT: Final = 10_000
 _MOST_LETTERS: Final = 256
 _LONGEST_MESSAGE: Final = 20_000
 _MOST_NAMES: Final = 64
+_MOST_BYTES: Final = 64 * 1024
 _NAME: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,256}").fullmatch  # visible, without a comma
 # The whole message: a 400 that quotes a caller's text, such as the name of a field, has a colon.
 _NAMED: Final = re.compile(
@@ -177,10 +178,13 @@ def body_betas(request: CountRequest) -> list[str]:
     Raises:
         InvalidRequest: it is no list of names.
     """
-    if "anthropic_beta" not in request.body.members:
+    member = request.body.member("anthropic_beta")
+    if member is None:
         return []
+    if len(member) > _MOST_BYTES:
+        raise InvalidRequest("anthropic_beta: a list of names is required.")
     try:
-        names = request.body.get("anthropic_beta")
+        names = member.value
     except ValueError as error:
         raise unreadable(error) from None
     if names is None:

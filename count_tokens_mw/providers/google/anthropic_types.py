@@ -22,6 +22,7 @@ from count_tokens_mw.providers.google.no_input import (
     Constant,
     Loading,
     Origin,
+    Refused,
     Scaling,
     State,
 )
@@ -171,7 +172,7 @@ class Compaction(_Typed, tag="compaction"):
     """Summary that stands for all before it; without `content`, the compaction failed."""
 
     content: _Name | None = None
-    tool_changes: list[Raw] | None = None
+    tool_changes: Refused = ABSENT
     encrypted_content: State = ABSENT
     signature: State = ABSENT
     cache_control: CacheMark = ABSENT

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Final, NamedTuple
 
+from count_tokens_mw.aio.fairness import stop_if_unneeded
 from count_tokens_mw.errors import CountError, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
 from count_tokens_mw.providers.google.anthropic_types import (
@@ -40,7 +41,7 @@ from count_tokens_mw.providers.google.parts import (
     sign_first_call,
     thought,
 )
-from count_tokens_mw.providers.google.reader import cannot_count
+from count_tokens_mw.providers.google.reader import cannot_count, has_items
 
 __all__ = ["Conversation", "translate_messages"]
 
@@ -51,6 +52,8 @@ _ONLY_FROM: Final = {
     ToolUse: AssistantMessage,
 }
 _SILENT: Final = (Compaction, Fallback, ToolResult)
+# Anthropic takes at most as many messages. Each block takes some 400 bytes of memory.
+_MOST_BLOCKS: Final = 100_000
 _SEARCHES: Final = frozenset({"web_fetch", "web_search"})
 
 
@@ -91,6 +94,8 @@ def translate_messages(
         CannotCount: a block has no counterpart in Gemini; the message names its place.
         InvalidRequest: a message is malformed; the message names the place.
     """
+    if len(messages) + sum(len(_blocks_of(message)) for message in messages) > _MOST_BLOCKS:
+        raise InvalidRequest("messages: there are more than 100,000 blocks.")
     summary, shown = _from_last_summary(list(_shown_messages(messages)))
     leading = [] if summary else list(takewhile(_is_system, shown))
     loop = _start_of_tool_loop(shown)
@@ -139,7 +144,7 @@ def _from_last_summary(shown: list[_Shown]) -> tuple[list[Part], list[_Shown]]:
         for at in range(len(blocks) - 1, -1, -1):
             block = blocks[at]
             if isinstance(block, Compaction) and block.content is not None:
-                if block.tool_changes:
+                if has_items(block.tool_changes):
                     place = f"messages.{index}.content.{at}"
                     raise cannot_count(place, "a compaction with tool_changes")
                 rest = [_Shown(index, message, at + 1), *shown[number + 1 :]]
@@ -189,6 +194,7 @@ class _Translator:
 
     def translate(self, entry: _Shown, turn: _Turn, *, in_loop: bool) -> None:
         """Add a message to a turn; thinking counts only in the tool loop under way."""
+        stop_if_unneeded()
         index, message, begin = entry
         if isinstance(message.content, str) and message.content:
             turn.parts.append({"text": message.content})

@@ -1,6 +1,6 @@
-"""Fields of Anthropic's format that are no input, by the reason.
+"""Fields of Anthropic's format that are not translated to Gemini's, by the reason.
 
-A field of one of these types is left out of a translated request without being named.
+A field that is no input is left out without being named. A refused one is an error unless empty.
 """
 
 from typing import Annotated, Final, TypeAlias
@@ -19,6 +19,7 @@ __all__ = [
     "Limit",
     "Loading",
     "Origin",
+    "Refused",
     "Scaling",
     "State",
 ]
@@ -42,5 +43,6 @@ Loading: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini gets ever
 Answer: TypeAlias = Annotated[Raw, Meta(description="no input: a rule of the answer")]
 Limit: TypeAlias = Annotated[Raw, Meta(description="no input: a limit of the provider's tool")]
 Scaling: TypeAlias = Annotated[Raw, Meta(description="no input: Gemini scales images itself")]
+Refused: TypeAlias = Annotated[Raw, Meta(description="refused: Gemini has no counterpart")]
 Constant: TypeAlias = Annotated[Raw, Meta(description="no input: the type implies it")]
 ABSENT: Final = Raw()

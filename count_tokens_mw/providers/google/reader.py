@@ -16,8 +16,9 @@ from msgspec import Raw, inspect
 
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
+from count_tokens_mw.rawjson.members import refuse_many_values
 
-__all__ = ["Reader", "Value", "cannot_count"]
+__all__ = ["Reader", "Text", "Value", "cannot_count", "has_items"]
 
 Value: TypeAlias = "bool | int | str | Raw | Sequence[Value] | Mapping[str, Value]"
 """A value to write as JSON, whose leaves may be JSON text."""
@@ -29,6 +30,7 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_str: Final = msgspec.json.Decoder(str).decode
 
+_NO_ITEMS: Final = re.compile(rb"\[[ \t\n\r]*\]|null|").fullmatch
 _LONGEST_NAME: Final = 256
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 _EMPTY: Final = len(b'""')
@@ -59,13 +61,21 @@ class Reader(Generic[T]):
     """Reader of one type.
 
     `Meta(extra={"content": ...})` names what is unknown if no type of a union has the tag. A `Raw`
-    value may be of any kind. `simplify` removes irrelevant parts of JSON that does not fit.
+    value may be of any kind. `simplify` removes irrelevant parts of JSON that does not fit. A type
+    is open if any item fits, so that millions would.
     """
 
-    def __init__(self, kind: Any, simplify: Callable[[Text], Text] = lambda text: text) -> None:
+    def __init__(
+        self,
+        kind: Any,
+        simplify: Callable[[Text], Text] = lambda text: text,
+        *,
+        is_open: bool = False,
+    ) -> None:
         self._decode: Callable[[Text], T] = msgspec.json.Decoder(kind).decode
         self._kind = kind
         self._simplify = simplify
+        self._is_open = is_open
 
     @cached_property
     def _info(self) -> inspect.Type:
@@ -78,16 +88,30 @@ class Reader(Generic[T]):
             CannotCount: the text has content of an unknown type; the message names its place.
             InvalidRequest: the text does not fit otherwise; the message names the place.
         """
+        if self._is_open:
+            _refuse_many(text, place)
         try:
             return self._decode(text)
         except (msgspec.DecodeError, RecursionError):
-            pass
+            _refuse_many(text, place)
         try:
             fitting = _fit(Raw(self._simplify(text)), self._info, place, omissions)
             return self._decode(msgspec.json.encode(fitting))
         except (msgspec.DecodeError, RecursionError):
             reason = "it has a lone surrogate, or is nested too deeply"
             raise InvalidRequest(f"{place}: {reason}.") from None
+
+
+def has_items(value: Raw) -> bool:
+    """Return whether a value is neither absent, null nor an empty list."""
+    return not _NO_ITEMS(value)
+
+
+def _refuse_many(text: Text, place: str) -> None:
+    try:
+        refuse_many_values(bytes(text))
+    except ValueError as error:
+        raise InvalidRequest(f"{place}: {error}.") from None
 
 
 def _fit(value: Raw, kind: Any, place: str, omissions: Omissions) -> Value:

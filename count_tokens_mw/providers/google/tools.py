@@ -21,9 +21,10 @@ from count_tokens_mw.providers.google.no_input import (
     Limit,
     Loading,
     Origin,
+    Refused,
 )
 from count_tokens_mw.providers.google.parts import Part, json_object
-from count_tokens_mw.providers.google.reader import Reader, cannot_count
+from count_tokens_mw.providers.google.reader import Reader, cannot_count, has_items
 
 __all__ = [
     "BuiltInTool",
@@ -57,7 +58,7 @@ class CustomTool(_Tool, kw_only=True):
     name: Annotated[str, Meta(min_length=1)]
     input_schema: Raw
     description: str | None = None
-    input_examples: list[Raw] | None = None
+    input_examples: Refused = ABSENT
     eager_input_streaming: Answer = ABSENT
 
 
@@ -134,7 +135,7 @@ def _built_in_name(kind: str, place: str, dialect: Dialect) -> str:
 
 
 def _declare(tool: CustomTool, place: str) -> Part:
-    if tool.input_examples:
+    if has_items(tool.input_examples):
         raise cannot_count(place, "a tool with input_examples")
     declaration: Part = {"name": tool.name}
     if tool.description:

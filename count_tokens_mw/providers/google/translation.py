@@ -53,8 +53,8 @@ READERS: Final[dict[str, Reader[Any]]] = {
     "output_format": Reader(OutputFormat),
     "system": Reader(str | list[Text]),
     "tool_choice": Reader(ToolChoice),
-    "tools": Reader(list[Raw]),
-    "mcp_servers": Reader(list[Raw]),
+    "tools": Reader(list[Raw], is_open=True),
+    "mcp_servers": Reader(list[Raw], is_open=True),
 }
 """Readers of the top-level fields that are input."""
 
