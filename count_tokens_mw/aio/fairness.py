@@ -9,18 +9,34 @@ from typing import Any, Final, TypeVar
 
 from count_tokens_mw.aio.per_loop import PerLoop
 
-__all__ = ["YIELD_ABOVE_BYTES", "LoopFairness", "Unneeded", "stop_if_unneeded", "takes_long"]
+__all__ = [
+    "SMALL_BYTES",
+    "YIELD_ABOVE_BYTES",
+    "LoopFairness",
+    "TakesLong",
+    "Unneeded",
+    "leave_loop",
+    "stop_if_unneeded",
+    "takes_long",
+]
 
 YIELD_ABOVE_BYTES: Final = 256 * 1024
 """Bodies up to this size are processed without waiting for a turn: they take 2 ms at most."""
 
+SMALL_BYTES: Final = 16 * 1024
+"""Bodies up to this size are translated on the loop in 5 ms at most, whatever is in them."""
+
 _ON_LOOP_BYTES: Final = 1024 * 1024
 _ON_LOOP_OBJECTS: Final = 4000
-_SMALL_BYTES: Final = 32 * 1024
 _OBJECT: Final = re.compile(rb'\{[ \t\n\r]*"')
 
 T = TypeVar("T")
 _unneeded: ContextVar[threading.Event | None] = ContextVar("unneeded", default=None)
+_on_loop: ContextVar[bool] = ContextVar("on_loop", default=False)
+
+
+class TakesLong(Exception):
+    """Signal that work would hold the event loop for long."""
 
 
 class Unneeded(Exception):
@@ -30,10 +46,10 @@ class Unneeded(Exception):
 def takes_long(body: bytes) -> bool:
     """Return whether the translation of a JSON body is to run in a thread.
 
-    Time depends on the bytes and on the objects in them: 0.7 microseconds for each, and 5 if a
-    field is unknown. Other bodies are translated on the loop, which is faster than by a thread.
+    Time depends on the bytes and on the objects in them, a microsecond for each. Other bodies are
+    translated on the loop, which is faster than by a thread.
     """
-    if len(body) <= _SMALL_BYTES:
+    if len(body) <= SMALL_BYTES:
         return False
     return len(body) > _ON_LOOP_BYTES or len(_OBJECT.findall(body)) > _ON_LOOP_OBJECTS
 
@@ -72,6 +88,27 @@ class LoopFairness:
             unneeded.set()
             work_done.add_done_callback(_ignore)
             raise
+
+    async def run_short(self, work: Callable[[], T]) -> T:
+        """Run a function on the loop, or again in a thread if it leaves; return its result."""
+        token = _on_loop.set(True)
+        try:
+            return work()
+        except TakesLong:
+            pass
+        finally:
+            _on_loop.reset(token)
+        return await self.run_sync(work)
+
+
+def leave_loop(size: int) -> None:
+    """Leave the event loop before slow work on so many bytes.
+
+    Raises:
+        TakesLong: the work is to be run again in a thread.
+    """
+    if size > SMALL_BYTES and _on_loop.get():
+        raise TakesLong
 
 
 def stop_if_unneeded() -> None:

@@ -118,7 +118,7 @@ _ROWS: Final = (
         params=VertexParams,
         factory="count_tokens_mw.providers.google.vertex:Vertex",
         models=re.compile(
-            r"claude|(?:publishers/google/models/|models/)?gemini|(?:endpoints/)?\d+$|\*"
+            r"claude|(?:publishers/google/models/|models/)?gemini|(?:endpoints/)?[0-9]+$|\*"
         ),
         bare=re.compile(r"gemini-"),  # as in LiteLLM, which does not infer AI Studio
         region_field="vertex_count_tokens_location",

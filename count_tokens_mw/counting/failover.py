@@ -10,7 +10,12 @@ from functools import partial
 from typing import Final
 
 from count_tokens_mw.aio.deadline import Deadline
-from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness, takes_long
+from count_tokens_mw.aio.fairness import (
+    SMALL_BYTES,
+    YIELD_ABOVE_BYTES,
+    LoopFairness,
+    takes_long,
+)
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.counting.job import Job
@@ -162,9 +167,9 @@ class Failover:
             CannotCount: the call has omissions, and the settings refuse them.
         """
         request = job.request.for_model(deployment.upstream_model)
-        is_long = provider.prepare_in_thread and takes_long(request.body.raw)
-        if is_long or len(request.body.raw) > YIELD_ABOVE_BYTES:
-            preparing = self._prepare_large(request, provider, is_long=is_long)
+        least = SMALL_BYTES if provider.prepare_in_thread else YIELD_ABOVE_BYTES
+        if len(request.body.raw) > least:
+            preparing = self._prepare_large(request, provider)
             call = await deadline.run(preparing, _late(deployment))
         else:
             call = provider.prepare(request)
@@ -176,13 +181,13 @@ class Failover:
             )
         return call
 
-    async def _prepare_large(
-        self, request: CountRequest, provider: Provider, *, is_long: bool
-    ) -> UpstreamCall:
-        if is_long:
-            return await self._fairness.run_sync(partial(provider.prepare, request))
-        await self._fairness.checkpoint()
-        return provider.prepare(request)
+    async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
+        prepare = partial(provider.prepare, request)
+        if provider.prepare_in_thread and takes_long(request.body.raw):
+            return await self._fairness.run_sync(prepare)
+        if len(request.body.raw) > YIELD_ABOVE_BYTES:
+            await self._fairness.checkpoint()
+        return await self._fairness.run_short(prepare) if provider.prepare_in_thread else prepare()
 
 
 def _seconds_of_attempt(job: Job, deployment: Deployment, *, others: bool) -> float:

@@ -201,8 +201,8 @@ def test_what_is_kept_has_bounds(places: int) -> None:
 @pytest.mark.parametrize(
     "long",
     [
-        {"model": "m" * 257},
-        {"metadata": {"user_id": "u" * 100_000}},
+        {"user": "u" * 60_000},
+        {"metadata": {"user_id": "u" * 60_000}},
     ],
 )
 def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]) -> None:
@@ -214,7 +214,17 @@ def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]
     known = memo.get(b"digest", raw, request.headers, "")
     stored = [(*entry[:2], key) for key, entry in memo._entries.items()]
     assert all(len(part) <= 256 for parts in stored for part in parts if part is not None)
-    assert (known is None) == ("model" in long)
+    assert known is not None
+
+
+def test_a_request_whose_end_user_is_not_read_is_not_stored() -> None:
+    raw = json.dumps({**HELLO, "metadata": {"user_id": "u" * 70_000}}).encode()
+    request = parse_request(raw)
+    assert (request.user, request.unread) == (None, ("metadata",))
+    memo = RequestMemo(3)
+    memo.put(b"digest", request)
+    memo.put_call(request, ("account", "model", b"fingerprint", ()))
+    assert memo.get(b"digest", raw, (), "") is None
 
 
 def test_a_call_that_is_known_again_replaces_what_was_omitted_before() -> None:

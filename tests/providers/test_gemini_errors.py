@@ -134,8 +134,8 @@ CANNOT: dict[str, tuple[Any, str, str]] = {
     ),
     "a message that ends at an unknown event": (
         {"messages": [*HELLO, {**system("Now."), "clear_at": "next_full_moon"}]},
-        "messages.1",
-        "a clear_at of type next_full_moon",
+        "messages.1.clear_at",
+        "this value",
     ),
     "an output in another format": (
         {"messages": HELLO, "output_config": {"format": {"type": "regex", "schema": {}}}},

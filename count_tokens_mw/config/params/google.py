@@ -1,6 +1,7 @@
 """The `litellm_params` of the Gemini API and of Vertex AI."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
@@ -13,6 +14,7 @@ from count_tokens_mw.config.params.base import FILE_VARIABLE, Params, Raw
 __all__ = ["GEMINI_API", "GeminiParams", "VertexParams"]
 
 GEMINI_API: Final = "https://generativelanguage.googleapis.com"
+_EXPRESS_MODEL: Final = re.compile(r"(?:[a-z_/]+/)?gemini-[^*]*").fullmatch
 _VERTEX_API: Final = "https://aiplatform.googleapis.com"
 
 
@@ -83,6 +85,14 @@ def _parse_credentials(value: object) -> object:
         raise ValueError("neither JSON nor the path of a JSON file") from None
 
 
+def _is_express(raw: Raw) -> bool:
+    """Return whether an entry is counted in express mode, which has published Gemini models only.
+
+    https://cloud.google.com/vertex-ai/generative-ai/docs/start/express-mode/overview
+    """
+    return bool(raw.get("api_key")) and bool(_EXPRESS_MODEL(str(raw.get("model", "gemini-"))))
+
+
 class VertexParams(_TranslatedParams):
     """Parameters of Vertex AI.
 
@@ -92,7 +102,7 @@ class VertexParams(_TranslatedParams):
     scheme and host. `strip_version` removes a model's `@date`, which Vertex AI has at times
     refused. `forward_beta` is whether betas are sent: all of them, none, or (`auto`) those that
     Vertex AI is not known to refuse. `api_key` counts Gemini in express mode, without a project and
-    a location, unless there are `vertex_credentials`.
+    a location, unless there are `vertex_credentials`; other models ignore it.
     """
 
     credentials: ClassVar = ("vertex_credentials", "api_key")
@@ -124,7 +134,7 @@ class VertexParams(_TranslatedParams):
         variables: dict[str, tuple[str, ...]] = {
             "api_base": ("VERTEXAI_API_BASE", "VERTEX_API_BASE")
         }
-        if not raw.get("api_key"):
+        if not _is_express(raw):
             variables["vertex_credentials"] = (
                 "VERTEXAI_CREDENTIALS",
                 # The process's own variable is the first of the application default credentials.
@@ -166,6 +176,11 @@ class VertexParams(_TranslatedParams):
         """The configured project, or None if only the default credentials have one."""
         named = (self.vertex_credentials or {}).get("project_id")
         return self.vertex_project or (named if isinstance(named, str) else None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_unused_key(cls, raw: Raw) -> Raw:
+        return {name: raw[name] for name in raw if name != "api_key" or _is_express(raw)}
 
     @model_validator(mode="after")
     def _require_location(self) -> Self:

@@ -26,7 +26,7 @@ def blank_unseen(messages: Text) -> Text:
         objects = _decode_objects(messages)
         for index in range(len(objects) - 1, -1, -1):
             content = bytes(objects[index].get("content", b""))
-            blocks = _decode_objects(content) if b'"compaction"' in content else []
+            blocks = _decode_objects(content) if content.startswith(b"[") else []
             for at in range(len(blocks) - 1, -1, -1):
                 if _is_summary(blocks[at]):
                     seen = [*[_BLANK_BLOCK] * at, *blocks[at:]]
@@ -40,5 +40,5 @@ def blank_unseen(messages: Text) -> Text:
 
 
 def _is_summary(block: dict[str, Raw]) -> bool:
-    is_compaction = bytes(block.get("type", b"")) == b'"compaction"'
-    return is_compaction and bytes(block.get("content", b"null")) != b"null"
+    kind = msgspec.json.decode(block.get("type", b"null"))
+    return kind == "compaction" and bytes(block.get("content", b"null")) != b"null"

@@ -96,7 +96,8 @@ def translate_messages(
     """
     if len(messages) + sum(len(_blocks_of(message)) for message in messages) > _MOST_BLOCKS:
         raise InvalidRequest("messages: there are more than 100,000 blocks.")
-    summary, shown = _from_last_summary(list(_shown_messages(messages)))
+    summary, rest = _from_last_summary(messages)
+    shown = list(_shown_messages(rest))
     leading = [] if summary else list(takewhile(_is_system, shown))
     loop = _start_of_tool_loop(shown)
     instruction = _Turn()
@@ -116,40 +117,40 @@ def _is_system(entry: _Shown) -> bool:
     return isinstance(entry.message, SystemMessage)
 
 
-def _shown_messages(messages: Sequence[Message]) -> Iterator[_Shown]:
+def _shown_messages(messages: Sequence[_Shown]) -> Iterator[_Shown]:
     """Yield all messages but the system's that have ended or say nothing.
 
     https://docs.claude.com/en/docs/build-with-claude/system-messages
     """
-    users = (index for index, message in enumerate(messages) if isinstance(message, UserMessage))
+    users = (index for index, message, _ in messages if isinstance(message, UserMessage))
     last_user = max(users, default=-1)
-    for index, message in enumerate(messages):
+    for entry in messages:
+        index, message, _ = entry
         if isinstance(message, SystemMessage):
             place = f"messages.{index}"
             if message.clear_at not in {None, "never", "next_user_message"}:
-                raise cannot_count(place, "a clear_at", message.clear_at)
+                raise cannot_count(f"{place}.clear_at", "this value")
             if message.content is None and message.output_config is None:
                 raise InvalidRequest(f"{place}.content: a string or a list is required.")
             has_ended = message.clear_at == "next_user_message" and index < last_user
             if has_ended or message.content is None:
                 continue
-        yield _Shown(index, message)
+        yield entry
 
 
-def _from_last_summary(shown: list[_Shown]) -> tuple[list[Part], list[_Shown]]:
+def _from_last_summary(messages: Sequence[Message]) -> tuple[list[Part], list[_Shown]]:
     """Return the parts of the last summary, which become the user's, and the messages after it."""
-    for number in range(len(shown) - 1, -1, -1):
-        index, message, _ = shown[number]
-        blocks = _blocks_of(message)
+    for index in range(len(messages) - 1, -1, -1):
+        blocks = _blocks_of(messages[index])
         for at in range(len(blocks) - 1, -1, -1):
             block = blocks[at]
             if isinstance(block, Compaction) and block.content is not None:
                 if has_items(block.tool_changes):
                     place = f"messages.{index}.content.{at}"
                     raise cannot_count(place, "a compaction with tool_changes")
-                rest = [_Shown(index, message, at + 1), *shown[number + 1 :]]
-                return [{"text": block.content}], rest
-    return [], shown
+                rest = [_Shown(later, messages[later]) for later in range(index + 1, len(messages))]
+                return [{"text": block.content}], [_Shown(index, messages[index], at + 1), *rest]
+    return [], [_Shown(index, message) for index, message in enumerate(messages)]
 
 
 def _start_of_tool_loop(shown: Sequence[_Shown]) -> int:
@@ -221,7 +222,7 @@ class _Translator:
             case ToolResult():
                 self._add_response(turn, block)
             case Thinking():
-                turn.parts += thought(block) if in_loop else ()
+                return in_loop and _add_thought(turn, block)
             case RedactedThinking():
                 return in_loop
             case Image() | Document() | SearchResult():
@@ -241,6 +242,13 @@ class _Translator:
         response, media = function_response(block, tool, self._dialect)
         turn.responses.append(response)
         turn.parts += media
+
+
+def _add_thought(turn: _Turn, block: Thinking) -> bool:
+    """Add thinking to a turn, and return whether its text is hidden in its signature."""
+    parts = thought(block)
+    turn.parts += parts
+    return not parts and bytes(block.signature) not in {b"", b'""', b"null"}
 
 
 def _is_input(

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 from msgspec import Raw, inspect
 
+from count_tokens_mw.aio.fairness import leave_loop, stop_if_unneeded
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
 from count_tokens_mw.rawjson.members import refuse_many_values
@@ -81,6 +82,10 @@ class Reader(Generic[T]):
     def _info(self) -> inspect.Type:
         return inspect.type_info(self._kind)
 
+    @cached_property
+    def _plan(self) -> _Plan:
+        return _Plan(self._info)
+
     def read(self, text: Text, place: str, omissions: Omissions) -> T:
         """Return the value of a text; its unknown fields are added to the omissions.
 
@@ -93,9 +98,10 @@ class Reader(Generic[T]):
         try:
             return self._decode(text)
         except (msgspec.DecodeError, RecursionError):
+            leave_loop(memoryview(text).nbytes)
             _refuse_many(text, place)
         try:
-            fitting = _fit(Raw(self._simplify(text)), self._info, place, omissions)
+            fitting = self._plan.fit(Raw(self._simplify(text)), place, omissions)
             return self._decode(msgspec.json.encode(fitting))
         except (msgspec.DecodeError, RecursionError):
             reason = "it has a lone surrogate, or is nested too deeply"
@@ -114,60 +120,81 @@ def _refuse_many(text: Text, place: str) -> None:
         raise InvalidRequest(f"{place}: {error}.") from None
 
 
-def _fit(value: Raw, kind: Any, place: str, omissions: Omissions) -> Value:
-    content = "a block"
-    if isinstance(kind, inspect.Metadata):
-        content, kind = (kind.extra or {}).get("content", content), kind.type
-    if isinstance(kind, inspect.RawType):
-        return value
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    found: object = _KINDS.get(memoryview(value)[0])
-    matching = [one for one in kinds if type(one) is found]
-    if not matching:
-        names = dict.fromkeys(_NAMES.get(type(one), "null") for one in kinds)
-        names.pop("null", None)
-        raise InvalidRequest(f"{place}: {' or '.join(names)} is required.")
-    match matching[0]:
-        case inspect.ListType(item_type=item):
-            items = enumerate(_decode_items(value))
-            return [_fit(inner, item, f"{place}.{index}", omissions) for index, inner in items]
-        case inspect.StructType():
+class _Plan:
+    """Walk of one type, built once from what msgspec tells of it."""
+
+    def __init__(self, kind: inspect.Type) -> None:
+        extra: dict[str, str] = {}
+        if isinstance(kind, inspect.Metadata):
+            extra, kind = kind.extra or {}, kind.type
+        kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+        structs = [one for one in kinds if isinstance(one, inspect.StructType)]
+        self._content = extra.get("content", "a block")
+        self.is_open = isinstance(kind, inspect.RawType)
+        self._kinds = {type(one) for one in kinds}
+        self._empty = any(isinstance(one, inspect.StrType) and one.min_length for one in kinds)
+        items = [_Plan(one.item_type) for one in kinds if isinstance(one, inspect.ListType)]
+        self._item = items[0] if items else None
+        self._tag = structs[0].tag_field if structs else None
+        self._structs = {one.tag: _Fields(one) for one in structs}
+        names = dict.fromkeys(_NAMES[one] for one in map(type, kinds) if one in _NAMES)
+        self._required = f"{' or '.join(names)} is required."
+
+    def fit(self, value: Raw, place: str, omissions: Omissions) -> Value:
+        """Return a value without its unknown fields, which are added to the omissions."""
+        if self.is_open:
+            return value
+        kind = _KINDS.get(memoryview(value)[0])
+        if kind not in self._kinds:
+            raise InvalidRequest(f"{place}: {self._required}")
+        if kind is inspect.ListType and self._item is not None:
+            fit, items = self._item.fit, enumerate(_decode_items(value))
+            fitting: list[Value] = []
+            for index, item in items:
+                stop_if_unneeded()
+                fitting.append(fit(item, f"{place}.{index}", omissions))
+            return fitting
+        if kind is inspect.StructType:
             members = _decode_members(value)
-            struct = _select(members, matching, place, content)
-            return _fit_members(members, struct, place, omissions)
-        case inspect.StrType(min_length=1) if memoryview(value).nbytes == _EMPTY:
+            return self._select(members, place).fit(members, place, omissions)
+        if kind is inspect.StrType and self._empty and memoryview(value).nbytes == _EMPTY:
             raise InvalidRequest(f"{place}: a non-empty string is required.")
-    return value
+        return value
+
+    def _select(self, members: Mapping[str, Raw], place: str) -> _Fields:
+        """Return the type that the tag of an object names, or the only one."""
+        if self._tag is None:
+            return self._structs[None]
+        value = members.get(self._tag, _NULL)
+        if _KINDS.get(memoryview(value)[0]) is not inspect.StrType:
+            raise InvalidRequest(f"{place}.{self._tag}: a string is required.")
+        tag = _decode_str(value)
+        if tag in self._structs:
+            return self._structs[tag]
+        if self._tag == "type":
+            raise cannot_count(place.removesuffix(".source"), self._content, tag)
+        tags = " or ".join(map(str, self._structs))
+        raise InvalidRequest(f"{place}.{self._tag}: {tags} is required.")
 
 
-def _select(members: Mapping[str, Raw], structs: Any, place: str, content: str) -> Any:
-    """Return the type that the tag of an object names, or the only one."""
-    tag_field = structs[0].tag_field
-    if tag_field is None:
-        return structs[0]
-    value = members.get(tag_field)
-    if value is None or _KINDS.get(memoryview(value)[0]) is not inspect.StrType:
-        raise InvalidRequest(f"{place}.{tag_field}: a string is required.")
-    by_tag = {struct.tag: struct for struct in structs}
-    tag = _decode_str(value)
-    if tag not in by_tag and tag_field == "type":
-        raise cannot_count(place.removesuffix(".source"), content, tag)
-    if tag not in by_tag:
-        raise InvalidRequest(f"{place}.{tag_field}: {' or '.join(by_tag)} is required.")
-    return by_tag[tag]
+class _Fields:
+    """Fields of one type of object."""
 
+    def __init__(self, struct: inspect.StructType) -> None:
+        self._plans = {field.encode_name: _Plan(field.type) for field in struct.fields}
+        self._missing = {field.encode_name: _NULL for field in struct.fields if field.required}
+        self._tag = struct.tag_field
+        self._is_closed = struct.forbid_unknown_fields
 
-def _fit_members(
-    members: Mapping[str, Raw], kind: inspect.StructType, place: str, omissions: Omissions
-) -> Value:
-    fields = {field.encode_name: field for field in kind.fields}
-    missing = {name: _NULL for name, field in fields.items() if field.required}
-    fitting: dict[str, Value] = {}
-    for name, member in {**missing, **members}.items():
-        if name in fields:
-            fitting[name] = _fit(member, fields[name].type, f"{place}.{name}", omissions)
-        elif name == kind.tag_field:
-            fitting[name] = member
-        elif kind.forbid_unknown_fields and bytes(member) != b"null":
-            omissions.add(partial("{}.{}".format, place, name[:_LONGEST_NAME]))
-    return fitting
+    def fit(self, members: Mapping[str, Raw], place: str, omissions: Omissions) -> Value:
+        fitting: dict[str, Value] = {}
+        # A missing field is null, so that it raises the error of its type.
+        for name, member in {**self._missing, **members}.items():
+            plan = self._plans.get(name)
+            if name == self._tag or (plan is not None and plan.is_open):
+                fitting[name] = member
+            elif plan is not None:
+                fitting[name] = plan.fit(member, f"{place}.{name}", omissions)
+            elif self._is_closed and bytes(member) != b"null":
+                omissions.add(partial("{}.{}".format, place, name[:_LONGEST_NAME]))
+        return fitting

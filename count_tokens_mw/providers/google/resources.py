@@ -14,9 +14,9 @@ __all__ = ["gemini_resource", "vertex_resource"]
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]*"
 _GEMINI: Final = re.compile(rf"(?:(models|tunedModels)/)?({_NAME})").fullmatch
 # A tuned model has the number of its endpoint: https://docs.litellm.ai/docs/providers/vertex
-_ENDPOINT: Final = re.compile(r"(?:gemini/|endpoints/)?(\d+)").fullmatch
+_ENDPOINT: Final = re.compile(r"(?:gemini/|endpoints/)?([0-9]+)").fullmatch
 _PUBLISHED: Final = re.compile(
-    rf"(?:gemini/|models/|publishers/google/models/)?({_NAME})"
+    rf"(?:(?:gemini/|models/|publishers/google/models/)(?=gemini))?({_NAME})"
 ).fullmatch
 
 

@@ -114,7 +114,7 @@ class _Fields:
         self.omissions = Omissions()
         for name in self._texts:
             if name not in NO_INPUT_OF_REQUEST and name not in READERS:
-                place = name[:_LONGEST_NAME]
+                place = name[:_LONGEST_NAME].encode("unicode_escape").decode()
                 raise CannotCount(f"{place}: Gemini has no counterpart of this field.")
 
     def read(self, name: str) -> Any:

@@ -154,7 +154,7 @@ class Vertex:
         """Return the URL of a model, or of a tuned one's endpoint, in the deployment's project."""
         if not self._params.location:
             raise CannotCount(
-                f"{model}: express mode of Vertex AI counts published Gemini models only; set "
+                "Express mode of Vertex AI counts published Gemini models only; set "
                 "vertex_location."
             )
         project = quote(self._params.project, safe="") if self._params.project else _PROJECT
