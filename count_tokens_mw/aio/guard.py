@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from count_tokens_mw.aio.cancellation import is_cancelled
 from count_tokens_mw.errors import CountError, InternalError
 
-__all__ = ["log_and_suppress", "outcome_of"]
+__all__ = ["call_and_log", "log_and_suppress", "name_of_hook", "outcome_of"]
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 _logger = logging.getLogger("count_tokens_mw")
@@ -46,14 +47,26 @@ async def log_and_suppress(operation: object, work: Awaitable[object]) -> None:
         _log(operation, error)
 
 
+def call_and_log(hook: Callable[[A], T], argument: A) -> T | None:
+    """Call a hook and return its result; log any unexpected exception of it, and return None."""
+    try:
+        return hook(argument)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+        _log(hook, error)  # no cancellation of a task interrupts a sync call
+        return None
+
+
+def name_of_hook(hook: Callable[..., object]) -> str:
+    """Return the name of a hook for the log, without what it was created with."""
+    return f"hook {getattr(hook, '__qualname__', type(hook).__qualname__)}"
+
+
 def _raise_if_cancelled(error: BaseException) -> None:
     if isinstance(error, asyncio.CancelledError) and is_cancelled():
         raise error
 
 
 def _log(operation: object, error: BaseException) -> None:
-    if callable(operation):
-        name = getattr(operation, "__qualname__", type(operation).__qualname__)
-        operation = f"hook {name}"
+    name = name_of_hook(operation) if callable(operation) else operation
     frames = "".join(traceback.format_tb(error.__traceback__))
-    _logger.error("%s failed with %s\n%s", operation, type(error).__qualname__, frames)
+    _logger.error("%s failed with %s\n%s", name, type(error).__qualname__, frames)
