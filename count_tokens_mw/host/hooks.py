@@ -24,7 +24,7 @@ _logger = logging.getLogger("count_tokens_mw")
 
 
 class HookRunner:
-    """Runner of the host's hooks, none of which delays or fails a request.
+    """Runner of the host's hooks; no request fails by one, and none waits for an async one.
 
     A sync hook is called at once. An async hook runs in a task of its own, in the context of the
     request, with a time limit. The calls of one hook start in the order of the events, and may
