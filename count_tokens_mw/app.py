@@ -22,9 +22,10 @@ from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.errors import CountError
-from count_tokens_mw.events import Hook, run_hooks
+from count_tokens_mw.events import Hook
 from count_tokens_mw.host.auth import Authenticator, Authorizer, host_user
 from count_tokens_mw.host.callbacks import Resolver, Transform
+from count_tokens_mw.host.hooks import HookRunner
 from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import native_headers, request_from_mapping
 from count_tokens_mw.types import Caller, TokenCount
@@ -56,7 +57,8 @@ class CountTokens:
         authenticate: returns the caller of a request. The default trusts the host's
             `AuthenticationMiddleware` and refuses without it.
         authorize: decides whether a caller may count for a model, by the name that is looked up.
-        hooks: receive one `CountEvent` per request, whatever its outcome.
+        hooks: receive one `CountEvent` per request, whatever its outcome. Async ones run on after
+            the request, and `lifespan` or `aclose` waits for them.
         transform: changes a body before it is counted, as the host does before it sends it.
         resolve: returns the deployments of a model, in place of the configuration's.
         http_client: the host's own client for upstream calls, which the package never closes.
@@ -78,7 +80,7 @@ class CountTokens:
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         engine = CountingEngine(config, http_client, resolve)
-        self._pipeline = Pipeline(engine, authenticate, authorize, transform, tuple(hooks))
+        self._pipeline = Pipeline(engine, authenticate, authorize, transform, HookRunner(hooks))
         self.endpoints = {
             path: Endpoint(self._pipeline, entry_point) for path, entry_point in PATHS.items()
         }
@@ -189,7 +191,7 @@ class CountTokens:
             outcome = await outcome_of(record, count())
             record.finish(outcome.as_count() if isinstance(outcome, Breakdown) else outcome)
         finally:
-            await run_hooks(self._pipeline.hooks, record.event())
+            self._pipeline.hooks.emit(record.event())
         if isinstance(outcome, CountError):
             raise outcome
         return outcome
@@ -205,7 +207,7 @@ class CountTokens:
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """Close all opened clients when the host ends: `FastAPI(lifespan=count_tokens.lifespan)`.
+        """Call `aclose` when the host ends: `FastAPI(lifespan=count_tokens.lifespan)`.
 
         A host with a lifespan of its own enters it there: `async with count_tokens.lifespan(): ...`
         """
@@ -215,8 +217,14 @@ class CountTokens:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all opened clients; a later count opens new ones."""
-        await self._pipeline.engine.aclose()
+        """Wait for async hooks for a few seconds, and close all opened clients.
+
+        A later count opens new ones.
+        """
+        try:
+            await self._pipeline.hooks.aclose()
+        finally:
+            await self._pipeline.engine.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ASGI: the three paths, and a 404 in the envelope for every other path."""

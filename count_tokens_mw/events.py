@@ -1,17 +1,11 @@
 """The event of each request, whatever its outcome, and the host's hooks that receive it."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from inspect import isawaitable
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-import anyio
-
-from count_tokens_mw.aio.guard import log_and_suppress
 from count_tokens_mw.types import Caller, Source
 
-__all__ = ["Attempt", "CountEvent", "EntryPoint", "Hook", "run_hooks"]
-
-_HOOK_SECONDS: Final = 10
+__all__ = ["Attempt", "CountEvent", "EntryPoint", "Hook"]
 
 EntryPoint: TypeAlias = Literal["count_tokens", "passthrough", "breakdown", "count", "other"]
 """Entry point of a request: one of the three HTTP endpoints (`breakdown` also without HTTP),
@@ -120,25 +114,7 @@ class CountEvent(NamedTuple):
 
 
 Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]
-"""Callable that receives every event after the answer is sent; sync ones run on the event loop."""
+"""Callable, sync or async, that receives every event after the answer is sent.
 
-
-async def run_hooks(
-    hooks: Iterable[Hook], event: CountEvent, *, seconds: float = _HOOK_SECONDS
-) -> None:
-    """Call each hook with the event; an exception of a hook is logged and suppressed.
-
-    Hooks also run to their end if the request is cancelled. An async hook times out after
-    `seconds`, so that a hanging hook does not hold its request for ever.
-    """
-    for hook in hooks:
-        await log_and_suppress(hook, _call(hook, event, seconds))
-
-
-async def _call(hook: Hook, event: CountEvent, seconds: float) -> None:
-    result = hook(event)
-    if result is not None and isawaitable(result):
-        with anyio.move_on_after(seconds, shield=True) as time_limit:
-            await result
-        if time_limit.cancelled_caught:
-            raise TimeoutError
+A sync one runs on the event loop, so it has to be quick. An async one runs in a task of its own.
+"""

@@ -3,6 +3,7 @@
 https://fastapi.tiangolo.com/tutorial/bigger-applications/. Only this module imports FastAPI.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, NoReturn
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from count_tokens_mw.aio.cancellation import is_cancelled
 from count_tokens_mw.app import CountTokens
 from count_tokens_mw.asgi.body import TimedRequest
 from count_tokens_mw.asgi.endpoint import Endpoint
@@ -63,7 +65,8 @@ def count_tokens_router(
 
     A dependency refuses by an `HTTPException`, or by a `CountError` such as `Unauthenticated`. The
     refusal is answered in Anthropic's envelope, with its status and headers, and makes an event
-    like any other request. The host answers any other exception of a dependency.
+    like any other request. A `CancelledError` is a 500 in the envelope, unless the request itself
+    is cancelled. The host answers any other exception of a dependency.
 
     Raises:
         TypeError: `identity` is no `Depends(...)`; FastAPI would read it from the query.
@@ -144,20 +147,25 @@ def _make_route_class(endpoint: Endpoint) -> type[APIRoute]:
 
             async def handle_refusals(unread: Request) -> Response:
                 request = endpoint.open(unread.scope, unread.receive)
+                reason: BaseException
                 try:
                     return await request.deadline.run(handle(request), DECIDED_LATE)
                 except (HTTPException, CountError) as refusal:
-                    return _CountResponse(endpoint.authenticated_by(_refuse_with(refusal)), request)
+                    reason = refusal
                 except RequestValidationError as error:
-                    refused = InvalidRequest(_describe(error))
-                    return _CountResponse(endpoint.authenticated_by(_refuse_with(refused)), request)
+                    reason = InvalidRequest(_describe(error))
+                except asyncio.CancelledError as stray:  # no handler of the host could answer it
+                    if is_cancelled():
+                        raise
+                    reason = stray
+                return _CountResponse(endpoint.authenticated_by(_refuse_with(reason)), request)
 
             return handle_refusals
 
     return CountTokensRoute
 
 
-def _refuse_with(error: Exception) -> Authenticator:
+def _refuse_with(error: BaseException) -> Authenticator:
     def refuse(request: Request) -> NoReturn:
         raise error
 

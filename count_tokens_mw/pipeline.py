@@ -1,15 +1,15 @@
 """The steps that all entry points share: parsing, authorisation, `transform` and the count."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from count_tokens_mw.breakdown.result import Breakdown, Progress, ignore_progress
 from count_tokens_mw.breakdown.runner import break_down
 from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.counting.job import Job
-from count_tokens_mw.events import Hook
 from count_tokens_mw.host.auth import Authenticator, Authorizer
 from count_tokens_mw.host.callbacks import Transform, authorize_caller, call_transform
+from count_tokens_mw.host.hooks import HookRunner
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount
 
@@ -24,7 +24,7 @@ class Pipeline:
     authenticate: Authenticator
     authorize: Authorizer | None
     transform: Transform | None
-    hooks: Sequence[Hook]
+    hooks: HookRunner
 
     def read(
         self, body: RequestBody, headers: Headers, query: str = "", credentials: Headers = ()

@@ -13,7 +13,7 @@ from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import MethodNotAllowed, NotFound, Unauthenticated
-from count_tokens_mw.events import EntryPoint, run_hooks
+from count_tokens_mw.events import EntryPoint
 from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import authenticate_caller
@@ -31,7 +31,7 @@ class Endpoint:
     """An ASGI app for one path: every request ends in one JSON answer and one event.
 
     The event is at `scope["state"]["count_tokens"]` before the answer is sent, for the host's
-    access log. The hooks run after the answer.
+    access log. The hooks receive it after the answer.
     """
 
     def __init__(self, pipeline: Pipeline, entry_point: EntryPoint) -> None:
@@ -64,7 +64,7 @@ class Endpoint:
             await send({"type": "http.response.body", "body": answer.body})
         finally:
             # There is no event yet if the request was cancelled.
-            await run_hooks(self._pipeline.hooks, event or record.event())
+            self._pipeline.hooks.emit(event or record.event())
 
     async def _count(self, request: TimedRequest, record: RequestRecord) -> TokenCount:
         pipeline, deadline = self._pipeline, request.deadline

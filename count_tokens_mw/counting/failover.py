@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
+from count_tokens_mw.aio.cancellation import is_cancelled
 from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import (
     SMALL_BYTES,
@@ -146,7 +147,7 @@ class Failover:
             calls += 1
             sending = self._sender.send(job.request, deployment, call, provider.send)
             try:
-                return await deadline.wait(sending, _late(deployment))
+                return await deadline.wait(_to_unreachable(sending), _late(deployment))
             except PrepareAgain as learnt:
                 former, failure = call, learnt.error
             except (CountError, TimeoutError) as error:
@@ -188,6 +189,20 @@ class Failover:
         if len(request.body.raw) > YIELD_ABOVE_BYTES:
             await self._fairness.checkpoint()
         return await self._fairness.run_short(prepare) if provider.prepare_in_thread else prepare()
+
+
+async def _to_unreachable(sending: Awaitable[TokenCount]) -> TokenCount:
+    """Await a call, and raise a `CancelledError` of the host's HTTP client as an upstream error.
+
+    Raises:
+        UpstreamUnreachable: the call was cancelled, but not by the cancellation of this task.
+    """
+    try:
+        return await sending
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        raise UpstreamUnreachable("The call to the provider was interrupted.") from None
 
 
 def _seconds_of_attempt(job: Job, deployment: Deployment, *, others: bool) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final, NamedTuple
 
 from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.counting.chance import CHANCE
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
 from count_tokens_mw.events import Attempt, CountEvent, EntryPoint
 from count_tokens_mw.types import Caller, CountRequest, Source, TokenCount
@@ -29,17 +28,7 @@ _NO_ATTEMPT: Final = Attempt("", "", "", 0, None, None, None, None, None, 0, 0)
 
 
 def _new_id() -> str:
-    return f"req_{_id_generator().randbytes(16).hex()}"
-
-
-@cache
-def _id_generator() -> random.Random:
-    """Return the generator of request ids, which need not be secret; `os.urandom` is slower.
-
-    The global generator may be seeded by the host. This one is created at the first request,
-    because workers that fork from one process would share its state.
-    """
-    return random.Random()  # noqa: S311 - ids are no secrets
+    return f"req_{CHANCE.randbytes(16).hex()}"
 
 
 @dataclass(slots=True)

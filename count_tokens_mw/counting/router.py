@@ -18,6 +18,7 @@ from count_tokens_mw.config.model_names import (
     without_context_suffix,
 )
 from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.counting.chance import CHANCE
 from count_tokens_mw.errors import NotFound
 
 __all__ = ["Router", "in_order"]
@@ -53,7 +54,7 @@ class Router:
         # A pattern with more literal characters is more specific.
         by_specificity = sorted(starred, key=lambda name: len(name.replace("*", "")), reverse=True)
         self._starred = [(name.split("*"), starred[name]) for name in by_specificity]
-        self._chance = chance or random.Random()  # noqa: S311 - it balances load
+        self._chance = chance or CHANCE
 
     def has_model(self, model: str) -> bool:
         """Whether a model is configured by this name, or by an alias."""
