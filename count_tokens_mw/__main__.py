@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from count_tokens_mw.cli.check import TINY, is_ok, probe, rows_of
+from count_tokens_mw.cli.check import TINY, is_ok, parse_body, probe, rows_of
 from count_tokens_mw.cli.report import as_json, draw
 from count_tokens_mw.config import read_yaml
 from count_tokens_mw.errors import InvalidRequest
@@ -35,12 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = rows_of(reading, options.model)
     if options.probe or options.body:
         try:
-            request = Path(options.body).read_bytes() if options.body else TINY
-            rows = asyncio.run(probe(reading, rows, request))
+            body = Path(options.body).read_bytes() if options.body else TINY
+            request = parse_body(body)
         except (OSError, InvalidRequest) as error:
             reason = error.strerror if isinstance(error, OSError) else error.message
             sys.stderr.write(f"{options.body}: {reason}\n")
             return 2
+        rows = asyncio.run(probe(reading, rows, request))
     ok = is_ok(reading, rows)
     if console is None:
         sys.stdout.write(f"{as_json(reading, rows, ok=ok)}\n")

@@ -81,6 +81,8 @@ class CountEvent(NamedTuple):
         duration: the seconds until the answer was ready.
         omitted: the places of the request that were left out of the count and may matter to it, at
             most 16, then `+N` for N more; empty for an error.
+        unread: `metadata` and `user`, if they have more than 64 KB: they were not read for the end
+            user.
     """
 
     request_id: str
@@ -104,13 +106,14 @@ class CountEvent(NamedTuple):
     started_at: float
     duration: float
     omitted: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as JSON data, with the caller's `id` as `caller`."""
         caller = self.caller.id if self.caller else None
         attempts = [attempt._asdict() for attempt in self.attempts]
-        lists = {"omitted": list(self.omitted), "attempts": attempts}
-        return {**self._asdict(), "caller": caller, **lists}
+        lists = {"omitted": list(self.omitted), "unread": list(self.unread)}
+        return {**self._asdict(), "caller": caller, **lists, "attempts": attempts}
 
 
 Hook: TypeAlias = Callable[[CountEvent], Awaitable[None] | None]

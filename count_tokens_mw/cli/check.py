@@ -25,13 +25,14 @@ from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CannotCount, CountError, NotFound, UpstreamError
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.providers.pool import Providers
-from count_tokens_mw.types import CountRequest
+from count_tokens_mw.rawjson.object import JsonObject
+from count_tokens_mw.types import CountRequest, unreadable
 
-__all__ = ["TINY", "Row", "State", "is_ok", "probe", "rows_of"]
+__all__ = ["TINY", "Row", "State", "is_ok", "parse_body", "probe", "rows_of"]
 
 _MAX_PROBES: Final = 8
 _SHORTEST_SECRET: Final = 8  # a shorter one is a dummy, and occurs in ordinary text
-TINY: Final = b'{"model":"-","messages":[{"role":"user","content":"Hi"}]}'
+TINY: Final = b'{"messages":[{"role":"user","content":"Hi"}]}'
 """The count request of a probe."""
 
 State: TypeAlias = Literal[
@@ -80,18 +81,26 @@ def is_ok(reading: Reading, rows: Sequence[Row]) -> bool:
     return not (reading.problems or reading.warnings or has_failed)
 
 
-async def probe(reading: Reading, rows: Sequence[Row], body: bytes = TINY) -> list[Row]:
-    """Send one count by each row that has a model of its own, and return the new rows.
-
-    Args:
-        reading: the configuration.
-        rows: its rows.
-        body: a count request as JSON text; each deployment's model replaces its own.
+def parse_body(body: bytes) -> CountRequest:
+    """Return the count request of a probe; it needs no model, because a deployment has its own.
 
     Raises:
         InvalidRequest: the body is no count request.
     """
-    request = parse_request(body)
+    try:
+        return parse_request(JsonObject.parse(body).edit({"model": "-"}))
+    except ValueError as error:
+        raise unreadable(error) from None
+
+
+async def probe(
+    reading: Reading, rows: Sequence[Row], request: CountRequest | None = None
+) -> list[Row]:
+    """Send a count by each row that has a model of its own, and return the new rows.
+
+    Without a `request` it is a tiny one.
+    """
+    counted = parse_body(TINY) if request is None else request
     snapshot, providers, fairness = ConfigSnapshot(_config(reading)), Providers(), LoopFairness()
     failover = Failover(providers, CachedSender(CacheSettings(ttl=0), fairness), fairness)
     limit = asyncio.Semaphore(_MAX_PROBES)
@@ -102,7 +111,7 @@ async def probe(reading: Reading, rows: Sequence[Row], body: bytes = TINY) -> li
         if row.state != "configured" or row.deployment is None:
             return row
         async with limit:
-            return await _probe_row(row, row.deployment, request, snapshot, failover)
+            return await _probe_row(row, row.deployment, counted, snapshot, failover)
 
     try:
         return list(await asyncio.gather(*map(probe_row, rows)))

@@ -47,6 +47,7 @@ class RequestRecord:
     session_id: str | None = None
     agent_id: str | None = None
     parent_agent_id: str | None = None
+    unread: tuple[str, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
     answer_from: int = -1
     outcome: TokenCount | CountError = _CANCELLED
@@ -71,6 +72,7 @@ class RequestRecord:
     def read_request(self, request: CountRequest) -> None:
         """Read the model and, if no header named one, the end user from the request."""
         self.model = _label(request.model)
+        self.unread = request.unread
         if request.user is not None:
             self.end_user = self.end_user or _label(request.user)
 
@@ -140,6 +142,7 @@ class RequestRecord:
             self._started_at,
             elapsed if self._duration is None else self._duration,
             tuple(map(_escape, result.omitted)) if result.omitted else (),
+            self.unread,
         )
 
 

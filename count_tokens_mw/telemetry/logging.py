@@ -20,6 +20,7 @@ _FIELDS: Final = (
     "input_tokens",
     "source",
     "omitted",
+    "unread",
     "error_type",
     "error",
     "request_id",
@@ -46,11 +47,12 @@ def log_fields(event: CountEvent) -> str:
 
     `model`, `end_user` and `omitted` are the caller's own text, and `caller` is the host's. A value
     that could forge a pair or a line is quoted as a JSON string. Unknown fields are left out, and
-    so is an empty `omitted`. Status and duration are no pairs, because a line of an access log
+    so is an empty list. Status and duration are no pairs, because a line of an access log
     begins with them.
     """
-    caller, omitted = event.caller.id if event.caller else None, ",".join(event.omitted) or None
-    fields = {**event._asdict(), "caller": caller, "omitted": omitted}
+    caller = event.caller.id if event.caller else None
+    lists = {name: ",".join(getattr(event, name)) or None for name in ("omitted", "unread")}
+    fields = {**event._asdict(), "caller": caller, **lists}
     known = ((name, fields[name]) for name in _FIELDS if fields[name] is not None)
     return " ".join(f"{name}={_quote(value)}" for name, value in known)
 

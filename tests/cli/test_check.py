@@ -269,7 +269,6 @@ def test_a_probe_sends_the_request_of_a_file_by_every_deployment(
     path.write_text(yaml.safe_dump(five))
     tool = {"name": "a tool", "input_schema": {"type": "object"}, "x_future_field": 1}
     body = {
-        "model": "claude-of-the-caller",
         "messages": [{"role": "user", "content": "Hi"}],
         "tools": [{**tool, "name": "a_tool"}],
     }
@@ -294,6 +293,7 @@ def test_a_probe_sends_the_request_of_a_file_by_every_deployment(
         ("[]", "it is not an object"),
         ("{", "The request body cannot be read"),
         ('{"model": "m"}', "messages: a list is required"),
+        ('{"model": 5}', "messages: a list is required"),
     ],
 )
 def test_a_file_that_is_no_request_is_not_sent(

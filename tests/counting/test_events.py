@@ -59,6 +59,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
         "input_tokens": 14,
         "source": "provider",
         "omitted": [],
+        "unread": [],
         "caller": Caller("team-a"),
         "end_user": "meta-user",
         "session_id": "session-1",

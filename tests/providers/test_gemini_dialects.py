@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from count_tokens_mw.errors import CannotCount
+from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.providers.google.dialect import Dialect, dialect_of
 from tests.support.gemini import (
     DIALECTS,
@@ -278,6 +278,32 @@ def test_content_before_a_compaction_is_neither_refused_nor_named(unseen: Any) -
     assert omitted_from(body) == ("messages.1.content.3.x_future_field",)
 
 
+@pytest.mark.parametrize("content", [[text("Now.", x_future_field=1)], [{"type": "hologram"}], 5])
+def test_an_instruction_that_has_ended_is_neither_refused_nor_named(content: Any) -> None:
+    ended = {"role": "system", "content": content, "clear_at": "next_user_message"}
+    body = {"messages": [*HELLO, ended, user(text("And?"))]}
+    assert contents_of(*body["messages"]) == [turn({"text": "Hello, Claude"}, {"text": "And?"})]
+    assert omitted_from(body) == ()
+    with pytest.raises((CannotCount, InvalidRequest)):
+        contents_of(*HELLO, {**ended, "content": [{"type": "hologram"}]})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"role": "system"},
+        {**system("x"), "clear_at": "next_full_moon"},
+        user({"type": "hologram"}),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"x_future_field": 1}])
+def test_a_message_before_a_compaction_is_not_seen_whatever_comes_later(
+    odd: dict[str, Any], more: dict[str, Any]
+) -> None:
+    messages = [odd, *HELLO, assistant(SUMMARY), {**user(text("And?")), **more}]
+    assert contents_of(*messages) == [turn({"text": "So far."}, {"text": "And?"})]
+
+
 @pytest.mark.parametrize(
     "messages",
     [
@@ -367,6 +393,30 @@ OMITTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "thinking that Gemini cannot read": (
         {"messages": [*HELLO, assistant(REDACTED, TOOL_USE), user(TOOL_RESULT)]},
         ("messages.1.content.0",),
+    ),
+    "thinking whose text is hidden": (
+        {
+            "messages": [
+                *HELLO,
+                assistant({**THINKING, "thinking": ""}, TOOL_USE),
+                user(TOOL_RESULT),
+            ]
+        },
+        ("messages.1.content.0",),
+    ),
+    "hidden thinking of an earlier turn": (
+        {
+            "messages": [
+                *HELLO,
+                assistant({**THINKING, "thinking": ""}, text("So.")),
+                user(text("?")),
+            ]
+        },
+        (),
+    ),
+    "thinking without a text": (
+        {"messages": [*HELLO, assistant({"type": "thinking", "thinking": "", "signature": ""})]},
+        (),
     ),
     "thinking of an earlier turn": (
         {"messages": [*HELLO, assistant(REDACTED, text("So.")), user(text("And?"))]},

@@ -14,13 +14,13 @@ from msgspec import Raw, Struct
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
 from count_tokens_mw.providers.google.anthropic_types import Message, Text
-from count_tokens_mw.providers.google.compaction import blank_unseen
 from count_tokens_mw.providers.google.dialect import Dialect
 from count_tokens_mw.providers.google.messages import translate_messages
 from count_tokens_mw.providers.google.no_input import ABSENT, NO_INPUT_OF_REQUEST, Answer
 from count_tokens_mw.providers.google.parts import Part, content_parts, json_object, placed
 from count_tokens_mw.providers.google.reader import Reader, cannot_count
 from count_tokens_mw.providers.google.tools import ToolChoice, tool_config, translate_tools
+from count_tokens_mw.providers.google.unseen import blank_unseen
 from count_tokens_mw.rawjson.object import JsonObject
 
 __all__ = [
