@@ -144,6 +144,34 @@ def test_nothing_stands_beside_parallel_results(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "backends"),
+    [
+        ("https://h/a.png", {"gemini_api", "vertex"}),
+        ("HTTPS://h/a.png", {"gemini_api", "vertex"}),
+        ("gs://bucket/a.png", {"vertex"}),
+        ("http://169.254.169.254/a.png", set()),
+        ("file:///etc/a.png", set()),
+        ("ftp://h/a.png", set()),
+        ("//h/a.png", set()),
+        (" https://h/a.png", set()),
+        ("data:image/png;base64,eA==.png", set()),
+    ],
+)
+def test_only_https_and_on_vertex_gs_reaches_gemini(url: str, backends: set[str]) -> None:
+    image = {"type": "image", "source": {"type": "url", "url": url}}
+    pdf = {"type": "document", "source": {"type": "url", "url": url}}
+    for dialect in DIALECTS.values():
+        for block in (image, pdf, {**TOOL_RESULT, "content": [image]}):
+            messages = [*HELLO, assistant(TOOL_USE), user(block)]
+            if dialect.backend in backends:
+                assert url in str(contents_of(*messages, dialect=dialect))
+            else:
+                with pytest.raises(CannotCount, match=r"^messages\.2\.content\.0") as refused:
+                    contents_of(*messages, dialect=dialect)
+                assert url not in refused.value.message
+
+
+@pytest.mark.parametrize(
     ("tool", "sent"),
     [
         (WEB_SEARCH, "googleSearch"),

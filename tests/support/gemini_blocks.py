@@ -91,8 +91,8 @@ USER_BLOCKS: dict[str, tuple[Any, list[Any]]] = {
     "image": (IMAGE, [PNG_PART]),
     "image by URL": (IMAGE_URL, [PNG_FILE]),
     "image by URL with a query": (
-        image_by("gs://b/a.b/C.JPG?x=.png#y"),
-        [{"fileData": {"mimeType": "image/jpeg", "fileUri": "gs://b/a.b/C.JPG?x=.png#y"}}],
+        image_by("https://b/a.b/C.JPG?x=.png#y"),
+        [{"fileData": {"mimeType": "image/jpeg", "fileUri": "https://b/a.b/C.JPG?x=.png#y"}}],
     ),
     "PDF with title and context": (DOCUMENT, [{"text": "Contract"}, {"text": "Signed"}, PDF_PART]),
     "PDF": (document("base64", media_type="application/pdf", data=PDF), [PDF_PART]),

@@ -21,6 +21,7 @@ _MARK: Final = "mk000000"
 _FORMS: Final[Mapping[tuple[str, str], list[Any]]] = {
     ("BetaServerToolUseBlockParam", "name"): ["web_search", "web_fetch"],
     ("BetaURLImageSourceParam", "url"): [f"https://example.com/{_MARK}.png"],
+    ("BetaURLPDFSourceParam", "url"): [f"https://example.com/{_MARK}.pdf"],
 }
 _PLAIN: Final[Mapping[Any, list[Any]]] = {
     str: [_MARK],

@@ -45,6 +45,11 @@ class Dialect:
         return bool(responses) and (self.generation >= _NEWEST or len(responses) > 1)
 
     @property
+    def url_schemes(self) -> tuple[str, ...]:
+        """The beginnings of URLs from which the API reads files; any other may lead elsewhere."""
+        return ("https://", "gs://") if self.backend == "vertex" else ("https://",)
+
+    @property
     def combines_tools(self) -> bool:
         """Whether built-in tools beside functions need `includeServerSideToolInvocations`.
 

@@ -211,7 +211,7 @@ class _Translator:
     def _add(self, turn: _Turn, block: Block, role: type[Message], *, in_loop: bool) -> bool:
         """Add a block to a turn, and return whether it is left out although it is input."""
         if isinstance(block, Text):
-            turn.parts += block_parts(block)
+            turn.parts += block_parts(block, self._dialect)
             return False
         if _ONLY_FROM.get(type(block), role) is not role:
             tag, name = block.__struct_config__.tag, role.__struct_config__.tag
@@ -226,7 +226,7 @@ class _Translator:
             case RedactedThinking():
                 return in_loop
             case Image() | Document() | SearchResult():
-                turn.parts += block_parts(block)
+                turn.parts += block_parts(block, self._dialect)
             case _:
                 return _is_input(block)
         return False

@@ -65,7 +65,7 @@ def placed(error: CountError, place: str) -> CountError:
     return type(error)(f"{place}{error.message}")
 
 
-def content_parts(content: str | Sequence[ResultBlock]) -> list[Part]:
+def content_parts(content: str | Sequence[ResultBlock], dialect: Dialect) -> list[Part]:
     """Return the parts of content; empty text has none.
 
     Raises:
@@ -77,24 +77,24 @@ def content_parts(content: str | Sequence[ResultBlock]) -> list[Part]:
     parts: list[Part] = []
     for index, block in enumerate(content):
         try:
-            parts += block_parts(block)
+            parts += block_parts(block, dialect)
         except CountError as error:
             raise placed(error, f".{index}") from None
     return parts
 
 
-def block_parts(block: ResultBlock) -> list[Part]:
+def block_parts(block: ResultBlock, dialect: Dialect) -> list[Part]:
     """Return the parts of a block of a kind that messages and tool results share."""
     match block:
         case Text(text=text):
             return _raw_text(text, ".text")
         case Image():
-            return _image(block)
+            return _image(block, dialect)
         case Document():
-            return _document(block)
+            return _document(block, dialect)
         case SearchResult():
             about = _text(block.title) + _text(block.source)
-            return about + _nested_parts(block.content, ".content")
+            return about + _nested_parts(block.content, ".content", dialect)
         case ToolReference():
             return []
 
@@ -133,7 +133,7 @@ def function_response(block: ToolResult, tool: str, dialect: Dialect) -> tuple[P
     Its joined texts are the output or the error:
     https://ai.google.dev/api/caching#FunctionResponse
     """
-    parts = _nested_parts(block.content or "", ".content")
+    parts = _nested_parts(block.content or "", ".content", dialect)
     texts = [part["text"] for part in parts if "text" in part]
     output = texts[0] if len(texts) == 1 else _join(texts)
     response: Part = {
@@ -161,9 +161,9 @@ def json_object(value: Raw, place: str) -> Raw:
     return value
 
 
-def _nested_parts(content: str | Sequence[ResultBlock], place: str) -> list[Part]:
+def _nested_parts(content: str | Sequence[ResultBlock], place: str, dialect: Dialect) -> list[Part]:
     try:
-        return content_parts(content)
+        return content_parts(content, dialect)
     except CountError as error:
         raise placed(error, place) from None
 
@@ -192,11 +192,14 @@ def _inline(file: InlineFile) -> list[Part]:
     return [{"inlineData": {"mimeType": file.media_type, "data": file.data}}]
 
 
-def _remote(url: str, media_type: str) -> list[Part]:
+def _remote(url: str, media_type: str, dialect: Dialect) -> list[Part]:
+    if not url.lower().startswith(dialect.url_schemes):
+        schemes = " or ".join(dialect.url_schemes)
+        raise CannotCount(f": Gemini takes only a URL that begins with {schemes} here.")
     return [{"fileData": {"mimeType": media_type, "fileUri": url}}]
 
 
-def _image(block: Image) -> list[Part]:
+def _image(block: Image, dialect: Dialect) -> list[Part]:
     if isinstance(block.source, InlineFile):
         return _inline(block.source)
     url = block.source.url
@@ -206,7 +209,7 @@ def _image(block: Image) -> list[Part]:
             ": Gemini requires the media type of an image by URL; use a URL that ends in one of "
             f"{', '.join(_IMAGE_TYPES)}."
         )
-    return _remote(url, media_type)
+    return _remote(url, media_type, dialect)
 
 
 def _extension(url: str) -> str:
@@ -216,7 +219,7 @@ def _extension(url: str) -> str:
         return ""
 
 
-def _document(block: Document) -> list[Part]:
+def _document(block: Document, dialect: Dialect) -> list[Part]:
     """Return the document after its title and context, which are input of the model too.
 
     https://docs.claude.com/en/docs/build-with-claude/citations
@@ -228,6 +231,6 @@ def _document(block: Document) -> list[Part]:
         case InlineText(data=text):
             return about + _raw_text(text, ".source.data")
         case NestedContent(content=content):
-            return about + _nested_parts(content, ".source.content")
+            return about + _nested_parts(content, ".source.content", dialect)
         case RemoteFile(url=url):  # Anthropic accepts only PDFs by URL.
-            return about + _remote(url, "application/pdf")
+            return about + _remote(url, "application/pdf", dialect)

@@ -84,7 +84,7 @@ def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
     conversation = translate_messages(fields.read("messages") or [], dialect, fields.omissions)
     if not conversation.contents:
         raise InvalidRequest("messages: non-empty content is required.")
-    instruction = _system_parts(fields.read("system") or "") + conversation.instruction
+    instruction = _system_parts(fields.read("system") or "", dialect) + conversation.instruction
     tools = translate_tools(fields.read("tools") or [], dialect, fields.omissions)
     choice: ToolChoice | None = fields.read("tool_choice")
     config = tool_config(choice, tools, dialect)
@@ -122,9 +122,9 @@ class _Fields:
         return None if text is None else READERS[name].read(text, name, self.omissions)
 
 
-def _system_parts(system: str | Sequence[Text]) -> list[Part]:
+def _system_parts(system: str | Sequence[Text], dialect: Dialect) -> list[Part]:
     try:
-        return content_parts(system)
+        return content_parts(system, dialect)
     except InvalidRequest as error:
         raise placed(error, "system") from None
 
