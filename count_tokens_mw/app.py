@@ -125,6 +125,14 @@ class CountTokens:
         """The number of counts in the cache."""
         return len(self._pipeline.engine.sender)
 
+    def observe(self, observer: Callable[[], object]) -> None:
+        """Call a function when `in_flight` or `cache_size` changes, for the metrics of a host.
+
+        It is called without arguments, on the event loop, and has to be fast. An exception of it is
+        logged and suppressed.
+        """
+        self._pipeline.engine.observers.append(observer)
+
     async def count(
         self,
         body: Mapping[str, object],

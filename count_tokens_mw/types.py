@@ -1,5 +1,6 @@
 """Value types that all layers share, without I/O and without a framework."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
@@ -17,6 +18,7 @@ __all__ = [
     "TokenCount",
     "UpstreamAnswer",
     "UpstreamCall",
+    "hash_names",
     "unreadable",
 ]
 
@@ -88,6 +90,16 @@ class CountRequest:
             return self.body.value
         except ValueError as error:
             raise unreadable(error) from None
+
+
+def hash_names(first: str, second: str = "") -> bytes:
+    """Return a hash of names that a table only compares, so that long ones take no memory there.
+
+    Names may have lone surrogates.
+    """
+    # Length-prefixed, so that different splits of one text cannot collide.
+    text = f"{len(first)}:{first}{second}".encode(errors="surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def unreadable(error: ValueError) -> InvalidRequest:

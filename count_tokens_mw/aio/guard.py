@@ -9,7 +9,7 @@ from typing import TypeVar
 from count_tokens_mw.aio.cancellation import is_cancelled
 from count_tokens_mw.errors import CountError, InternalError
 
-__all__ = ["call_and_log", "log_and_suppress", "name_of_hook", "outcome_of"]
+__all__ = ["call_and_log", "log_and_suppress", "name_of_hook", "notify", "outcome_of"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -54,6 +54,15 @@ def call_and_log(hook: Callable[[A], T], argument: A) -> T | None:
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
         _log(hook, error)  # no cancellation of a task interrupts a sync call
         return None
+
+
+def notify(observer: Callable[[], object]) -> None:
+    """Call an observer; log any exception of it, and suppress it."""
+    try:
+        observer()
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+        name = getattr(observer, "__qualname__", type(observer).__qualname__)
+        _log(f"observer {name}", error)
 
 
 def name_of_hook(hook: Callable[..., object]) -> str:

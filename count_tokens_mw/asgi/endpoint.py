@@ -105,12 +105,14 @@ def _read_headers(scope: Scope, names: Collection[bytes]) -> tuple[dict[str, str
     """Return the headers of these names, and the lines of the native ones."""
     headers: dict[str, str] = {}
     native: list[tuple[str, str]] = []
+    native_bytes = 0
     for name, value in scope["headers"]:
         if name in names:  # the first line of a name wins, as in Starlette
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
         if name.startswith(b"anthropic-"):
+            native_bytes = require_short(native_bytes + len(name) + len(value))
             native.append((name.decode("latin-1"), value.decode("latin-1")))
-    return headers, require_short(native)
+    return headers, native
 
 
 def _read_own_credentials(scope: Scope, snapshot: ConfigSnapshot) -> Headers:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
+from count_tokens_mw.cache.bounds import is_small
 from count_tokens_mw.config.models import CacheSettings
 from count_tokens_mw.types import TokenCount
 
@@ -23,6 +24,8 @@ __all__ = ["CountCache"]
 
 class CountCache:
     """Counts by key, without the headers of the answer, which concern only its caller.
+
+    A count whose answer is over 4 KB is not stored, so the memory is bounded by `max_entries`.
 
     With a `url` in the settings, `fetch` also looks in a shared Redis, and `put` stores there.
     After `aclose` the next use opens connections again; after `retire` it does not.
@@ -63,13 +66,17 @@ class CountCache:
         return shared[0]
 
     def put(self, key: bytes, count: TokenCount) -> None:
-        """Store a provider's count."""
+        """Store a provider's count, unless its answer is too long."""
+        if not is_small(count):
+            return
         self._store(key, count.from_cache(), self._ttl)
         if self._shared is not None:
             self._shared.set(key, count)
 
     def retire(self) -> None:
-        """Stop using Redis; calls in flight continue."""
+        """Drop the counts and stop using Redis; calls in flight continue."""
+        with self._lock:
+            self._stored.clear()
         if self._shared is not None:
             self._shared.retire()
 

@@ -19,6 +19,7 @@ __all__ = ["RequestMemo"]
 
 _MAX_CALLS: Final = 8
 _MAX_NAME: Final = 256  # bounds the memory; longer users are cut in the event too
+_MAX_TEXT: Final = 1024  # of upstream models and omissions, in characters
 
 # Tuples of strings and bytes, which the garbage collector does not track.
 _Entry: TypeAlias = tuple[str, str | None, Sequence[KnownCall]]
@@ -53,17 +54,31 @@ class RequestMemo:
         request.memo_key = _key(digest, request.headers, request.query)
 
     def put_call(self, request: CountRequest, latest: KnownCall) -> None:
-        """Store a request with its upstream call, whose omissions have to be bounded."""
+        """Store a request with its upstream call, and with earlier ones while they are short."""
         if request.memo_key is None or request.unread:
             return
         model = str(request.body.get("model"))  # as the caller sent it, before aliases
         if len(model) > _MAX_NAME:
             return
         user = request.user and request.user[:_MAX_NAME]
-        others = (call for call in request.known_calls if call[:3] != latest[:3])
-        known_calls = (latest, *others)[:_MAX_CALLS]
+        others = [call for call in request.known_calls if call[:3] != latest[:3]]
+        is_short = not others and not latest[3] and len(latest[1]) <= _MAX_NAME
+        known_calls = (latest,) if is_short else _bound([latest, *others])
         with self._lock:
             self._entries[request.memo_key] = (model, user, known_calls)
+
+
+def _bound(calls: Sequence[KnownCall]) -> Sequence[KnownCall]:
+    """Return at most eight calls, up to the first whose text exceeds the room that is left."""
+    room = _MAX_TEXT
+    kept = []
+    for call in calls[:_MAX_CALLS]:
+        _, model, _, omitted = call
+        room -= len(model) + sum(map(len, omitted))
+        if room < 0:
+            break
+        kept.append(call)
+    return tuple(kept)
 
 
 def _key(digest: bytes, headers: Headers, query: str) -> bytes:

@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from count_tokens_mw.aio.per_loop import PerLoop
-from count_tokens_mw.cache.redis_codec import decode_count, encode_count, redis_key
+from count_tokens_mw.cache.redis_codec import LONGEST_VALUE, decode_count, encode_count, redis_key
 from count_tokens_mw.types import TokenCount
 
 __all__ = ["SharedCounts"]
@@ -128,11 +128,14 @@ class SharedCounts:
             return None
         started, name = self._clock(), redis_key(key)
         # PTTL first: a write between the two commands makes the time too short, never too long.
-        answer = await self._execute(client, ["PTTL", name], ["GET", name])
+        # GETRANGE, because GET would read a value of any size, which others may have written.
+        # Its end is inclusive, so that a longer value is one byte too long.
+        read = ("GETRANGE", name, 0, LONGEST_VALUE)
+        answer = await self._execute(client, ("PTTL", name), read)
         left, value = answer or (None, None)
         entry = decode_count(value, key)
         # PTTL is negative for a missing key, and for one without an expiry.
-        if entry is None or not isinstance(left, int) or left < 0:
+        if entry is None or not isinstance(left, int) or not 0 <= left <= _LONGEST_MILLISECONDS:
             return None
         count, ttl = entry
         age = max(0, ttl - left / 1000)

@@ -4,13 +4,17 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from count_tokens_mw.cache.bounds import is_small
 from count_tokens_mw.types import TokenCount
 
-__all__ = ["decode_count", "encode_count", "redis_key"]
+__all__ = ["LONGEST_VALUE", "decode_count", "encode_count", "redis_key"]
 
 # A version that changes with the format of the values: two releases may share one Redis.
 _PREFIX: Final = "count_tokens:1:"
-_LONGEST_VALUE: Final = 64 * 1024
+_MOST_SECONDS: Final = 10**12
+
+LONGEST_VALUE: Final = 9 * 1024
+"""The bytes of the longest value: an answer of 4 KB, escaped as a JSON string, and the rest."""
 
 
 def redis_key(key: bytes) -> str:
@@ -36,20 +40,20 @@ def encode_count(count: TokenCount, key: bytes, ttl: float) -> bytes | None:
             return None
         members["body"] = count.body.decode()
     value = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
-    return value if len(value) <= _LONGEST_VALUE else None
+    return value if len(value) <= LONGEST_VALUE else None
 
 
 def decode_count(value: object, key: bytes) -> tuple[TokenCount, float] | None:
     """Return the count and the `ttl` that `encode_count` wrote, or None for any other value."""
-    if not isinstance(value, bytes) or len(value) > _LONGEST_VALUE:
+    if not isinstance(value, bytes) or len(value) > LONGEST_VALUE:
         return None
     members = _json_object(value)
     count, body = members.pop("input_tokens", None), members.pop("body", None)
     ttl = members.pop("ttl", None)
-    if members != {"key": key.hex()} or not _is_count(count) or type(ttl) not in {int, float}:
+    if members != {"key": key.hex()} or not _is_count(count) or not _is_ttl(ttl):
         return None
     if body is None:
-        return TokenCount(count, source="cache"), ttl
+        return _if_small(TokenCount(count, source="cache"), ttl)
     if not isinstance(body, str):
         return None
     try:
@@ -58,7 +62,11 @@ def decode_count(value: object, key: bytes) -> tuple[TokenCount, float] | None:
         return None
     in_body = _json_object(raw).get("input_tokens")
     is_consistent = _is_count(in_body) and in_body == count
-    return (TokenCount(count, source="cache", body=raw), ttl) if is_consistent else None
+    return _if_small(TokenCount(count, source="cache", body=raw), ttl) if is_consistent else None
+
+
+def _if_small(count: TokenCount, ttl: float) -> tuple[TokenCount, float] | None:
+    return (count, ttl) if is_small(count) else None
 
 
 def _has_text(value: object) -> bool:
@@ -71,6 +79,11 @@ def _has_text(value: object) -> bool:
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0  # a bool is an int too
+
+
+def _is_ttl(value: Any) -> bool:
+    # The range excludes NaN, infinity, and integers that no float can hold.
+    return type(value) in {int, float} and 0 <= value <= _MOST_SECONDS
 
 
 def _json_object(text: bytes) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class CachedSender:
         settings: the sizes and times of the caches.
         fairness: the event loop's, for hashing large bodies.
         clock: the monotonic time in seconds.
+        changed: called when the number of cached counts may have changed.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class CachedSender:
         settings: CacheSettings,
         fairness: LoopFairness,
         clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._fairness = fairness
         self._clock = clock
+        self._changed = changed
         self._flights: SingleFlight[TokenCount] = SingleFlight()
         self._former: list[CountCache] = []
         self._open(settings)
@@ -121,6 +124,7 @@ class CachedSender:
             if count is None:
                 count = await send(call)
                 cache.put(key, count)
+            self._changed()
             return count
 
         try:
@@ -133,8 +137,10 @@ class CachedSender:
         """Begin new, empty caches; calls in flight still fill the former one."""
         if self._cache is not None:
             self._cache.retire()
-            self._former.append(self._cache)
+            if self._cache.is_open:  # kept only until its connections are closed
+                self._former.append(self._cache)
         self._open(settings)
+        self._changed()
 
     async def close_former(self) -> None:
         """Close what former caches have open on this event loop."""

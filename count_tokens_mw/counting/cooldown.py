@@ -11,6 +11,7 @@ from typing import Final
 from cachetools import TLRUCache
 
 from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.types import hash_names
 
 __all__ = ["Cooldown", "retry_after"]
 
@@ -35,8 +36,8 @@ class Cooldown:
     ) -> None:
         self._seconds = seconds
         self._now = now
-        # Bounded, because callers choose the model names that a wildcard matches.
-        self._failed: TLRUCache[tuple[str, str], float] = TLRUCache(
+        # Bounded and hashed, because callers choose the model names that a wildcard matches.
+        self._failed: TLRUCache[bytes, float] = TLRUCache(
             _MOST_REMEMBERED, ttu=lambda _, seconds, now: now + seconds, timer=clock
         )
         self._lock = threading.Lock()  # a host may run several event loops
@@ -49,6 +50,10 @@ class Cooldown:
 
     def healthy_first(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         """Return the deployments in their order, with those in cooldown moved to the end."""
+        with self._lock:  # the length evicts what has expired
+            is_empty = not self._failed
+        if is_empty:
+            return deployments
         return sorted(deployments, key=lambda deployment: _key(deployment) in self._failed)
 
 
@@ -69,5 +74,5 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float:
         return 0
 
 
-def _key(deployment: Deployment) -> tuple[str, str]:
-    return deployment.id, deployment.upstream_model
+def _key(deployment: Deployment) -> bytes:
+    return hash_names(deployment.id, deployment.upstream_model)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from count_tokens_mw.aio.fairness import LoopFairness
+from count_tokens_mw.aio.guard import notify
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config import Config
 from count_tokens_mw.config.models import Deployment
@@ -30,7 +31,8 @@ class CountingEngine:
 
     `snapshot` is the configuration in force. A request reads it once, at its start. `sender` keeps
     the caches. `in_flight` is the number of slots in use. `fairness` bounds the time for which
-    large bodies hold the event loop.
+    large bodies hold the event loop. `observers` are called when `in_flight` or the number of
+    cached counts changes; an exception of theirs is logged and suppressed.
 
     Args:
         config: the first configuration.
@@ -53,10 +55,11 @@ class CountingEngine:
         self._resolve = resolve
         self.snapshot = ConfigSnapshot(config, clock)
         self.fairness = LoopFairness()
-        self.sender = CachedSender(config.settings.cache, self.fairness, clock)
+        self.sender = CachedSender(config.settings.cache, self.fairness, clock, self._notify)
         self._providers = Providers(http_client, config.settings.http, self.fairness)
         self._failover = Failover(self._providers, self.sender, self.fairness, pause)
         self.in_flight = 0
+        self.observers: list[Callable[[], object]] = []
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -73,10 +76,12 @@ class CountingEngine:
         if self.in_flight >= self.snapshot.settings.max_concurrency:
             raise TooManyRequests("This gateway has too many counts in flight; try again.")
         self.in_flight += 1
+        self._notify()
 
     def release_slot(self) -> None:
         """Give a slot back."""
         self.in_flight -= 1
+        self._notify()
 
     async def count(self, job: Job) -> TokenCount:
         """Count a request by the deployments of its model, in turn.
@@ -132,6 +137,10 @@ class CountingEngine:
         """Close all connections to providers and to Redis."""
         await self._providers.aclose()
         await self.sender.aclose()
+
+    def _notify(self) -> None:
+        for observer in self.observers:
+            notify(observer)
 
     def _schedule_closing(self) -> None:
         try:

@@ -85,13 +85,13 @@ class RequestRecord:
         self.attempts.append(
             Attempt(
                 deployment.id,
-                deployment.provider,
+                _provider_of(deployment),
                 _label(deployment.upstream_model) or "",
                 result.status,
                 result.error,
                 result.error_type,
                 result.upstream_code,
-                outcome.headers.get("request-id"),
+                (outcome.headers.get("request-id") or "")[:_MAX_LABEL] or None,
                 result.source,
                 self._started_at + started - self._started,
                 time.perf_counter() - started,
@@ -167,6 +167,11 @@ def _result(outcome: TokenCount | CountError) -> _Result:
     is_anthropics = isinstance(outcome, UpstreamError) and outcome.body is not None
     error_type = code if is_anthropics else outcome.type
     return _Result(outcome.status, type(outcome).__name__, error_type, code, None, None, ())
+
+
+def _provider_of(deployment: Deployment) -> str:
+    # The caller chooses the name of an unknown provider under a wildcard that matches any.
+    return deployment.provider if deployment.params else _label(deployment.provider) or ""
 
 
 def _label(value: object) -> str | None:

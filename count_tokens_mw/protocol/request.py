@@ -121,18 +121,19 @@ def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
         InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
     native = [item for item in headers if item[0].startswith("anthropic-")]
-    return require_printable(require_short(native))
+    require_short(sum(len(name) + len(value) for name, value in native))
+    return require_printable(native)
 
 
-def require_short(native: Sequence[tuple[str, str]]) -> Headers:
-    """Return the native headers.
+def require_short(native_bytes: int) -> int:
+    """Return the number of bytes of a request's native headers.
 
     Raises:
         HeadersTooLarge: they have more than 64 KB.
     """
-    if sum(len(name) + len(value) for name, value in native) > _MAX_NATIVE_BYTES:
+    if native_bytes > _MAX_NATIVE_BYTES:
         raise HeadersTooLarge("The anthropic-* headers have more than 64 KB.")
-    return tuple(native)
+    return native_bytes
 
 
 def require_printable(headers: Sequence[tuple[str, str]]) -> Headers:

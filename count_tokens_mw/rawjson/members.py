@@ -30,6 +30,7 @@ _decode_raw_values: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 # Members are read one by one in Python, which is slow; a count request has a few dozen.
 _MAX_MEMBERS: Final = 1000
+_LONGEST_NAME: Final = 1000
 # A member takes some 230 bytes of memory, and a value some 100, however short its text is. So many
 # are taken in any text, or one in so many bytes of it.
 _FEW_MEMBERS: Final = 20_000
@@ -151,6 +152,8 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
     text, values = _decode_by(_decode_raw_values, raw)
     if len(values) > _MAX_MEMBERS:
         raise ValueError("it has too many members")
+    if any(len(name) > _LONGEST_NAME for name in values):
+        raise ValueError("it has a member whose name is too long")
     members = {}
     at = 0
     for name, value in values.items():
@@ -171,19 +174,18 @@ def _decode_by(decode: Callable[[bytes], T], raw: bytes) -> tuple[bytes, T]:
 
     A lone surrogate, which msgspec refuses, is read as a character of equal length.
     """
-    reason = ""
-    for text in (raw, raw.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uF")):
-        try:
-            return text, decode(text)
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
-        except msgspec.ValidationError:
-            raise ValueError("it is not an object") from None
-        except msgspec.DecodeError as error:
-            reason = str(error).removeprefix(_MALFORMED).lower()
-            if text is raw and b"\\u" not in raw:
-                break
-    raise ValueError(f"it is not JSON: {reason}")
+    try:
+        return raw, decode(raw)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except msgspec.ValidationError:
+        raise ValueError("it is not an object") from None
+    except msgspec.DecodeError as error:
+        reason = str(error).removeprefix(_MALFORMED).lower()
+    text = raw.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uF")
+    if text == raw:
+        raise ValueError(f"it is not JSON: {reason}")
+    return _decode_by(decode, text)
 
 
 class _LongMembers(msgspec.Struct):

@@ -3,13 +3,14 @@
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
 """
 
-from typing import Final
+from typing import Final, get_args
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from count_tokens_mw.config.providers import PROVIDERS
+from count_tokens_mw.errors import ErrorType
 from count_tokens_mw.events import Attempt, CountEvent
 from count_tokens_mw.telemetry import SECONDS, TOKENS
 
@@ -18,6 +19,8 @@ __all__ = ["OpenTelemetryHook"]
 _NAME: Final = "count_tokens_mw"
 _OPERATION: Final = "count_tokens"
 _NANOSECONDS: Final = 1_000_000_000
+_OTHER: Final = "_OTHER"  # the value of the conventions for an unknown one
+_ERROR_TYPES: Final = frozenset(get_args(ErrorType))
 
 
 class OpenTelemetryHook:
@@ -68,14 +71,14 @@ class OpenTelemetryHook:
         if event.error_type is not None and (event.attempts or event.status >= 500):
             span.set_status(Status(StatusCode.ERROR, event.error))
         span.end(_to_nanoseconds(event.started_at + event.duration))
-        attributes = _drop_none(_operation_attributes(event))
+        attributes = _drop_none(_metric_attributes(event))
         self._duration.record(event.duration, attributes)
         if event.input_tokens is not None:
             self._input_tokens.record(event.input_tokens, attributes)
 
 
 def _operation_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
-    """Return the attributes that metrics share, without any value of a caller's choice."""
+    """Return the attributes of the operation itself."""
     return {
         "gen_ai.operation.name": _OPERATION,
         "gen_ai.provider.name": _provider_name(event.provider),
@@ -83,6 +86,19 @@ def _operation_attributes(event: CountEvent) -> dict[str, AttributeValue | None]
         "http.response.status_code": event.status,
         "count_tokens.source": event.source,
     }
+
+
+def _metric_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
+    """Return the attributes of metrics, each with a bounded number of values.
+
+    Under a wildcard a caller may choose the name of a provider, and an upstream its error's type.
+    """
+    attributes = _operation_attributes(event)
+    if event.provider is not None and event.provider not in PROVIDERS:
+        attributes["gen_ai.provider.name"] = _OTHER
+    if event.error_type is not None and event.error_type not in _ERROR_TYPES:
+        attributes["error.type"] = _OTHER
+    return attributes
 
 
 def _request_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:

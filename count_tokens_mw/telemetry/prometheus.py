@@ -3,11 +3,13 @@
 https://prometheus.github.io/client_python and https://prometheus.io/docs/practices/naming
 """
 
+import threading
 from typing import Final, get_args
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
 
 from count_tokens_mw.app import CountTokens
+from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.errors import ErrorType
 from count_tokens_mw.events import CountEvent
 from count_tokens_mw.telemetry import SECONDS, TOKENS
@@ -18,6 +20,7 @@ OTHER: Final = "other"
 """The label of every unknown value, and of every value above the cap."""
 
 _ERROR_TYPES: Final = frozenset(get_args(ErrorType))
+_LONGEST_LABEL: Final = 256
 
 
 class PrometheusHook:
@@ -25,7 +28,11 @@ class PrometheusHook:
 
     Labels are bounded. A model, caller or end user has a label of its own after its first
     successful count, and a model also if a watched instance configures it by this name. Only the
-    first `most_values` of each have one; all others are `other`.
+    first `most_values` of each have one; all others are `other`, and so is a value over 256
+    characters, and a provider that this package does not know.
+
+    With `PROMETHEUS_MULTIPROC_DIR` the gauges are set whenever they change, and a
+    `MultiProcessCollector` adds up those of the live processes.
 
     Args:
         registry: the registry of the metrics.
@@ -74,35 +81,84 @@ class PrometheusHook:
             buckets=TOKENS,
             registry=registry,
         )
-        in_flight = Gauge("count_tokens_in_flight", "Counts in flight.", registry=registry)
-        in_flight.set_function(lambda: sum(watched.in_flight for watched in self._watched))
-        cached = Gauge("count_tokens_cache_entries", "Counts in the cache.", registry=registry)
-        cached.set_function(lambda: sum(watched.cache_size for watched in self._watched))
+        self._gauges = _Gauges(registry)
 
     def __call__(self, event: CountEvent) -> None:
         counted = event.status == 200
         outcome = "counted" if counted else event.error_type
         outcome = outcome if counted or outcome in _ERROR_TYPES else OTHER
         # There is no provider if the model is unknown or the caller was refused.
-        provider = event.provider or "none"
+        provider = _provider_label(event.provider)
         is_known = counted or any(watched.has_model(event.model or "") for watched in self._watched)
         model = self._models.label(event.model, is_new_allowed=is_known)
-        values = {"caller": event.caller.id if event.caller else None, "end_user": event.end_user}
+        names = {"caller": event.caller.id if event.caller else None, "end_user": event.end_user}
         identities = [
-            labels.label(values[name], is_new_allowed=counted)
+            labels.label(names[name], is_new_allowed=counted)
             for name, labels in self._identities.items()
         ]
         self._requests.labels(provider, model, outcome, event.source or "none", *identities).inc()
         self._duration.labels(provider, outcome).observe(event.duration)
         for attempt in event.attempts:
             if attempt.source != "cache":
-                self._upstream_duration.labels(attempt.provider).observe(attempt.duration)
+                label = _provider_label(attempt.provider)
+                self._upstream_duration.labels(label).observe(attempt.duration)
         if event.input_tokens is not None:
             self._input_tokens.labels(provider, model).observe(event.input_tokens)
 
     def watch(self, count_tokens: CountTokens) -> None:
         """Measure also the counts in flight and in the cache of an instance."""
         self._watched.append(count_tokens)
+        self._gauges.watch(count_tokens)
+
+
+class _Gauges:
+    """The gauges of the watched instances."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._watched: list[CountTokens] = []
+        self._in_flight = Gauge(
+            "count_tokens_in_flight",
+            "Counts in flight.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._cached = Gauge(
+            "count_tokens_cache_entries",
+            "Counts in the cache.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._lock = threading.Lock()
+        # Another process collects the values from files, where a function is never called.
+        self._is_set_on_change = values.ValueClass is not values.MutexValue
+        if not self._is_set_on_change:
+            self._in_flight.set_function(self._sum_in_flight)
+            self._cached.set_function(self._sum_cached)
+
+    def watch(self, count_tokens: CountTokens) -> None:
+        self._watched.append(count_tokens)
+        if self._is_set_on_change:
+            count_tokens.observe(self._update)
+            self._update()
+
+    def _update(self) -> None:
+        with self._lock:  # so that the last change in several threads is the last to be set
+            # Both, also if unchanged: after a fork they begin at 0.
+            self._in_flight.set(self._sum_in_flight())
+            self._cached.set(self._sum_cached())
+
+    def _sum_in_flight(self) -> int:
+        return sum([watched.in_flight for watched in self._watched])
+
+    def _sum_cached(self) -> int:
+        return sum([watched.cache_size for watched in self._watched])
+
+
+def _provider_label(provider: str | None) -> str:
+    """Return the label of a provider; under a wildcard the caller may choose an unknown one."""
+    if provider is None:
+        return "none"
+    return provider if provider in PROVIDERS else OTHER
 
 
 class _BoundedLabels:
@@ -115,6 +171,6 @@ class _BoundedLabels:
     def label(self, value: str | None, *, is_new_allowed: bool) -> str:
         if value is None:
             return "none"
-        if is_new_allowed and len(self._known) < self._most:
+        if is_new_allowed and len(self._known) < self._most and len(value) <= _LONGEST_LABEL:
             self._known.add(value)
         return value if value in self._known else OTHER

@@ -358,6 +358,49 @@ async def test_no_more_counts_are_remembered_than_are_allowed() -> None:
     assert await clocked.calls_for("a") == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_kept"),
+    [
+        (b'{"input_tokens":14,"more":"%s"}', True),
+        (b'{"input_tokens":14,"more":"%s" }', False),
+    ],
+)
+async def test_an_answer_over_4_kb_is_returned_and_not_kept(answer: bytes, is_kept: bool) -> None:
+    clocked = Clocked()
+    body = answer % (b"x" * (4096 - len(b'{"input_tokens":14,"more":""}')))
+    clocked.upstream.answers(200, body)
+    request = request_from_mapping(HELLO, ())
+    sources = []
+    for _ in range(2):
+        counted = await clocked.engine.count(job_of(clocked.engine, request))
+        assert counted.body == body
+        sources.append(counted.source)
+    assert sources == ["provider", "cache" if is_kept else "provider"]
+    assert len(clocked.engine.sender) == is_kept
+
+
+async def test_a_number_of_many_digits_is_returned_and_not_kept() -> None:
+    clocked = Clocked()
+    clocked.upstream.answers(200, b'{"input_tokens":%d}' % 10**1000)
+    request = request_from_mapping(HELLO, ())
+    assert (await clocked.engine.count(job_of(clocked.engine, request))).input_tokens == 10**1000
+    assert len(clocked.engine.sender) == 0
+
+
+async def test_many_reloads_keep_no_former_counts() -> None:
+    clocked = Clocked(ttl=60)
+    caches = [clocked.engine.sender._cache]
+    for ttl in (61, 62, 63):
+        assert await clocked.calls_for("a") == 1
+        section = {"count_tokens": {"cache": {"ttl": ttl}}}
+        clocked.engine.reload(
+            Config.from_mapping({**CONFIG, **section}, {"ANTHROPIC_API_KEY": "k"})
+        )
+        caches.append(clocked.engine.sender._cache)
+    assert [len(cache) for cache in caches if cache is not None] == [0, 0, 0, 0]
+    assert clocked.engine.sender._former == []
+
+
 async def test_the_cache_can_be_turned_off() -> None:
     clocked = Clocked(ttl=0)
     assert await clocked.calls_for("a", "a") == 2
@@ -467,6 +510,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "input_tokens": 14,
         "source": "provider",
         "omitted": [],
+        "unread": [],
         "caller": "team-a",
         "end_user": "alice",
         "session_id": None,

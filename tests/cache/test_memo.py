@@ -227,6 +227,42 @@ def test_a_request_whose_end_user_is_not_read_is_not_stored() -> None:
     assert memo.get(b"digest", raw, (), "") is None
 
 
+@pytest.mark.parametrize(
+    ("models", "omitted", "kept"),
+    [
+        (8, 0, 8),
+        (8, 100, 8),
+        (8, 256, 3),
+        (8, 1017, 1),
+        (8, 1018, 0),
+        (1, 16 * 256, 0),
+    ],
+)
+def test_known_calls_have_1024_characters_in_all(models: int, omitted: int, kept: int) -> None:
+    memo = RequestMemo(3)
+    request = parse_request(RAW)
+    memo.put(b"digest", request)
+    for number in range(models):
+        call = ("account", f"model-{number}", b"fingerprint", ("o" * omitted,) if omitted else ())
+        memo.put_call(request, call)
+        known = memo.get(b"digest", RAW, (), "")
+        assert known is not None
+        request.known_calls = known.known_calls
+    assert [model for _, model, _, _ in request.known_calls] == [
+        f"model-{number}" for number in range(models - 1, models - 1 - kept, -1)
+    ]
+
+
+def test_a_long_upstream_model_is_not_kept() -> None:
+    memo = RequestMemo(3)
+    request = parse_request(RAW)
+    memo.put(b"digest", request)
+    memo.put_call(request, ("account", "m" * 1025, b"fingerprint", ()))
+    known = memo.get(b"digest", RAW, (), "")
+    assert known is not None
+    assert known.known_calls == ()
+
+
 def test_a_call_that_is_known_again_replaces_what_was_omitted_before() -> None:
     memo = RequestMemo(3)
     request = parse_request(RAW)

@@ -285,6 +285,7 @@ async def test_a_count_that_has_no_answer_of_its_own_is_kept_without_one(
     [
         b"\xff",
         b'{"input_tokens":7,"a":%s}' % (b"1" * 65536),
+        b'{"input_tokens":7,"a":%s}' % (b"1" * 9000),
         b'{"input_tokens":7,"a":"text"}',
         b'{"input_tokens":7,"a":[{"b":["text"]}]}',
     ],
@@ -321,6 +322,13 @@ def kept(**changes: Any) -> bytes:
         kept(more=1),
         kept(ttl="60"),
         kept(ttl=True),
+        kept(ttl=-1),
+        kept(ttl=10**400),
+        kept(ttl=float("nan")),
+        kept(ttl=float("-inf")),
+        kept(ttl=float("inf")),
+        kept(input_tokens=2**63),
+        kept(body='{"input_tokens":7,"a":%s}' % ("1" * 4096)),
         kept(body=7),
         kept(body="7"),
         kept(body="no json"),
@@ -346,6 +354,45 @@ async def test_what_is_not_exactly_a_count_is_as_if_it_were_not_there(
     assert entry is None
     assert right is not None
     assert right[0] == TokenCount(7, "cache", b'{"input_tokens":7}')
+
+
+async def test_the_longest_answer_is_shared(server: RealRedis, real: Redis) -> None:
+    body = b'{"input_tokens":7}' + b"\n" * (4096 - len(b'{"input_tokens":7}'))
+    shared = SharedCounts(server.url, 60)
+    shared.set(KEY, TokenCount(7, body=body))
+    await shared.aclose()
+    entry = await shared.get(KEY)
+    await shared.aclose()
+    assert entry is not None
+    assert entry[0] == TokenCount(7, "cache", body)
+    assert len(value_at(real, NAME)) > 8000
+
+
+async def test_of_a_value_of_any_size_no_more_is_read_than_a_count_has(
+    server: RealRedis, real: Redis
+) -> None:
+    shared = SharedCounts(server.url, 60)
+    assert await shared.get(KEY) is None
+    before = real.info("stats")
+    real.set(NAME, b"x" * 4_000_000, px=60_000)
+    assert await shared.get(KEY) is None
+    await shared.aclose()
+    after = real.info("stats")
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert after["total_net_output_bytes"] - before["total_net_output_bytes"] < 40_000
+
+
+@pytest.mark.parametrize("left", [b":%d" % 10**400, b":%d" % (10**12 + 1), b":-1", b"$1\r\n1"])
+async def test_a_time_to_live_that_no_redis_has_is_as_if_nothing_were_there(
+    fake: FakeRedis, left: bytes
+) -> None:
+    fake.values[NAME] = kept()
+    shared = SharedCounts(fake.url, 60)
+    assert await shared.get(KEY) is not None
+    fake.left = left
+    assert await shared.get(KEY) is None
+    await shared.aclose()
 
 
 async def test_a_key_of_another_kind_is_a_failure_and_the_count_is_right(
@@ -502,7 +549,7 @@ class StallingLoop(asyncio.SelectorEventLoop):
         return super().time() + self.stalled
 
 
-@pytest.mark.parametrize("held", ["AUTH", "PTTL", "GET"])
+@pytest.mark.parametrize("held", ["AUTH", "PTTL", "GETRANGE"])
 def test_a_loop_that_stalls_is_no_failure_of_redis(held: str) -> None:
     loop = StallingLoop()
 
@@ -587,9 +634,9 @@ async def test_the_answer_to_one_who_left_reaches_nobody_else(fake: FakeRedis) -
     """Prevent ChatGPT's leak of March 2023: https://openai.com/index/march-20-chatgpt-outage/"""
     others = f"count_tokens:1:{OTHER.hex()}"
     fake.values = {NAME: kept(), others: kept(key=OTHER.hex(), input_tokens=8)}
-    fake.held = "GET"
+    fake.held = "GETRANGE"
     shared = SharedCounts(fake.url, 300)
-    for held in ("AUTH", "PTTL", "GET"):  # while connecting, and within the pipeline
+    for held in ("AUTH", "PTTL", "GETRANGE"):  # while connecting, and within the pipeline
         fake.held, before = held, fake.names.count(held)
         fake.gate.clear()
         async with anyio.create_task_group() as tasks:
@@ -610,7 +657,7 @@ async def test_an_answer_that_is_another_ones_is_known_by_its_key(fake: FakeRedi
     shared = SharedCounts(fake.url, 300)
     assert await shared.get(KEY) is None
     await shared.aclose()
-    assert fake.names.count("GET") == 1
+    assert fake.names.count("GETRANGE") == 1
 
 
 async def test_an_answer_that_comes_too_late_reaches_nobody(fake: FakeRedis) -> None:
@@ -618,7 +665,7 @@ async def test_an_answer_that_comes_too_late_reaches_nobody(fake: FakeRedis) -> 
     fake.values[NAME] = kept()
     shared = SharedCounts(fake.url, 300, lambda: now)
     assert await shared.get(OTHER) is None
-    fake.held = "GET"
+    fake.held = "GETRANGE"
     fake.gate.clear()
     assert await shared.get(KEY) is None, "after 50 ms"
     fake.gate.set()
@@ -896,7 +943,7 @@ async def test_37_identical_requests_at_once_ask_redis_once(fake: FakeRedis) -> 
     async with clocked(fake.url) as one, anyio.create_task_group() as tasks:
         for _ in range(37):
             tasks.start_soon(one.count, "abc")
-    assert fake.names.count("GET") == 1
+    assert fake.names.count("GETRANGE") == 1
     assert len(one.upstream.requests) == 1
 
 

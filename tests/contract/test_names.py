@@ -132,10 +132,17 @@ async def test_a_model_that_a_transform_chooses_is_looked_up_by_the_same_rule(
     assert host.authorized == ["their-alias"] == [host.hook.event.model]
 
 
-async def test_a_name_of_megabytes_costs_no_time_by_its_suffixes(upstream: FakeUpstream) -> None:
+async def test_a_name_has_at_most_256_characters(upstream: FakeUpstream) -> None:
     host = Host()
     count_tokens = count_tokens_with(upstream, CONFIG, authorize=host.authorize)
-    name = "opus" + "[1m]" * 500_000
+    longest = "opus" + "[1m]" * 63
     async with mounted(count_tokens) as client:
-        assert (await client.post(COUNT, json={**HELLO, "model": name})).status_code == 404
-    assert host.authorized == [name]
+        for name in (longest + "x", "opus" + "[1m]" * 500_000, "\U0001f600" * 257):
+            response = await client.post(COUNT, json={**HELLO, "model": name})
+            assert response.status_code == 400
+            assert "at most 256 characters" in response.json()["error"]["message"]
+        assert host.authorized == []
+        assert (await client.post(COUNT, json={**HELLO, "model": longest})).status_code == 200
+        response = await client.post(COUNT, json={**HELLO, "model": "\U0001f600" * 256})
+        assert response.status_code == 404
+    assert host.authorized == ["opus", "\U0001f600" * 256]

@@ -1,6 +1,7 @@
 """Cooldown: the time for which a deployment that failed is tried last."""
 
 import sys
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -53,6 +54,32 @@ def test_the_failures_of_models_that_callers_name_do_not_add_up_without_end() ->
         "both forgotten"
     )
     assert len(cooldown._failed) == 1000
+
+
+@pytest.mark.parametrize("letter", ["m", "\U0001f600", "\ud800"])
+def test_a_long_name_of_a_model_takes_no_memory(letter: str) -> None:
+    cooldown = Cooldown(30)
+    failed = [f"{n}-" + letter * 100_000 for n in range(30)]
+    tracemalloc.start()
+    for name in failed:
+        cooldown.record_failure(deployment(f"{name}."), {})
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 30 * 1000
+    healthy = deployment("healthy")
+    first, last = deployment(f"{failed[0]}."), deployment(f"{failed[29]}.")
+    assert cooldown.healthy_first([first, healthy, last])[0] is healthy
+
+
+def test_an_id_and_a_model_are_not_taken_for_another_pair() -> None:
+    cooldown = Cooldown(30)
+    pairs = [("a", "bc"), ("ab", "c"), ("", "abc"), ("2:a", "b"), ("2", ":ab")]
+    first, *others = (
+        Deployment(id=id_, model_name="*", provider="anthropic", upstream_model=model)
+        for id_, model in pairs
+    )
+    cooldown.record_failure(first, {})
+    assert cooldown.healthy_first([first, *others]) == [*others, first]
 
 
 def test_a_cooldown_ends_after_its_seconds_and_the_last_failure_counts() -> None:

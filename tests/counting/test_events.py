@@ -263,3 +263,12 @@ async def test_a_hook_cannot_change_the_event_for_the_next_one(upstream: FakeUps
     await count_tokens_with(upstream, hooks=[hook]).count(HELLO)
     with pytest.raises(AttributeError):
         hook.event.status = 0  # type: ignore[misc]
+
+
+async def test_an_id_that_the_upstream_chose_is_cut(upstream: FakeUpstream) -> None:
+    hook = Recorder()
+    count_tokens = count_tokens_with(upstream, hooks=[hook])
+    upstream.answers(200, b'{"input_tokens":1}', request_id="r" * 1000)
+    await count_tokens.count(HELLO)
+    assert hook.event.upstream_request_id == "r" * 256
+    assert hook.event.attempts[0].upstream_request_id == "r" * 256

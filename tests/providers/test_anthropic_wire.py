@@ -1,5 +1,6 @@
 """Requests to Anthropic, validated by its own SDK's types, and by tables for the headers."""
 
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,28 @@ def prepare(body: Mapping[str, Any], headers: Headers = (), **params: Any) -> Up
     validated = AnthropicParams.model_validate({"api_key": "sk-ant-api03-key", **params})
     provider = Anthropic(validated, HttpClient())
     return provider.prepare(request_from_mapping({"model": "claude-x", **body}, headers))
+
+
+def test_the_headers_of_callers_are_kept_in_64_kb() -> None:
+    provider = Anthropic(AnthropicParams.model_validate({"api_key": "k"}), HttpClient())
+    sent = [
+        request_from_mapping(
+            {"model": "m", **STANDARD["text blocks"]},
+            (("anthropic-beta", f"{number}-" + "b" * length),),
+        )
+        for length in (10, 1000, 1100, 60_000)
+        for number in range(20)
+    ]
+    provider.prepare(sent[0])
+    tracemalloc.start()
+    for request in sent:
+        headers = dict(provider.prepare(request).headers)
+        assert headers["anthropic-beta"] == request.headers[0][1]
+        assert headers == dict(provider.prepare(request).headers)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(provider._cached_headers) <= 16
+    assert kept < 16 * 4096
 
 
 @pytest.fixture(scope="module", params=[MessageCountTokensParams, BetaCountTokensParams])

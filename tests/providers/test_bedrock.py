@@ -37,6 +37,7 @@ from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.bedrock.credentials import aws_errors
 from count_tokens_mw.providers.bedrock.provider import Bedrock
 from count_tokens_mw.providers.http import HttpClient
+from count_tokens_mw.types import UpstreamCall
 from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_BEDROCK_API_KEY,
@@ -638,13 +639,17 @@ async def test_a_web_identity_token_never_stands_in_a_log(
     assert token not in caplog.text
 
 
-async def test_what_is_remembered_of_models_is_bounded() -> None:
+async def test_what_is_remembered_of_models_is_bounded(upstream: FakeUpstream) -> None:
+    upstream.answers(400, b'{"message":"The provided model does not support counting tokens."}')
     now = [0.0]
     params = BedrockParams.model_validate(bedrock_params("http://127.0.0.1:1"))
-    provider = Bedrock(params, HttpClient(), clock=lambda: now[0])
+    provider = Bedrock(params, HttpClient(upstream.client()), clock=lambda: now[0])
     for number in range(500):
-        provider._only_mantle[f"anthropic.claude-{number}"] = True
+        provider._only_mantle[b"%d" % number] = True
     assert len(provider._only_mantle) <= 100
     now[0] = 3601.0
-    provider._only_mantle["anthropic.claude-x"] = True
-    assert list(provider._only_mantle) == ["anthropic.claude-x"]
+    call = UpstreamCall("bedrock", "http://h/" + "m" * 20_000 + "/count-tokens", (), b"")
+    with pytest.raises(PrepareAgain):
+        await provider.send(call)
+    (kept,) = provider._only_mantle
+    assert len(kept) == 16

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from typing import Any
 
 import anyio
@@ -127,6 +128,21 @@ def test_junk_of_one_caller_keeps_no_other_beta_from_being_learnt() -> None:
     assert refused.select(["real-2027"], "place").sent == ("real-2027",)
     assert refused.learn(upstream_error("invalid beta flag"), ["real-2027"], "place")
     assert refused.select(["real-2027"], "place").sent == ()
+
+
+def test_what_is_learnt_takes_no_memory_by_the_length_of_a_place_or_a_name() -> None:
+    refused = RefusedBetas(BETAS["runtime"])
+    places = [f"{number}-" + "p" * 100_000 for number in range(20)]
+    error = upstream_error("invalid beta flag")
+    tracemalloc.start()
+    for number, place in enumerate(places):
+        assert refused.learn(error, [f"{number}-" + "b" * 100_000], f"{place}.")
+        assert refused.learn(error, ["real-2027"], f"{place}.")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 40 * 2000
+    assert {refused.select(["real-2027"], f"{place}.").sent for place in places} == {()}
+    assert refused.select(["real-2027"], "p").sent == ("real-2027",)
 
 
 async def test_all_of_a_burst_are_counted_though_one_learns_first() -> None:

@@ -67,15 +67,16 @@ def _start(folder: Path, *options: str) -> RealRedis | None:
 
 
 class FakeRedis:
-    """A server that answers PTTL and GET from `values`, and OK to all else, while `gate` is open.
+    """A server that answers PTTL and GETRANGE from `values`, and OK to all else.
 
-    `held` is the only command that waits for the gate; None holds all. `seen` lists the received
-    commands. `connections` counts all connections, and `open` the open ones. `fallback` replaces
-    every answer.
+    It answers while `gate` is open. `held` is the only command that waits for the gate; None holds
+    all. `seen` lists the received commands. `connections` counts all connections, and `open` the
+    open ones. `fallback` replaces every answer, and `left` is the answer to PTTL.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
+        self.left = b":60000"
         self.gate = asyncio.Event()
         self.gate.set()
         self.held: str | None = None
@@ -141,10 +142,10 @@ class FakeRedis:
 
     def _answer(self, name: str, *arguments: str) -> bytes:
         if name == "PTTL":
-            return b":60000\r\n" if arguments[0] in self.values else b":-2\r\n"
-        if name == "GET":
-            value = self.values.get(arguments[0])
-            return b"$-1\r\n" if value is None else b"$%d\r\n%s\r\n" % (len(value), value)
+            return (self.left if arguments[0] in self.values else b":-2") + b"\r\n"
+        if name == "GETRANGE":
+            value = self.values.get(arguments[0], b"")[: int(arguments[2]) + 1]
+            return b"$%d\r\n%s\r\n" % (len(value), value)
         if name == "SET":
             self.values[arguments[0]] = arguments[1].encode()
         return b"+OK\r\n"

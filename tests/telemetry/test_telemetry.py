@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 
 from count_tokens_mw import Attempt, Caller, CountError, CountEvent, CountTokens
+from count_tokens_mw.events import Hook
 from count_tokens_mw.telemetry.logging import log_events, log_fields
 from count_tokens_mw.telemetry.opentelemetry import OpenTelemetryHook
 from count_tokens_mw.telemetry.prometheus import PrometheusHook
@@ -262,6 +263,41 @@ def test_who_asked_and_for_whom_are_labels_only_if_they_are_asked_for() -> None:
     assert samples[sample("count_tokens_requests_total", **labels, caller="none")] == 1
 
 
+async def test_a_provider_that_a_caller_makes_up_is_another_one(upstream: FakeUpstream) -> None:
+    registry, hook, traced = CollectorRegistry(), Recorder(), Traced()
+    any_model = {"model_name": "*", "litellm_params": {"model": "*"}}
+    hooks: list[Hook] = [PrometheusHook(registry), hook, traced.hook]
+    count_tokens = count_tokens_with(upstream, {"model_list": [any_model]}, hooks=hooks)
+    for name in ("made-up-1", "made-up-2", "made-up-\n"):
+        with pytest.raises(CountError):
+            await count_tokens.count({**HELLO, "model": f"{name}/model"})
+    assert [an_event.provider for an_event in hook.events] == [
+        "made-up-1",
+        "made-up-2",
+        "made-up-\\n",
+    ]
+    text = generate_latest(registry).decode()
+    assert 'count_tokens_upstream_duration_seconds_count{provider="other"} 3.0' in text
+    assert "made-up" not in text
+    attributes = dict(traced.points["count_tokens.duration"].attributes)
+    assert attributes["gen_ai.provider.name"] == "_OTHER"
+
+
+def test_a_label_has_at_most_256_characters() -> None:
+    long = [Caller("c" * 256), Caller("d" * 257)]
+    events = [event(caller=caller, model="m" * 257, end_user="u" * 257) for caller in long]
+    samples = measure(*events, callers=True, end_users=True)
+    labels = {
+        "provider": "bedrock",
+        "model": "other",
+        "outcome": "counted",
+        "source": "provider",
+        "end_user": "other",
+    }
+    for caller in ("c" * 256, "other"):
+        assert samples[sample("count_tokens_requests_total", **labels, caller=caller)] == 1
+
+
 async def test_a_configured_model_has_its_label_before_it_was_ever_counted(
     upstream: FakeUpstream,
 ) -> None:
@@ -423,6 +459,14 @@ def test_metrics_have_no_name_that_a_caller_made_up() -> None:
             "http.response.status_code": 200,
             "count_tokens.source": "provider",
         }
+
+
+def test_metrics_have_no_type_of_error_that_an_upstream_made_up() -> None:
+    traced = Traced()
+    traced.hook(failed(529, "a new word of the upstream's"))
+    assert dict(traced.points["count_tokens.duration"].attributes)["error.type"] == "_OTHER"
+    (span,) = traced.spans
+    assert dict(span.attributes or {})["error.type"] == "a new word of the upstream's"
 
 
 async def test_the_span_is_inside_the_one_that_the_host_has_open(upstream: FakeUpstream) -> None:

@@ -37,6 +37,7 @@ from count_tokens_mw.types import (
     TokenCount,
     UpstreamAnswer,
     UpstreamCall,
+    hash_names,
     unreadable,
 )
 
@@ -68,8 +69,8 @@ class Bedrock:
         self._params = params
         self._http = http
         self._aws = AwsSession(params)
-        # Bounded, because under a wildcard the callers choose the model names.
-        self._only_mantle: TTLCache[str, bool] = TTLCache(
+        # Bounded and hashed, because under a wildcard the callers choose the model names.
+        self._only_mantle: TTLCache[bytes, bool] = TTLCache(
             _MOST_REMEMBERED, _REMEMBERED_SECONDS, timer=clock
         )
         self._refused_betas = {
@@ -80,7 +81,7 @@ class Bedrock:
         """Return the call to the runtime, or to mantle for a model that only mantle counts."""
         model = self._params.countable_model(request.model)
         target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
-        if self._params.count_tokens_via == "mantle" or target in self._only_mantle:
+        if self._params.count_tokens_via == "mantle" or hash_names(target) in self._only_mantle:
             return self._mantle_call(request, model)
         return self._runtime_call(request, model, target)
 
@@ -97,7 +98,7 @@ class Bedrock:
         except CannotCount as error:
             if not is_runtime or not self._params.may_use_mantle:
                 raise
-            self._only_mantle[call.target] = True
+            self._only_mantle[hash_names(call.target)] = True
             raise PrepareAgain(error) from error
         except UpstreamError as error:
             refused = self._refused_betas["runtime" if is_runtime else "mantle"]

@@ -14,7 +14,7 @@ from typing import Final
 from cachetools import TTLCache
 
 from count_tokens_mw.errors import InvalidRequest, UpstreamError
-from count_tokens_mw.types import CountRequest, unreadable
+from count_tokens_mw.types import CountRequest, hash_names, unreadable
 
 __all__ = ["BETAS", "BetaTable", "RefusedBetas", "Selection", "betas_of", "body_betas"]
 
@@ -210,7 +210,8 @@ class RefusedBetas:
 
     def __init__(self, table: BetaTable, clock: Callable[[], float] = time.monotonic) -> None:
         self._table = table
-        self._refused: TTLCache[tuple[str, str], bool] = TTLCache(
+        # By the hash of the place, because under a wildcard callers choose the model's name.
+        self._refused: TTLCache[tuple[bytes, str], bool] = TTLCache(
             _MOST_LEARNT, _LEARNT_SECONDS, timer=clock
         )
 
@@ -218,9 +219,10 @@ class RefusedBetas:
         """Return which betas to send to a place, an endpoint and a model."""
         sent: dict[str, None] = {}
         omitted = []
+        place_hash = hash_names(place) if betas else b""
         for beta in betas:
             name = self._table.aliases.get(beta, beta)
-            if name in self._table.refused or (place, name) in self._refused:
+            if name in self._table.refused or (place_hash, name) in self._refused:
                 omitted.append(beta)
             else:
                 sent[name] = None
@@ -240,7 +242,8 @@ class RefusedBetas:
             refused = set(sent).difference(self._table.taken)
         else:
             return False
+        place_hash = hash_names(place)
         for name in refused:
             # Not renewed by a late answer to a call that was sent before.
-            self._refused.setdefault((place, name[:_MOST_LETTERS]), True)
+            self._refused.setdefault((place_hash, name[:_MOST_LETTERS]), True)
         return bool(refused)
