@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import httpx
 import httpx_aiohttp
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from count_tokens_mw import (
     CountTokens,
@@ -23,7 +24,8 @@ from count_tokens_mw import (
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.protocol.encodings import PIECE_BYTES, StreamDecoder
 from count_tokens_mw.providers.answer_body import MAX_ANSWER_BYTES, AnswerBody
-from count_tokens_mw.providers.bedrock.credentials import AwsSession
+from count_tokens_mw.providers.bedrock.credentials import AwsSession, aws_errors
+from count_tokens_mw.providers.bedrock.session import _BoundedSession
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
@@ -31,7 +33,7 @@ from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 from demo_app.emulators import EmulatedGoogle
 from tests.contract.test_behaviours import COUNT
 from tests.providers.test_bedrock import STS_ANSWER
-from tests.providers.test_http import Reply, raw_server, sending
+from tests.providers.test_http import Reply, never, raw_server, sending
 from tests.support.cloud import bedrock_params
 from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
@@ -558,3 +560,13 @@ async def test_credentials_of_aws_that_break_off_are_unreachable() -> None:
     async with raw_server(reply) as server:
         with pytest.raises(UpstreamUnreachable):
             await assume_role(server.url)
+
+
+async def test_credentials_of_aws_that_stop_arriving_are_late() -> None:
+    async def stop(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n<")
+        await never(writer)
+
+    async with raw_server(stop) as server, _BoundedSession(timeout=0.2) as session:
+        with pytest.raises(DeadlineExceeded), aws_errors():
+            await session.send(AWSRequest("POST", server.url, data=b"{}").prepare())
