@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NoReturn
 
 from starlette.types import Receive, Scope, Send
 
@@ -12,14 +12,14 @@ from count_tokens_mw.asgi.body import BODY_HEADERS, TimedRequest, cancel_on_disc
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
-from count_tokens_mw.errors import MethodNotAllowed, NotFound, Unauthenticated
+from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
 from count_tokens_mw.events import EntryPoint
 from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import require_printable, require_short
-from count_tokens_mw.protocol.response import http_answer
+from count_tokens_mw.protocol.response import http_answer, is_sendable_status
 from count_tokens_mw.types import Headers, TokenCount
 
 __all__ = ["Endpoint"]
@@ -55,6 +55,8 @@ class Endpoint:
         event = None
         try:
             outcome = await outcome_of(record, self._count(request, record))
+            if isinstance(outcome, CountError) and not is_sendable_status(outcome.status):
+                outcome = await outcome_of(record, _fail_with(outcome))
             record.finish(outcome)
             answer = http_answer(outcome, record.request_id)
             event = record.event()
@@ -93,6 +95,11 @@ class Endpoint:
             return (await cancel_on_disconnect(request, pipeline.break_down(job))).as_count()
         finally:
             pipeline.engine.release_slot()
+
+
+async def _fail_with(error: CountError) -> NoReturn:
+    """Raise an unexpected exception for an error that a host gave an impossible status."""
+    raise ValueError("impossible status").with_traceback(error.__traceback__)
 
 
 @lru_cache(_MAX_CONFIGURATIONS)

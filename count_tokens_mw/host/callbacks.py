@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
 from typing import Any, Final, TypeAlias
 
 from starlette.exceptions import HTTPException
@@ -12,12 +13,14 @@ from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.errors import InvalidRequest, PermissionDenied, Refused, Unauthenticated
 from count_tokens_mw.host.auth import Authenticator, Authorizer
 from count_tokens_mw.protocol.request import request_from_mapping
+from count_tokens_mw.protocol.response import is_sendable_header, is_sendable_status
 from count_tokens_mw.types import Caller, CountRequest
 
 __all__ = [
     "DECIDED_LATE",
     "Resolver",
     "Transform",
+    "UnsendableRefusal",
     "authenticate_caller",
     "authorize_caller",
     "call_host",
@@ -64,6 +67,7 @@ async def call_host(
 
     Raises:
         CountError: the callable refused, by one of these or by an `HTTPException`.
+        UnsendableRefusal: it refused by an `HTTPException` that no server can send.
         DeadlineExceeded: it is async, and takes too long; `late` is the message.
     """
     try:
@@ -79,13 +83,27 @@ async def _await(result: Awaitable[Any]) -> Any:
     return await result
 
 
+class UnsendableRefusal(ValueError):
+    """Error of a host's `HTTPException` with a status or a header that no server can send."""
+
+
 def to_refused(refusal: HTTPException) -> Refused | Unauthenticated:
-    """Return the error that answers a host's refusal, with its status, detail and headers."""
-    if refusal.status_code < 400:  # a redirect to a login page helps no API client
+    """Return the error that answers a host's refusal, with its status, detail and headers.
+
+    Raises:
+        UnsendableRefusal: the status or a header cannot be sent. The traceback is the refusal's,
+            so that the log shows its place.
+    """
+    status: Any = refusal.status_code
+    headers = refusal.headers or {}
+    if isinstance(status, int) and 100 <= status < 400:
+        # A redirect to a login page helps no API client.
         return Unauthenticated("Authentication is required.")
+    if not is_sendable_status(status) or not all(starmap(is_sendable_header, headers.items())):
+        raise UnsendableRefusal().with_traceback(refusal.__traceback__)
     detail: object = refusal.detail  # FastAPI allows any JSON here; only text is shown
     message = detail if isinstance(detail, str) else "The gateway refused."
-    return Refused(refusal.status_code, message, headers=refusal.headers or {})
+    return Refused(status, message, headers=headers)
 
 
 async def authenticate_caller(

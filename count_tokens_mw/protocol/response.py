@@ -12,10 +12,17 @@ from count_tokens_mw.errors import CountError, InvalidRequest, RequestTooLarge, 
 from count_tokens_mw.protocol.omissions import OMITTED_HEADER, encode_places
 from count_tokens_mw.types import TokenCount
 
-__all__ = ["HttpAnswer", "http_answer"]
+__all__ = ["HttpAnswer", "http_answer", "is_sendable_header", "is_sendable_status"]
 
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
-_BODY_HEADERS: Final = {"content-length", "content-type"}
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110, 5.6.2
+_LATIN_1_TEXT: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+_BODY_HEADERS: Final = {
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+}
 
 
 class HttpAnswer(NamedTuple):
@@ -35,6 +42,18 @@ def http_answer(outcome: TokenCount | CountError, request_id: str) -> HttpAnswer
     if isinstance(outcome, CountError):
         return _answer_error(outcome, request_id)
     return _answer_count(outcome, request_id)
+
+
+def is_sendable_status(status: object) -> bool:
+    """Return whether a server can send a status as that of an error."""
+    return isinstance(status, int) and 400 <= status < 600
+
+
+def is_sendable_header(name: object, value: object) -> bool:
+    """Return whether a server can send a header; a value may be Latin-1."""
+    return bool(
+        isinstance(name, str) and isinstance(value, str) and _TOKEN(name) and _LATIN_1_TEXT(value)
+    )
 
 
 def _answer_count(count: TokenCount, request_id: str) -> HttpAnswer:
@@ -63,11 +82,15 @@ def _answer_error(error: CountError, request_id: str) -> HttpAnswer:
 
 
 def _select_sendable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers in lower case, without invalid ones: a host may have set any value."""
+    """Return the headers in lower case, without invalid ones: a host may have set any value.
+
+    White space around a value is removed, because some servers refuse to send it.
+    """
     return {
-        name.lower(): value
+        name.lower(): value.strip(" \t")
         for name, value in headers.items()
-        if name.lower() not in _BODY_HEADERS and _PRINTABLE(name) and _PRINTABLE(value)
+        if is_sendable_header(name, value) and _PRINTABLE(value)
+        if name.lower() not in _BODY_HEADERS
     }
 
 

@@ -1,8 +1,9 @@
 """HTTP client for an `UpstreamCall`, over pools of its own or over the host's client."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from typing import Any, Final, cast
 
 import aiohttp
 import httpx
@@ -17,6 +18,9 @@ from count_tokens_mw.errors import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
+from count_tokens_mw.protocol.encodings import InvalidEncoding
+from count_tokens_mw.providers.answer_body import ACCEPT_IDENTITY, AnswerBody, UnusableBody
+from count_tokens_mw.providers.responses import unusable_answer
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
 __all__ = ["BROKEN", "HttpClient", "transport_error"]
@@ -70,7 +74,8 @@ class HttpClient:
 
         Raises:
             UpstreamUnreachable: no connection, or a break before the answer.
-            UpstreamUnusable: a break within the answer.
+            UpstreamUnusable: a break within the answer, or one of more than 1 MB, whatever its
+                status.
             DeadlineExceeded: a timeout of the host's own client expired.
         """
         if self._host_client is None:
@@ -95,6 +100,8 @@ class HttpClient:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            headers=[ACCEPT_IDENTITY],
+            auto_decompress=False,  # it has no bound
         )
 
 
@@ -115,10 +122,24 @@ async def _post_by_aiohttp(
         )
         broken = UpstreamUnusable
         async with response:
-            body = await response.read()
+            head = UpstreamAnswer(response.status, _decode_headers(response.raw_headers), b"")
+            with _reading(call.provider, head):
+                return replace(head, body=await _read_aiohttp(response))
     except BROKEN as error:
         raise transport_error(call.provider, broken, error) from error
-    return UpstreamAnswer(response.status, _decode_headers(response.raw_headers), body)
+
+
+async def _read_aiohttp(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        body = AnswerBody(", ".join(response.headers.getall("content-encoding", ())))
+        while chunk := await response.content.readany():
+            body.add(chunk)
+    except UnusableBody:
+        if response.connection and response.connection.transport:
+            # Closing would first send the rest of the request, which an upstream may never read.
+            response.connection.transport.abort()
+        raise
+    return body.finish()
 
 
 async def _post_by_httpx(
@@ -126,9 +147,10 @@ async def _post_by_httpx(
 ) -> UpstreamAnswer:
     broken: type[UpstreamUnusable] = UpstreamUnreachable
     try:
-        request = client.build_request(
-            "POST", call.target, content=call.body, headers=list(call.headers)
-        )
+        headers = list(call.headers)
+        if all(name != ACCEPT_IDENTITY[0] for name, _ in headers):
+            headers.append(ACCEPT_IDENTITY)
+        request = client.build_request("POST", call.target, content=call.body, headers=headers)
         if len(call.body) > _LARGE_BYTES:
             # Replaced after the request is built, so that the client's hooks can read the body.
             request.stream = _BodyStream(call.body, fairness)
@@ -138,11 +160,35 @@ async def _post_by_httpx(
         response = await client.send(request, **options)
         broken = UpstreamUnusable
         async with aclosing(response):
-            await response.aread()
+            head = UpstreamAnswer(response.status_code, _decode_headers(response.headers.raw), b"")
+            with _reading(call.provider, head):
+                return replace(head, body=await _read_httpx(response))
     except BROKEN as error:
         raise transport_error(call.provider, broken, error) from error
-    headers = _decode_headers(response.headers.raw)
-    return UpstreamAnswer(response.status_code, headers, response.content)
+
+
+async def _read_httpx(response: httpx.Response) -> bytes:
+    """Read the body past httpx's own decoders, which have no bound."""
+    if response.is_stream_consumed:  # a hook of the client has read it, and httpx decoded it
+        body = AnswerBody()
+        body.add(response.content)
+        return body.finish()
+    body = AnswerBody(response.headers.get("content-encoding", ""))
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as chunks:
+        async for chunk in chunks:
+            body.add(chunk)
+    return body.finish()
+
+
+@contextmanager
+def _reading(provider: str, head: UpstreamAnswer) -> Iterator[None]:
+    """Translate the errors of an `AnswerBody`; its answer has this status and these headers."""
+    try:
+        yield
+    except UnusableBody as error:
+        raise unusable_answer(provider, head, str(error)) from None
+    except InvalidEncoding as error:
+        raise transport_error(provider, UpstreamUnusable, error) from None
 
 
 class _BodyStream(httpx.AsyncByteStream):

@@ -13,7 +13,7 @@ from typing import Final
 from count_tokens_mw.errors import UpstreamError, UpstreamUnusable
 from count_tokens_mw.types import TokenCount, UpstreamAnswer
 
-__all__ = ["parse_count", "upstream_error"]
+__all__ = ["parse_count", "unusable_answer", "upstream_error"]
 
 _LONGEST_MESSAGE: Final = 2000
 _FORWARDED: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
@@ -30,19 +30,23 @@ def parse_count(
     With `verbatim`, for an answer in Anthropic's format, the result keeps the body.
 
     Raises:
-        UpstreamError: the answer has an error status.
+        UpstreamError: the answer has an error status, from 400 to 599.
         UpstreamUnusable: the answer has neither an error status nor a count. A missing count is
             never taken for zero.
     """
-    if answer.status >= 400:
+    if 400 <= answer.status < 600:
         raise upstream_error(provider, answer)
     payload = _parse_object(answer.body) if 200 <= answer.status < 300 else {}
     count = payload.get(field)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise UpstreamUnusable(
-            f"{provider} answered {answer.status} without a count.", headers=_select_headers(answer)
-        )
+        raise unusable_answer(provider, answer, "without a count")
     return TokenCount(count, "provider", answer.body if verbatim else None, _select_headers(answer))
+
+
+def unusable_answer(provider: str, answer: UpstreamAnswer, reason: str) -> UpstreamUnusable:
+    """Return the error for an answer that is neither a count nor an error; it keeps headers."""
+    message = f"{provider} answered {answer.status} {reason}."
+    return UpstreamUnusable(message, headers=_select_headers(answer))
 
 
 def upstream_error(provider: str, answer: UpstreamAnswer) -> UpstreamError:

@@ -23,13 +23,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from count_tokens_mw import CountTokensMiddleware, InvalidRequest
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
-from count_tokens_mw.asgi import encodings
 from count_tokens_mw.asgi.body import TimedRequest, read_body
-from count_tokens_mw.asgi.encodings import PIECE_BYTES, BodyDecoder, open_decoder
+from count_tokens_mw.asgi.encodings import BodyDecoder, open_decoder
 from count_tokens_mw.cache.memo import RequestMemo
 from count_tokens_mw.config.models import Settings
 from count_tokens_mw.errors import CountError, RequestTooLarge
 from count_tokens_mw.fastapi import count_tokens_router
+from count_tokens_mw.protocol import encodings
+from count_tokens_mw.protocol.encodings import PIECE_BYTES
 from count_tokens_mw.types import CountRequest
 from demo_app.emulators import count
 from demo_app.loopback import serving

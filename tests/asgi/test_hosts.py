@@ -465,6 +465,27 @@ async def test_further_dependencies_refuse_in_the_envelope_with_their_headers(
     assert hook.event.status == 429
 
 
+@pytest.mark.parametrize(
+    ("status", "headers"), [(999, {}), (99, {}), (403, {"x\n": "y"}), (403, {"retry-after": 9})]
+)
+@pytest.mark.parametrize("place", ["identity", "dependencies"])
+async def test_a_refusal_of_a_dependency_that_no_server_can_send_is_an_internal_error(
+    upstream: FakeUpstream, place: str, status: int, headers: Any
+) -> None:
+    hook = Recorder()
+
+    def refuse() -> str:
+        raise HTTPException(status, "Denied.", headers=headers)
+
+    depends = Depends(refuse)
+    options: Any = {place: depends if place == "identity" else [depends]}
+    response = await ask(routed(upstream, hook, **options), **KEY)
+    assert response.status_code == 500
+    assert response.json()["error"]["type"] == "api_error"
+    assert (hook.event.status, hook.event.error) == (500, "InternalError")
+    assert not upstream.requests
+
+
 async def test_what_a_dependency_misses_is_a_400_in_the_envelope_and_no_422(
     upstream: FakeUpstream,
 ) -> None:

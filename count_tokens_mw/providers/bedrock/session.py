@@ -9,8 +9,10 @@ import re
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import aiohttp
+from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import (
     AioAssumeRoleCredentialFetcher,
@@ -20,11 +22,16 @@ from aiobotocore.credentials import (
     AioProcessProvider,
     AioProfileProviderBuilder,
 )
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
 from pydantic import SecretStr
 
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.errors import CredentialsUnavailable
+from count_tokens_mw.protocol.encodings import InvalidEncoding
+from count_tokens_mw.providers.answer_body import AnswerBody, UnusableBody
 
 __all__ = ["IdentityToken", "load_session"]
 
@@ -42,7 +49,42 @@ def _client_config() -> AioConfig:
         read_timeout=5,
         proxies={},
         ignore_configured_endpoint_urls=True,
+        http_session_cls=_BoundedSession,
     )
+
+
+class _BoundedSession(AIOHTTPSession):  # type: ignore[misc]
+    """HTTP session of botocore's clients with bounded answers; botocore reads any size."""
+
+    async def send(self, request: Any) -> AioAWSResponse:
+        request.stream_output = True  # so that the answer is not read there
+        response = await super().send(request)
+        url, headers = request.url, response.headers
+        try:
+            body = await _read(response.raw, headers.get("content-encoding", ""))
+        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
+            raise ReadTimeoutError(endpoint_url=url, error=error) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectionClosedError(endpoint_url=url, error=error) from error
+        except (InvalidEncoding, UnusableBody) as error:
+            message = f"AWS answered {response.status_code} {error}"
+            raise ResponseParserError(message) from error
+        return AioAWSResponse(url, response.status_code, headers, _RawBody(body))
+
+
+class _RawBody(NamedTuple):
+    body: bytes
+
+    async def read(self) -> bytes:
+        return self.body
+
+
+async def _read(response: aiohttp.ClientResponse, encoding: str) -> bytes:
+    async with response:
+        body = AnswerBody(encoding)
+        while chunk := await response.content.readany():
+            body.add(chunk)
+    return body.finish()
 
 
 def load_session(params: BedrockParams, identity: "IdentityToken") -> AioSession:

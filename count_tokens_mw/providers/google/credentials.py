@@ -6,18 +6,19 @@ https://googleapis.dev/python/google-auth/latest/user-guide.html
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
 import certifi
 import google.auth
-import google.auth.transport.urllib3
 import google.oauth2.credentials as oauth2
 import urllib3
 from google.auth import aws, identity_pool, impersonated_credentials, pluggable
+from google.auth import transport as auth_transport
 from google.auth.credentials import Credentials, TokenState
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.oauth2 import service_account
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import NewConnectionError
@@ -25,6 +26,8 @@ from urllib3.exceptions import NewConnectionError
 from count_tokens_mw.aio.renewal import Renewal
 from count_tokens_mw.aio.threads import DaemonThreads
 from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded
+from count_tokens_mw.protocol.encodings import PIECE_BYTES, InvalidEncoding
+from count_tokens_mw.providers.answer_body import AnswerBody, UnusableBody
 
 __all__ = ["GoogleTokens"]
 
@@ -154,17 +157,19 @@ class GoogleTokens:
         return loaded
 
 
-class _Request(google.auth.transport.urllib3.Request):
-    """HTTP transport of google-auth with timeouts of seconds; its own are minutes or none."""
+class _Request(auth_transport.Request):
+    """HTTP transport of google-auth with timeouts of seconds and bounded answers.
+
+    The timeouts of google-auth's own are minutes or none, and it reads an answer of any size.
+    """
 
     def __init__(self, timeout: urllib3.Timeout) -> None:
         self._sockets: list[socket.socket] = []
-        pool = urllib3.PoolManager(ca_certs=certifi.where())
-        pool.pool_classes_by_scheme = {
+        self._pool = urllib3.PoolManager(ca_certs=certifi.where())
+        self._pool.pool_classes_by_scheme = {
             scheme: self._track_sockets(kind)
-            for scheme, kind in pool.pool_classes_by_scheme.items()
+            for scheme, kind in self._pool.pool_classes_by_scheme.items()
         }
-        super().__init__(pool)  # type: ignore[no-untyped-call]
         self._timeout = timeout
 
     def __call__(
@@ -175,17 +180,22 @@ class _Request(google.auth.transport.urllib3.Request):
         headers: Any = None,
         timeout: Any = None,
         **more: Any,
-    ) -> Any:
+    ) -> "_Response":
         # The metadata server's client passes a timeout, and retries by itself.
         more |= {"timeout": self._timeout, "retries": _RETRIES if timeout is None else False}
-        return super().__call__(url, method, body, headers, **more)  # type: ignore[no-untyped-call]
+        # A redirect would be read to its end, however large it is.
+        more |= {"preload_content": False, "redirect": False}
+        try:
+            return _read(self._pool.request(method, url, body=body, headers=headers, **more))
+        except (urllib3.exceptions.HTTPError, InvalidEncoding, UnusableBody) as error:
+            raise TransportError(error) from error
 
     def close(self) -> None:
         """Shut down every socket, because a response that drips byte by byte never times out."""
         for sock in self._sockets:
             with suppress(OSError):  # already closed, or wrapped by TLS
                 sock.shutdown(socket.SHUT_RDWR)
-        self.http.clear()
+        self._pool.clear()
 
     def _track_sockets(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
         """Return a subclass of the pool that adds its sockets to those that `close` shuts down."""
@@ -202,6 +212,30 @@ class _Request(google.auth.transport.urllib3.Request):
                 sockets.append(self.sock)
 
         return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """Answer in google-auth's terms."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes = field(repr=False)
+
+
+def _read(response: "urllib3.BaseHTTPResponse") -> _Response:
+    """Read the whole answer, past urllib3's own decoders, which have no bound in its 1.x.
+
+    Raises:
+        UnusableBody, InvalidEncoding: see `AnswerBody`.
+    """
+    try:
+        body = AnswerBody(response.headers.get("content-encoding", ""))
+        while chunk := response.read(PIECE_BYTES, decode_content=False):
+            body.add(chunk)
+        return _Response(response.status, response.headers, body.finish())
+    finally:
+        response.close()
 
 
 def _is_timeout(error: BaseException | None) -> bool:
