@@ -88,6 +88,8 @@ class LoopFairness:
             unneeded.set()
             work_done.add_done_callback(_ignore)
             raise
+        finally:
+            del work_done  # its traceback would keep this frame, and so itself
 
     async def run_short(self, work: Callable[[], T]) -> T:
         """Run a function on the loop, or again in a thread if it leaves; return its result."""

@@ -162,7 +162,10 @@ async def _post_by_httpx(
         async with aclosing(response):
             head = UpstreamAnswer(response.status_code, _decode_headers(response.headers.raw), b"")
             with _reading(call.provider, head):
-                return replace(head, body=await _read_httpx(response))
+                body = await _read_httpx(response)
+        # A cycle of httpx's, from the stream to its response, would keep the request's body.
+        response.stream = httpx.ByteStream(b"")
+        return replace(head, body=body)
     except BROKEN as error:
         raise transport_error(call.provider, broken, error) from error
 

@@ -182,8 +182,10 @@ def _decode_by(decode: Callable[[bytes], T], raw: bytes) -> tuple[bytes, T]:
         raise ValueError("it is not an object") from None
     except msgspec.DecodeError as error:
         reason = str(error).removeprefix(_MALFORMED).lower()
-    text = raw.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uF")
-    if text == raw:
+    text = raw
+    if rb"\u" in raw:
+        text = raw.replace(rb"\ud", rb"\uf").replace(rb"\uD", rb"\uF")
+    if text is raw or text == raw:
         raise ValueError(f"it is not JSON: {reason}")
     return _decode_by(decode, text)
 

@@ -93,7 +93,7 @@ def with_anthropic_types(value: Any) -> Any:
     return [with_anthropic_types(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(bodies)
 def test_the_schemas_accept_invented_conversations(
     operation: OperationModel, generated: dict[str, Any]

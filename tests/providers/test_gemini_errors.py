@@ -337,14 +337,14 @@ def assert_request_or_clear_error(body: Any) -> None:
         assert json.dumps(answer, allow_nan=False)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from(EDGES), trees | oddities)
 def test_a_near_miss_gives_a_request_or_a_clear_error(edge: Any, value: Any) -> None:
     body, path = edge
     assert_request_or_clear_error(replace_at(body, path, value))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(["messages", "system", "tools", "tool_choice"]), trees))
 def test_any_json_gives_a_request_or_a_clear_error(body: Any) -> None:
     assert_request_or_clear_error(body)

@@ -212,7 +212,7 @@ bodies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(bodies, st.sampled_from(sorted(DIALECTS)))
 def test_googles_own_schemas_accept_invented_conversations(body: dict[str, Any], name: str) -> None:
     turns = translate_and_judge(body, name)["contents"]

@@ -52,7 +52,7 @@ _ONLY_FROM: Final = {
     ToolUse: AssistantMessage,
 }
 _SILENT: Final = (Compaction, Fallback, ToolResult)
-# Anthropic takes at most as many messages. Each block takes some 400 bytes of memory.
+# Anthropic takes at most as many messages.
 _MOST_BLOCKS: Final = 100_000
 _SEARCHES: Final = frozenset({"web_fetch", "web_search"})
 
