@@ -28,19 +28,11 @@ async def outcome_of(operation: object, work: Awaitable[T]) -> T | CountError:
     try:
         return await work
     except CountError as error:
-        return _without_frames(error)
+        return error
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
         _raise_if_cancelled(error)
         _log(operation, error)
         return InternalError("The gateway failed; its log has the traceback.")
-
-
-def _without_frames(error: CountError) -> CountError:
-    """Return an error without tracebacks: a cycle of frames would keep the request's body."""
-    error.__context__ = None
-    if error.__cause__ is not None:
-        error.__cause__.__context__ = error.__cause__.__traceback__ = None
-    return error.with_traceback(None)
 
 
 async def log_and_suppress(operation: object, work: Awaitable[object]) -> None:
