@@ -52,6 +52,7 @@ _CAUSES: Final[Mapping[int | str, str]] = {
     405: "Not a POST",
     413: "The body is too large",
     429: "Too many counts: the gateway's own cap (`x-count-tokens-limit`), or the provider's",
+    431: "The `anthropic-*` headers are too large",
     500: "A fault of the gateway's, or it has no credentials for the provider",
     501: "The provider cannot count this model or this content",
     502: "The provider cannot be reached, or its answer is no count",

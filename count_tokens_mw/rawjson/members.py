@@ -152,7 +152,7 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
     text, values = _decode_by(_decode_raw_values, raw)
     if len(values) > _MAX_MEMBERS:
         raise ValueError("it has too many members")
-    if any(len(name) > _LONGEST_NAME for name in values):
+    if max(map(len, values), default=0) > _LONGEST_NAME:
         raise ValueError("it has a member whose name is too long")
     members = {}
     at = 0

@@ -43,7 +43,7 @@ from count_tokens_mw.providers.google.parts import (
 )
 from count_tokens_mw.providers.google.reader import cannot_count, has_items
 
-__all__ = ["Conversation", "translate_messages"]
+__all__ = ["Conversation", "refuse_many_blocks", "translate_messages"]
 
 _ONLY_FROM: Final = {
     RedactedThinking: AssistantMessage,
@@ -52,8 +52,6 @@ _ONLY_FROM: Final = {
     ToolUse: AssistantMessage,
 }
 _SILENT: Final = (Compaction, Fallback, ToolResult)
-# Anthropic takes at most as many messages.
-_MOST_BLOCKS: Final = 100_000
 _SEARCHES: Final = frozenset({"web_fetch", "web_search"})
 
 
@@ -94,8 +92,6 @@ def translate_messages(
         CannotCount: a block has no counterpart in Gemini; the message names its place.
         InvalidRequest: a message is malformed; the message names the place.
     """
-    if len(messages) + sum(len(_blocks_of(message)) for message in messages) > _MOST_BLOCKS:
-        raise InvalidRequest("messages: there are more than 100,000 blocks.")
     summary, rest = _from_last_summary(messages)
     shown = list(_shown_messages(rest))
     leading = [] if summary else list(takewhile(_is_system, shown))
@@ -111,6 +107,17 @@ def translate_messages(
         turn = _turn_of(turns, is_model=isinstance(entry.message, AssistantMessage))
         translator.translate(entry, turn, in_loop=number >= loop)
     return Conversation(instruction.parts, list(_contents(turns, dialect)))
+
+
+def refuse_many_blocks(messages: Sequence[Message], size: int) -> None:
+    """Refuse blocks that take many times the memory of their text, which has `size` bytes.
+
+    Raises:
+        InvalidRequest: there are more than one in 50 bytes, or 100,000; 10,000 are always taken.
+    """
+    most = max(10_000, min(100_000, size // 50))
+    if len(messages) + sum(len(_blocks_of(message)) for message in messages) > most:
+        raise InvalidRequest(f"messages: there are more than {most} blocks.")
 
 
 def _is_system(entry: _Shown) -> bool:

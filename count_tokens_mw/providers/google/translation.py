@@ -15,7 +15,7 @@ from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
 from count_tokens_mw.providers.google.anthropic_types import Message, Text
 from count_tokens_mw.providers.google.dialect import Dialect
-from count_tokens_mw.providers.google.messages import translate_messages
+from count_tokens_mw.providers.google.messages import refuse_many_blocks, translate_messages
 from count_tokens_mw.providers.google.no_input import ABSENT, NO_INPUT_OF_REQUEST, Answer
 from count_tokens_mw.providers.google.parts import Part, content_parts, json_object, placed
 from count_tokens_mw.providers.google.reader import Reader, cannot_count
@@ -81,7 +81,9 @@ def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
     fields = _Fields(body)
     if fields.read("mcp_servers"):
         raise CannotCount("mcp_servers: Gemini has no counterpart of the tools of MCP servers.")
-    conversation = translate_messages(fields.read("messages") or [], dialect, fields.omissions)
+    messages = fields.read("messages") or []
+    refuse_many_blocks(messages, len(body.raw))
+    conversation = translate_messages(messages, dialect, fields.omissions)
     if not conversation.contents:
         raise InvalidRequest("messages: non-empty content is required.")
     instruction = _system_parts(fields.read("system") or "", dialect) + conversation.instruction
