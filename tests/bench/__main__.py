@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.bench import once
 from tests.bench.bodies import small
+from tests.bench.bounds import LARGE, SMALL, Bound, facts_of, measure_bounds
 from tests.bench.litellm import EXECUTABLE, litellm_proxy, litellm_version
 from tests.bench.load import Requests, check, generate
 from tests.bench.processes import Process, under_uvicorn
@@ -30,6 +31,7 @@ _APPS = {
     "ours": "gateway:in_front",
     "mounted": "gateway:mounted",
 }
+_BOUNDS = "bounds"
 _VERSIONS = ("uvicorn", "uvloop", "starlette", "aiohttp", "aiobotocore")
 
 
@@ -43,12 +45,15 @@ def main() -> None:
             facts |= _measure_once(upstream, quick=options.quick)
         else:
             results, facts = _measure_only(upstream, options.only, rounds, seconds)
+    # With no servers beside them. No scenes at all are the choice of bounds alone.
+    bounds = [] if options.only else _measure_bounds(quick=options.quick)
+    facts |= facts_of(bounds)
     kept = [
         figure
         for figure in figures(results, facts)
         if options.only is None or figure.value is not None
     ]
-    report = as_json(_about(), kept, results, facts)
+    report = as_json(_about(), kept, results, facts, bounds)
     print(tables(report))
     if options.only is None and not options.quick:
         RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -56,7 +61,7 @@ def main() -> None:
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; `only` is None, or the scenes that it selects."""
+    """Read the command line; `only` is None, or the scenes that it selects: none for `bounds`."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of one contender in one round")
@@ -66,12 +71,14 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=_scenes_titled,
         metavar="TITLE",
         help="the scenes with this text in their titles, such as 'uncached, large, 4', without "
-        "LiteLLM's proxy, and nothing written",
+        "LiteLLM's proxy, or 'bounds' for hostile requests; and nothing written",
     )
     return parser.parse_args(arguments)
 
 
 def _scenes_titled(part: str) -> list[Scene]:
+    if part == _BOUNDS:
+        return []
     chosen = select(scenes(with_litellm=False), part)
     if not chosen:
         raise argparse.ArgumentTypeError(f"no scene has {part!r} in its title")
@@ -152,6 +159,11 @@ def _measure_once(upstream: str, *, quick: bool) -> dict[str, float]:
     if not quick:
         facts["growth_mb"] = once.memory_growth_mb(upstream)
     return facts
+
+
+def _measure_bounds(*, quick: bool) -> list[Bound]:
+    _print_progress("hostile requests")
+    return measure_bounds(SMALL) if quick else measure_bounds(SMALL, LARGE)
 
 
 def _about() -> dict[str, str]:

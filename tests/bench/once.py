@@ -23,6 +23,7 @@ from tests.bench.processes import Process, under_uvicorn
 __all__ = [
     "bedrock_ratio",
     "longest_holds_ms",
+    "longest_round_ms",
     "memory_growth_mb",
     "start_seconds",
     "worst_health_ms",
@@ -123,14 +124,15 @@ async def _longest_holds_ms(upstream: str, size: int, counts: int) -> dict[str, 
             for number in range(counts + 1):
                 raw = body.replace(MARK, b"%d" % number)
                 count = asyncio.create_task(client.post(PATH, content=raw))
-                holds.append(await _longest_round_ms(count))
+                holds.append(await longest_round_ms(count))
                 count.result().raise_for_status()
             medians[model] = median(holds[1:])  # the first one is to warm up
     await count_tokens.aclose()
     return medians
 
 
-async def _longest_round_ms(task: asyncio.Task[Any]) -> float:
+async def longest_round_ms(task: asyncio.Task[Any]) -> float:
+    """Wait for a task, and return how long one iteration of the loop took at most."""
     longest, last = 0.0, time.perf_counter()
     while not task.done():
         await asyncio.sleep(0)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.bounds import Bound
 from tests.bench.scenes import Result
 from tests.bench.targets import Figure
 
@@ -22,6 +23,10 @@ __all__ = [
 RESULTS: Final = Path(__file__).with_name("results.json")
 README: Final = Path(__file__).parents[2] / "README.md"
 _COLUMNS: Final = ("body, connections", "who", "requests/s", "p50 ms", "p99 ms", "errors")
+_BOUNDS: Final = (
+    *("hostile request", "size", "status", "longest stall ms", "against plain text"),
+    *("memory MB", "against its size"),
+)
 _BEGIN: Final = "<!-- bench: written by `make bench` -->\n"
 _END: Final = "<!-- end of bench -->\n"
 
@@ -31,6 +36,7 @@ def as_json(
     figures: Sequence[Figure],
     results: Iterable[Result],
     once: Mapping[str, float],
+    bounds: Iterable[Bound] = (),
 ) -> dict[str, Any]:
     """Return all measurements as JSON, rounds included."""
     rows = [
@@ -47,7 +53,13 @@ def as_json(
         for result in results
     ]
     measured = [asdict(figure) for figure in figures]
-    return {"about": dict(about), "figures": measured, "results": rows, "once": dict(once)}
+    return {
+        "about": dict(about),
+        "figures": measured,
+        "results": rows,
+        "once": dict(once),
+        "bounds": [bound.as_json() for bound in bounds],
+    }
 
 
 def tables(report: Mapping[str, Any]) -> str:
@@ -76,9 +88,21 @@ def tables(report: Mapping[str, Any]) -> str:
         ["<details><summary>Every request that was measured</summary>"],
         [f"| {' | '.join(_COLUMNS)} |", _line(len(_COLUMNS)), *rows],
         ["| who | resident MB after 10,000 counts | seconds to start |", _line(3), *processes],
+        _bounds_table(report),
         ["</details>"],
     ]
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _bounds_table(report: Mapping[str, Any]) -> list[str]:
+    """Return the table of hostile requests, or nothing if they were not measured."""
+    rows = [
+        f"| {row['shape']} | {row['size'] / 1e6:.0f} MB | {row['status']} "
+        f"| {_digits(row['stall_ms'])} | {row['stall_ratio']:.1f} x "
+        f"| {_digits(row['growth_mb'])} | {row['growth_ratio']:.1f} x |"
+        for row in report.get("bounds", ())
+    ]
+    return [f"| {' | '.join(_BOUNDS)} |", _line(len(_BOUNDS)), *rows] if rows else []
 
 
 def _line(columns: int) -> str:

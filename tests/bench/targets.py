@@ -89,6 +89,16 @@ def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure
             once.get("growth_mb"),
             "MB",
         ),
+        _at_most(
+            "longest stall by a hostile body against plain text of its size, the worst shape",
+            3.0,
+            once.get("worst_stall_ratio"),
+        ),
+        _at_most(
+            "memory by a hostile body against its size, the worst shape",
+            8.0,
+            once.get("worst_growth_ratio"),
+        ),
     ]
 
 

@@ -19,7 +19,9 @@ from tests.bench import compare, load
 from tests.bench.__main__ import read_options
 from tests.bench.baselines import bare, proxy, route
 from tests.bench.bodies import MARK, large, small
+from tests.bench.bounds import Bound, Measured, facts_of, measure
 from tests.bench.gateway import KEY, MODELS, PATH, in_front, mounted
+from tests.bench.hostile import PLAIN, SHAPES, Shape
 from tests.bench.load import Load, Requests
 from tests.bench.once import start_seconds
 from tests.bench.processes import free_port, run_server
@@ -223,6 +225,7 @@ def test_some_scenes_can_be_measured_alone(capsys: pytest.CaptureFixture[str]) -
     assert {scene.title for scene in chosen} == {"cached, large, 4", "uncached, large, 4"}
     assert {scene.model for scene in chosen} == set(MODELS)
     assert not any("litellm" in scene.contenders for scene in chosen)
+    assert read_options(["--only", "bounds"]).only == []
     with pytest.raises(SystemExit):
         read_options(["--only", "huge"])
     assert "no scene has 'huge' in its title" in capsys.readouterr().err
@@ -232,3 +235,46 @@ def test_the_readme_compares_what_we_answer_now() -> None:
     comparison = json.loads(compare.ANSWERS.read_text(encoding="utf-8"))
     assert compare.table(comparison) in README.read_text(encoding="utf-8")
     assert compare.ask_all(compare.ours) == comparison["ours"]
+
+
+@pytest.mark.parametrize(
+    "shape", [pytest.param(shape, id=name) for name, shape in {**PLAIN, **SHAPES}.items()]
+)
+def test_a_hostile_request_is_as_large_as_it_is_to_be(shape: Shape) -> None:
+    request = shape.request(100_000)
+    size = sum(len(name) + len(value) for name, value in request.headers) or len(request.body)
+    assert 99_900 <= size <= 100_300
+
+
+@pytest.mark.parametrize(
+    ("shape", "least_mb"),
+    [
+        (PLAIN["gemini"], 2),
+        (SHAPES["a list"], 1),
+        (SHAPES["lines of `anthropic-beta`"], 0),
+    ],
+)
+def test_a_shape_is_measured_in_a_process_of_its_own(shape: Shape, least_mb: float) -> None:
+    measured = measure(shape, 1_000_000)
+    assert measured.status == shape.status
+    assert 0 < measured.stall_ms < 10_000
+    assert least_mb < measured.growth_mb < 100
+
+
+def test_the_worst_hostile_requests_are_figures_and_all_are_rows() -> None:
+    plain = Measured(200, 10.0, 2.0)
+    bounds = [
+        Bound("plain text", 1_000_000, plain, plain),
+        Bound("a list", 1_000_000, Measured(400, 31.0, 1.5), plain),
+        Bound("a name twice", 1_000_000, Measured(400, 5.0, 7.9), plain),
+    ]
+    measured = [figure for figure in figures([], facts_of(bounds)) if figure.value is not None]
+    assert [(figure.target, figure.value, figure.reached) for figure in measured] == [
+        ("≤ 3", 3.1, False),
+        ("≤ 8", 7.9, True),
+    ]
+    about = {"date": "d", "machine": "m", "versions": "v", "load": "l"}
+    report = json.loads(json.dumps(as_json(about, measured, [], {}, bounds)))
+    assert "| a name twice | 1 MB | 400 | 5 | 0.5 x | 7.9 | 7.9 x |" in tables(report)
+    assert "hostile request" not in tables(as_json(about, measured, [], {}))
+    assert facts_of([]) == {}
