@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from count_tokens_mw.errors import CannotCount, CountError, InvalidRequest
 from tests.support.gemini import (
+    DIALECTS,
     GONE,
     contents_of,
     replace_at,
@@ -368,9 +369,9 @@ def test_deep_nesting_is_a_clear_error_wherever_it_is(depth: int) -> None:
         (b'{"a": 1, "a": 2}', b'{"a": 1, "a": 2}'),
         (rb'{"\u0061": "\ud83d\ude00\/"}', rb'{"\u0061": "\ud83d\ude00\/"}'),
         (b'{"a": %b}' % (b"[" * 400 + b"]" * 400), b'{"a": %b}' % (b"[" * 400 + b"]" * 400)),
-        (rb'{"a": "\ud800"}', None),
-        (rb'{"a": "\ud800 x"}', None),
-        (rb'{"\udfff": 1}', None),
+        (rb'{"a": "\ud800"}', rb'{"a": "\ud800"}'),
+        (rb'{"a": "\ud800 \ud83d\ude00 \ud55c"}', rb'{"a": "\ud800 \ud83d\ude00 \ud55c"}'),
+        (rb'{"\udfff": 1}', rb'{"\udfff": 1}'),
         (b'{"a": %b}' % (b"[" * 100_000 + b"]" * 100_000), None),
         (b'{"a": NaN}', None),
         (b'{"a": 01}', None),
@@ -408,17 +409,41 @@ def test_json_text_reaches_gemini_unchanged_or_is_a_400(
         assert sent in translate_bytes(raw)
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        rb'{"messages": [{"role": "user", "content": "\ud800"}]}',
-        rb'{"messages": [{"role": "user", "content": [{"type": "text", "text": "\udc00 x"}]}]}',
-        rb'{"messages": [{"role": "user", "content": "hi"}], "system": "\ud83d x"}',
-        rb'{"messages": [{"role": "user", "content": "hi"}], "system": [{"type": "\ud83d"}]}',
-        rb'{"messages": [{"role": "user", "content": "hi"}], "tools": [{"name": "\ud83d"}]}',
-        rb'{"messages": [{"role": "user", "content": "hi"}], "tool_choice": {"type": "\ud83d"}}',
-    ],
-)
-def test_a_lone_surrogate_is_a_400_wherever_it_is(raw: bytes) -> None:
-    with pytest.raises(InvalidRequest, match="lone surrogate"):
-        translate_text(raw)
+HELLO_TEXT = rb'"messages": [{"role": "user", "content": "hi"}]'
+LONE = [
+    (rb'{"messages": [{"role": "user", "content": "cut \ud83d"}]}', rb'{"text":"cut \ud83d"}'),
+    (
+        rb'{"messages": [{"role": "user", "content": "\ud83d\ude00 \udc00 \ud55c"}]}',
+        rb'{"text":"\ud83d\ude00 \udc00 \ud55c"}',
+    ),
+    (
+        rb'{"messages": [{"role": "user", "content": [{"type": "text", "text": "\uDC00 x"}]}]}',
+        rb'{"text":"\uDC00 x"}',
+    ),
+    (b"{" + HELLO_TEXT + rb', "system": "\ud83d x"}', rb'{"text":"\ud83d x"}'),
+    (
+        b"{" + HELLO_TEXT + rb', "tools": [{"name": "f", "input_schema": {"a": "\ud83d"}}]}',
+        rb'{"a": "\ud83d"}',
+    ),
+    (b"{" + HELLO_TEXT + rb', "metadata": {"user_id": "\ud83d"}}', rb'{"text":"hi"}'),
+]
+
+
+@pytest.mark.parametrize(("raw", "sent"), LONE)
+def test_a_lone_surrogate_reaches_gemini_as_it_is(raw: bytes, sent: bytes) -> None:
+    """Half of an emoji, where a text was cut; Gemini decides about it."""
+    for dialect in DIALECTS.values():
+        assert sent in translate_bytes(raw, dialect)
+
+
+@pytest.mark.parametrize("private", [rb"\ue000", rb"\uEfff", "\uec00".encode(), rb"\\ue000"])
+def test_a_lone_surrogate_beside_a_private_character_is_a_400(private: bytes) -> None:
+    raw = rb'{"messages": [{"role": "user", "content": "\ud800 %b"}]}' % private
+    with pytest.raises(InvalidRequest, match=r"^messages: .*lone surrogate"):
+        translate_bytes(raw)
+
+
+def test_an_error_beside_a_lone_surrogate_has_its_own_place() -> None:
+    raw = rb'{"messages": [{"role": "user", "content": "\ud800"}, {"role": "ctx", "content": ""}]}'
+    with pytest.raises(InvalidRequest, match=r"^messages\.1\.role: "):
+        translate_bytes(raw)

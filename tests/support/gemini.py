@@ -4,13 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from count_tokens_mw.errors import InvalidRequest
 from count_tokens_mw.providers.google import anthropic_types, tools, translation
+from count_tokens_mw.providers.google.body import google_body
 from count_tokens_mw.providers.google.dialect import Dialect
-from count_tokens_mw.providers.google.translation import Translation, generate_content_request
 from count_tokens_mw.rawjson.object import JsonObject
 from tests.support.judges import (
     gemini_judge,
@@ -69,7 +68,7 @@ def translate_text(raw: bytes, dialect: Dialect = GEMINI_3) -> dict[str, Any]:
 
 def translate_bytes(raw: bytes, dialect: Dialect = GEMINI_3) -> bytes:
     """Return the translation as it is sent."""
-    return msgspec.json.encode(_translate(raw, dialect).content)
+    return google_body(_parse(raw), dialect)[0]
 
 
 def contents_of(*messages: Any, dialect: Dialect = GEMINI_3) -> Any:
@@ -78,15 +77,14 @@ def contents_of(*messages: Any, dialect: Dialect = GEMINI_3) -> Any:
 
 def omitted_from(body: Mapping[str, Any], dialect: Dialect = GEMINI_3) -> tuple[str, ...]:
     """Return the places that a translation leaves out."""
-    return _translate(json.dumps(body).encode(), dialect).omitted
+    return google_body(_parse(json.dumps(body).encode()), dialect)[1]
 
 
-def _translate(raw: bytes, dialect: Dialect) -> Translation:
+def _parse(raw: bytes) -> JsonObject:
     try:
-        body = JsonObject.parse(raw)
+        return JsonObject.parse(raw)
     except ValueError as error:  # as `parse_request` does before a provider is asked
         raise InvalidRequest(f"The request body cannot be read: {error}.") from None
-    return generate_content_request(body, dialect)
 
 
 def translate_and_judge(body: Mapping[str, Any], name: str) -> dict[str, Any]:

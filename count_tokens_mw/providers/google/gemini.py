@@ -5,12 +5,10 @@ https://ai.google.dev/api/tokens
 
 from urllib.parse import quote
 
-import msgspec
-
 from count_tokens_mw.config.params.google import GeminiParams
+from count_tokens_mw.providers.google.body import google_body
 from count_tokens_mw.providers.google.dialect import dialect_of
 from count_tokens_mw.providers.google.resources import gemini_resource
-from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamCall
@@ -34,8 +32,11 @@ class Gemini:
         dialect = dialect_of(
             "gemini_api", self._params.base_name or resource, signs_calls=self._params.signs_calls
         )
-        content, omitted = generate_content_request(request.body, dialect)
-        body = msgspec.json.encode({"generateContentRequest": {"model": resource, **content}})
+        body, omitted = google_body(
+            request.body,
+            dialect,
+            lambda content: {"generateContentRequest": {"model": resource, **content}},
+        )
         target = f"{self._params.endpoint}/v1beta/{quote(resource)}:countTokens"
         # Not ?key=, which ends up in logs and exceptions.
         key = self._params.api_key.get_secret_value()

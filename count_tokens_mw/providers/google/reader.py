@@ -97,15 +97,20 @@ class Reader(Generic[T]):
             _refuse_many(text, place)
         try:
             return self._decode(text)
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.ValidationError:
             leave_loop(memoryview(text).nbytes)
             _refuse_many(text, place)
+        except (msgspec.DecodeError, RecursionError):
+            raise _unreadable(place) from None
         try:
             fitting = self._plan.fit(Raw(self._simplify(text)), place, omissions)
             return self._decode(msgspec.json.encode(fitting))
         except (msgspec.DecodeError, RecursionError):
-            reason = "it has a lone surrogate, or is nested too deeply"
-            raise InvalidRequest(f"{place}: {reason}.") from None
+            raise _unreadable(place) from None
+
+
+def _unreadable(place: str) -> InvalidRequest:
+    return InvalidRequest(f"{place}: it has a lone surrogate, or is nested too deeply.")
 
 
 def has_items(value: Raw) -> bool:

@@ -10,18 +10,16 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-import msgspec
-
 from count_tokens_mw.config.params.google import VertexParams
 from count_tokens_mw.errors import CannotCount, UpstreamError
 from count_tokens_mw.protocol.omissions import bound_places
 from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.claude.betas import BETAS, RefusedBetas, Selection, betas_of
 from count_tokens_mw.providers.claude.fields import edit_fields
+from count_tokens_mw.providers.google.body import google_body
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from count_tokens_mw.providers.google.dialect import dialect_of
 from count_tokens_mw.providers.google.resources import vertex_resource
-from count_tokens_mw.providers.google.translation import generate_content_request
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.rawjson.object import JsonValue
@@ -136,7 +134,7 @@ class Vertex:
         dialect = dialect_of(
             "vertex", self._params.base_name or model, signs_calls=self._params.signs_calls
         )
-        content, omitted = generate_content_request(request.body, dialect)
+        body, omitted = google_body(request.body, dialect)
         headers: Headers = (("content-type", "application/json"),)
         key = self._params.express_key
         is_express = key is not None and not model.startswith("endpoints/")
@@ -145,7 +143,6 @@ class Vertex:
             headers = (*headers, ("x-goog-api-key", key.get_secret_value()))
         else:
             target = self._target("google", model)
-        body = msgspec.json.encode(content)
         return UpstreamCall(
             self.name, f"{target}:countTokens", headers, body, signed=is_express, omitted=omitted
         )
