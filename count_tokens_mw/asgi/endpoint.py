@@ -18,7 +18,7 @@ from count_tokens_mw.host.api_keys import drop_gateway_keys
 from count_tokens_mw.host.auth import Authenticator
 from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
-from count_tokens_mw.protocol.request import require_printable, require_short
+from count_tokens_mw.protocol.request import MOST_NATIVE_BYTES, require_printable, require_short
 from count_tokens_mw.protocol.response import http_answer, is_sendable_status
 from count_tokens_mw.types import Headers, TokenCount
 
@@ -78,6 +78,7 @@ class Endpoint:
             raise NotFound("There is nothing at this path.")
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
+        require_short(native)
         record.caller = await authenticate_caller(pipeline.authenticate, request, deadline)
         pipeline.engine.acquire_slot()
         try:
@@ -109,15 +110,15 @@ def _encode_names(end_user_headers: tuple[str, ...]) -> Collection[bytes]:
 
 
 def _read_headers(scope: Scope, names: Collection[bytes]) -> tuple[dict[str, str], Headers]:
-    """Return the headers of these names, and the lines of the native ones."""
+    """Return the headers of these names, and the lines of the native ones, up to too many."""
     headers: dict[str, str] = {}
     native: list[tuple[str, str]] = []
     native_bytes = 0
     for name, value in scope["headers"]:
         if name in names:  # the first line of a name wins, as in Starlette
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        if name.startswith(b"anthropic-"):
-            native_bytes = require_short(native_bytes + len(name) + len(value))
+        if native_bytes <= MOST_NATIVE_BYTES and name.startswith(b"anthropic-"):
+            native_bytes += len(name) + len(value)
             native.append((name.decode("latin-1"), value.decode("latin-1")))
     return headers, native
 

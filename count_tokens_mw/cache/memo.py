@@ -58,8 +58,6 @@ class RequestMemo:
         if request.memo_key is None or request.unread:
             return
         model = str(request.body.get("model"))  # as the caller sent it, before aliases
-        if len(model) > _MAX_NAME:
-            return
         user = request.user and request.user[:_MAX_NAME]
         others = [call for call in request.known_calls if call[:3] != latest[:3]]
         is_short = not others and not latest[3] and len(latest[1]) <= _MAX_NAME

@@ -168,7 +168,7 @@ class Failover:
             CannotCount: the call has omissions, and the settings refuse them.
         """
         request = job.request.for_model(deployment.upstream_model)
-        least = SMALL_BYTES if provider.prepare_in_thread else YIELD_ABOVE_BYTES
+        least = SMALL_BYTES if provider.leaves_loop else YIELD_ABOVE_BYTES
         if len(request.body.raw) > least:
             preparing = self._prepare_large(request, provider)
             call = await deadline.run(preparing, _late(deployment))
@@ -184,11 +184,12 @@ class Failover:
 
     async def _prepare_large(self, request: CountRequest, provider: Provider) -> UpstreamCall:
         prepare = partial(provider.prepare, request)
-        if provider.prepare_in_thread and takes_long(request.body.raw):
+        is_short = provider.leaves_loop and not takes_long(request.body.raw)
+        if provider.prepare_in_thread and not is_short:
             return await self._fairness.run_sync(prepare)
         if len(request.body.raw) > YIELD_ABOVE_BYTES:
             await self._fairness.checkpoint()
-        return await self._fairness.run_short(prepare) if provider.prepare_in_thread else prepare()
+        return await self._fairness.run_short(prepare) if is_short else prepare()
 
 
 async def _to_unreachable(sending: Awaitable[TokenCount]) -> TokenCount:

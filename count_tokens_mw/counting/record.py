@@ -111,7 +111,10 @@ class RequestRecord:
 
     def finish(self, outcome: TokenCount | CountError) -> None:
         """Record the outcome; the request's duration ends here."""
-        self.outcome = outcome if isinstance(outcome, TokenCount) else _without_frames(outcome)
+        self.outcome = outcome
+        if isinstance(outcome, CountError):
+            # Their frames refer to this record, and keep the body.
+            outcome.with_traceback(None).__context__ = None
         self._duration = time.perf_counter() - self._started
 
     def event(self) -> CountEvent:
@@ -144,14 +147,6 @@ class RequestRecord:
             tuple(map(_escape, result.omitted)) if result.omitted else (),
             self.unread,
         )
-
-
-def _without_frames(error: CountError) -> CountError:
-    """Return an error without tracebacks: a cycle of frames would keep the request's body."""
-    error.__context__ = None
-    if error.__cause__ is not None:
-        error.__cause__.__context__ = error.__cause__.__traceback__ = None
-    return error.with_traceback(None)
 
 
 class _Result(NamedTuple):

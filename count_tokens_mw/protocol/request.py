@@ -13,6 +13,7 @@ from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers, unreadable
 
 __all__ = [
+    "MOST_NATIVE_BYTES",
     "native_headers",
     "parse_request",
     "request_from_mapping",
@@ -25,7 +26,8 @@ _VISIBLE: Final = re.compile(r"[\x21-\x7e]*").fullmatch
 _MAX_QUERY_LENGTH: Final = 4096
 _MAX_MODEL_LENGTH: Final = 256
 _MAX_USER_BYTES: Final = 64 * 1024
-_MAX_NATIVE_BYTES: Final = 64 * 1024
+MOST_NATIVE_BYTES: Final = 64 * 1024
+"""The limit of a request's native headers."""
 _LONGEST_ESCAPE: Final = len(r"\ud83d\ude00")
 
 
@@ -121,19 +123,18 @@ def native_headers(headers: Iterable[tuple[str, str]]) -> Headers:
         InvalidRequest: a value has characters that cannot be forwarded unchanged.
     """
     native = [item for item in headers if item[0].startswith("anthropic-")]
-    require_short(sum(len(name) + len(value) for name, value in native))
+    require_short(native)
     return require_printable(native)
 
 
-def require_short(native_bytes: int) -> int:
-    """Return the number of bytes of a request's native headers.
+def require_short(native: Sequence[tuple[str, str]]) -> None:
+    """Require native headers of 64 KB at most.
 
     Raises:
-        HeadersTooLarge: they have more than 64 KB.
+        HeadersTooLarge: they have more.
     """
-    if native_bytes > _MAX_NATIVE_BYTES:
+    if sum(len(name) + len(value) for name, value in native) > MOST_NATIVE_BYTES:
         raise HeadersTooLarge("The anthropic-* headers have more than 64 KB.")
-    return native_bytes
 
 
 def require_printable(headers: Sequence[tuple[str, str]]) -> Headers:

@@ -31,6 +31,7 @@ class Anthropic:
     """Deployment of a model; a request changes only in `model` and in what is no input."""
 
     prepare_in_thread = False
+    leaves_loop = False
 
     def __init__(self, params: AnthropicParams, http: HttpClient) -> None:
         self.name = spec_of(params).name

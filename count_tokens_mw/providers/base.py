@@ -24,11 +24,12 @@ class PrepareAgain(Exception):
 class Provider(Protocol):
     """Client of the counting API of one deployment's provider.
 
-    With `prepare_in_thread`, `prepare` translates the whole body. It then runs in a thread for a
-    body that takes long.
+    With `prepare_in_thread`, `prepare` reads the whole body. It then runs in a thread for a large
+    body. If it `leaves_loop` itself before slow work, only a body that takes long needs a thread.
     """
 
     prepare_in_thread: bool
+    leaves_loop: bool
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
         """Return the exact upstream request; `request.model` is the upstream's model name.

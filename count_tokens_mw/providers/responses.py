@@ -38,7 +38,7 @@ def parse_count(
         raise upstream_error(provider, answer)
     payload = _parse_object(answer.body) if 200 <= answer.status < 300 else {}
     count = payload.get(field)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 2**63:
         raise unusable_answer(provider, answer, "without a count")
     return TokenCount(count, "provider", answer.body if verbatim else None, _select_headers(answer))
 

@@ -33,7 +33,7 @@ _MAX_MEMBERS: Final = 1000
 _LONGEST_NAME: Final = 1000
 # A member takes some 230 bytes of memory, and a value some 100, however short its text is. So many
 # are taken in any text, or one in so many bytes of it.
-_FEW_MEMBERS: Final = 20_000
+_FEW_MEMBERS: Final = 50_000
 _FEW_VALUES: Final = 200_000
 _LEAST_BYTES: Final = 32
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
@@ -143,11 +143,7 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
             a member twice (the choice between the two would be a guess). The message gives the
             reason, and quotes no value.
     """
-    try:
-        if not raw.isascii():
-            raw.decode()  # msgspec does not validate UTF-8 in raw values
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
+    _require_utf8(raw)
     _refuse_many_members(raw)
     text, values = _decode_by(_decode_raw_values, raw)
     if len(values) > _MAX_MEMBERS:
@@ -163,10 +159,20 @@ def read_members(raw: bytes) -> Mapping[str, Member]:
             raise ValueError(_duplicate(text, values))
         start = before.end()
         at = start + len(memoryview(value))
+        if text is not raw:
+            name = _decode(raw[before.start(1) : start].decode())[0]  # noqa: PLW2901
         members[name] = Member(raw, name, before.start(1), start, at)
     if not _after_all.fullmatch(text, at):
         raise ValueError(_duplicate(text, values))
     return members
+
+
+def _require_utf8(raw: bytes) -> None:
+    try:
+        if not raw.isascii():
+            raw.decode()  # msgspec does not validate UTF-8 in raw values
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
 
 
 def _decode_by(decode: Callable[[bytes], T], raw: bytes) -> tuple[bytes, T]:
@@ -190,14 +196,17 @@ def _decode_by(decode: Callable[[bytes], T], raw: bytes) -> tuple[bytes, T]:
     return _decode_by(decode, text)
 
 
-class _LongMembers(msgspec.Struct):
-    """Members that may have many values in them."""
-
-    messages: msgspec.Raw = msgspec.Raw()
-    metadata: msgspec.Raw = msgspec.Raw()
-    system: msgspec.Raw = msgspec.Raw()
-    tools: msgspec.Raw = msgspec.Raw()
-
+_LongMembers: Final = msgspec.defstruct(
+    "_LongMembers",
+    [
+        (name, msgspec.Raw, msgspec.Raw())
+        for name in (
+            *("context_management", "litellm_metadata", "mcp_servers", "messages", "metadata"),
+            *("output_config", "output_format", "system", "tools"),
+        )
+    ],
+)
+"""Members that may have many values in them."""
 
 _decode_long: Final = msgspec.json.Decoder(_LongMembers).decode
 
@@ -213,7 +222,7 @@ def _refuse_many_members(raw: bytes) -> None:
         _, long = _decode_by(_decode_long, raw)
     except ValueError:  # it is raised again where the members are read
         return
-    texts = [bytes(text) for text in (long.messages, long.metadata, long.system, long.tools)]
+    texts = list(map(bytes, msgspec.structs.astuple(long)))
     colons = raw.count(b":") - sum(text.count(b":") for text in texts)
     if colons > max(_FEW_MEMBERS, (len(raw) - sum(map(len, texts))) // _LEAST_BYTES):
         raise ValueError("it has too many members")
@@ -226,11 +235,16 @@ def refuse_many_values(text: bytes) -> None:
         ValueError: it has over 200,000 values, and more than one in 32 bytes.
     """
     most = max(_FEW_VALUES, len(text) // _LEAST_BYTES)
-    if (
-        len(text) > most
-        and _count_values(text) > most
-        and _count_values(_STRING.sub(b"", text)) > most
-    ):
+    if len(text) <= most or _count_values(text) <= most:
+        return
+    # Without the punctuation in strings; one by one, since millions of pieces take much memory.
+    values = at = 0
+    for string in _STRING.finditer(text):
+        values += 1 + _count_values(text[at : string.start()])
+        at = string.end()
+        if values > most:
+            break
+    if values + _count_values(text[at:] if values <= most else b"") > most:
         raise ValueError("it has too many values")
 
 

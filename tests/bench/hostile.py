@@ -131,13 +131,13 @@ SHAPES: Final[Mapping[str, Shape]] = {
         "gemini", 400, lambda size: b'"messages":[%b]' % _list(b"[]", size)
     ),
     "content of empty lists": Shape("gemini", 400, _message(b'"content"')),
-    "an unknown field of empty lists": Shape("gemini", 400, _message(b'"content":"Hello","new"')),
+    "an unknown field of empty lists": Shape("gemini", 200, _message(b'"content":"Hello","new"')),
     "blocks of one letter": Shape("gemini", 400, _message(b'"content"', _BLOCK)),
-    "a schema of empty lists": Shape("gemini", 400, _tool(b'"input_schema":{"a":%b}')),
+    "a schema of empty lists": Shape("gemini", 200, _tool(b'"input_schema":{"a":%b}')),
     "tools of empty lists": Shape("gemini", 400, _items(b"tools")),
-    "`mcp_servers` of empty lists": Shape("gemini", 400, _items(b"mcp_servers")),
+    "`mcp_servers` of empty lists": Shape("gemini", 501, _items(b"mcp_servers")),
     "`input_examples` of empty lists": Shape(
-        "gemini", 400, _tool(b'"input_schema":{},"input_examples":%b')
+        "gemini", 501, _tool(b'"input_schema":{},"input_examples":%b')
     ),
     "`tool_changes` of empty lists": Shape("gemini", 501, _compaction),
     "lines of `anthropic-beta`": Shape("anthropic", 431, _plain, by_lines=True),

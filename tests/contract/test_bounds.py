@@ -280,9 +280,11 @@ async def test_64_kb_of_native_headers_are_read(
     lines = [(SentLine(name), SentLine(value))] * ((READ_BYTES + more) // len(name + value))
     rest = READ_BYTES + more - len(lines) * len(name + value)
     lines += [(SentLine(b"anthropic-"), SentLine(b"x"))] * (rest > 0)
-    app = counter(upstream)
-    answer = await post(app, shaped(), lines)
+    hook = Recorder()
+    app = counter(upstream, hooks=[hook], settings={"end_user_headers": ["x-user"]})
+    answer = await post(app, shaped(), [*lines, (b"x-user", b"ann")])
     assert answer.status_code == status
+    assert hook.event.end_user == "ann"
     assert SentLine.decoded <= READ_BYTES + len(name + value)
     if status == 431:
         error = answer.json()["error"]

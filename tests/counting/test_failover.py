@@ -136,6 +136,7 @@ FAULTS: list[tuple[str, Fault, int, int, bool]] = [
     ("no answer in time", raising(httpx.ReadTimeout), 504, 1, True),
     ("a redirect", answer(307, location="https://second.example/"), 502, 1, True),
     ("a success without a count", answer(200), 502, 1, True),
+    ("a count of 64 bits", lambda: httpx.Response(200, json={"input_tokens": 2**63}), 502, 1, True),
 ]
 by_name = pytest.mark.parametrize(
     ("fault", "status", "calls", "taken_over"),

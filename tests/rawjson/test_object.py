@@ -60,7 +60,7 @@ def test_text_that_cannot_be_used_is_refused_with_the_reason(text: str, message:
     ("raw", "values"),
     [
         (rb'{"a": "\ud800", "b": [ "\uD83D" , "\udc00\\udc00", 2 ]}', {"a": "\ud800"}),
-        (rb'{"\udfff" : "\ud83d\ude00"}', {"\uffff": "\U0001f600"}),
+        (rb'{"\udfff" : "\ud83d\ude00"}', {"\udfff": "\U0001f600"}),
     ],
 )
 def test_a_lone_surrogate_is_read_and_keeps_its_text(raw: bytes, values: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ def test_a_lone_surrogate_is_read_and_keeps_its_text(raw: bytes, values: dict[st
 
 
 MANY_MEMBERS = b"{%b}" % b",".join(b'"a%d":1' % number for number in range(1001))
-DENSE_MEMBERS = b"{%b}" % b",".join(b'"%d":1' % number for number in range(20_001))
+DENSE_MEMBERS = b"{%b}" % b",".join(b'"%d":1' % number for number in range(50_001))
 
 
 @pytest.mark.parametrize("raw", [MANY_MEMBERS, DENSE_MEMBERS])

@@ -26,6 +26,7 @@ class LearningProvider:
     """
 
     prepare_in_thread = False
+    leaves_loop = False
 
     def __init__(self, *unsupported: str, error: CountError | None = None) -> None:
         self.unsupported = unsupported

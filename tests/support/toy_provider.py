@@ -39,6 +39,7 @@ class Toy:
     """Deployment of a toy."""
 
     prepare_in_thread = False
+    leaves_loop = False
 
     def __init__(self, params: ToyParams, http: HttpClient) -> None:
         self._params = params

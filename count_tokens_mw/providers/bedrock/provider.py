@@ -58,6 +58,7 @@ class Bedrock:
 
     name = "bedrock"
     prepare_in_thread = True
+    leaves_loop = False
 
     def __init__(
         self,

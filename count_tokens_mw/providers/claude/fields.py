@@ -12,6 +12,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
+from count_tokens_mw.aio.fairness import leave_loop, stop_if_unneeded
+from count_tokens_mw.rawjson.members import refuse_many_values
 from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 
 __all__ = ["NOT_INPUT", "RULES", "FieldRule", "Treatment", "Upstream", "edit_fields"]
@@ -193,11 +195,17 @@ class _Editor(NamedTuple):
         """Edit each item of a list; any other value stays."""
         if not text.startswith(b"[") or not self._may_have_field(text):
             return text
+        leave_loop(len(text))
         try:
+            refuse_many_values(text)
             items = list(map(bytes, _decode_list(text)))
         except (ValueError, RecursionError):  # a lone surrogate, for instance
             return text
-        edited = [edit(item, f"{place}.{number}") for number, item in enumerate(items)]
+        edited = []
+        for number, item in enumerate(items):
+            stop_if_unneeded()
+            is_object = item.startswith(b"{")
+            edited.append(edit(item, f"{place}.{number}") if is_object else item)
         return text if edited == items else b"[%b]" % b",".join(edited)
 
     def edit_message(self, text: bytes, place: str) -> bytes:

@@ -21,6 +21,7 @@ class Gemini:
 
     name = "gemini"
     prepare_in_thread = True
+    leaves_loop = True
 
     def __init__(self, params: GeminiParams, http: HttpClient) -> None:
         self._params = params

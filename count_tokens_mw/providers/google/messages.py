@@ -5,7 +5,7 @@ https://docs.claude.com/en/api/messages and https://ai.google.dev/api/caching#Co
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Final, NamedTuple
 
 from count_tokens_mw.aio.fairness import stop_if_unneeded
@@ -19,6 +19,7 @@ from count_tokens_mw.providers.google.anthropic_types import (
     Fallback,
     Image,
     Message,
+    NestedContent,
     RedactedThinking,
     SearchResult,
     ServerToolUse,
@@ -116,8 +117,20 @@ def refuse_many_blocks(messages: Sequence[Message], size: int) -> None:
         InvalidRequest: there are more than one in 50 bytes, or 100,000; 10,000 are always taken.
     """
     most = max(10_000, min(100_000, size // 50))
-    if len(messages) + sum(len(_blocks_of(message)) for message in messages) > most:
+    number = len(messages) + sum(len(_blocks_of(message)) for message in messages)
+    if number <= most:
+        blocks = chain.from_iterable(map(_blocks_of, messages))
+        number += sum(map(_number_within, blocks))
+    if number > most:
         raise InvalidRequest(f"messages: there are more than {most} blocks.")
+
+
+def _number_within(block: Block | Text) -> int:
+    if isinstance(block, ToolResult | SearchResult) and isinstance(block.content, list):
+        return len(block.content)
+    if isinstance(block, Document) and isinstance(block.source, NestedContent):
+        return len(block.source.content)
+    return 0
 
 
 def _is_system(entry: _Shown) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Raw
 
+from count_tokens_mw.aio.fairness import stop_if_unneeded
 from count_tokens_mw.errors import CannotCount, CountError, InvalidRequest
 from count_tokens_mw.providers.google.anthropic_types import (
     Document,
@@ -76,6 +77,7 @@ def content_parts(content: str | Sequence[ResultBlock], dialect: Dialect) -> lis
         return _text(content)
     parts: list[Part] = []
     for index, block in enumerate(content):
+        stop_if_unneeded()
         try:
             parts += block_parts(block, dialect)
         except CountError as error:

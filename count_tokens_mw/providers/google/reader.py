@@ -17,9 +17,8 @@ from msgspec import Raw, inspect
 from count_tokens_mw.aio.fairness import leave_loop, stop_if_unneeded
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
-from count_tokens_mw.rawjson.members import refuse_many_values
 
-__all__ = ["Reader", "Text", "Value", "cannot_count", "has_items"]
+__all__ = ["Reader", "Text", "Value", "cannot_count", "has_items", "items_of"]
 
 Value: TypeAlias = "bool | int | str | Raw | Sequence[Value] | Mapping[str, Value]"
 """A value to write as JSON, whose leaves may be JSON text."""
@@ -28,10 +27,13 @@ Text: TypeAlias = memoryview | Raw | bytes
 T = TypeVar("T")
 
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_str: Final = msgspec.json.Decoder(str).decode
 
 _NO_ITEMS: Final = re.compile(rb"\[[ \t\n\r]*\]|null|").fullmatch
+_INDEX: Final = re.compile(r".*\$\[(\d+)\]").match
+_MOST_VALUES: Final = 300_000
 _LONGEST_NAME: Final = 256
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 _EMPTY: Final = len(b'""')
@@ -63,7 +65,7 @@ class Reader(Generic[T]):
 
     `Meta(extra={"content": ...})` names what is unknown if no type of a union has the tag. A `Raw`
     value may be of any kind. `simplify` removes irrelevant parts of JSON that does not fit. A type
-    is open if any item fits, so that millions would.
+    is open if any object fits, so that millions would.
     """
 
     def __init__(
@@ -94,12 +96,11 @@ class Reader(Generic[T]):
             InvalidRequest: the text does not fit otherwise; the message names the place.
         """
         if self._is_open:
-            _refuse_many(text, place)
+            _refuse_many(text, b"{", place)
         try:
             return self._decode(text)
         except msgspec.ValidationError:
             leave_loop(memoryview(text).nbytes)
-            _refuse_many(text, place)
         except (msgspec.DecodeError, RecursionError):
             raise _unreadable(place) from None
         try:
@@ -118,11 +119,15 @@ def has_items(value: Raw) -> bool:
     return not _NO_ITEMS(value)
 
 
-def _refuse_many(text: Text, place: str) -> None:
-    try:
-        refuse_many_values(bytes(text))
-    except ValueError as error:
-        raise InvalidRequest(f"{place}: {error}.") from None
+def items_of(text: Text) -> list[Raw]:
+    """Return the items of a list that a reader has read."""
+    return _decode_items(text)
+
+
+def _refuse_many(text: Text, mark: bytes, place: str) -> None:
+    """Refuse a text with so many of the mark that its values would take much memory."""
+    if memoryview(text).nbytes > _MOST_VALUES and bytes(text).count(mark) > _MOST_VALUES:
+        raise InvalidRequest(f"{place}: it has too many values.")
 
 
 class _Plan:
@@ -153,18 +158,31 @@ class _Plan:
         if kind not in self._kinds:
             raise InvalidRequest(f"{place}: {self._required}")
         if kind is inspect.ListType and self._item is not None:
-            fit, items = self._item.fit, enumerate(_decode_items(value))
-            fitting: list[Value] = []
-            for index, item in items:
-                stop_if_unneeded()
-                fitting.append(fit(item, f"{place}.{index}", omissions))
-            return fitting
+            return self._item.fit_items(value, place, omissions)
         if kind is inspect.StructType:
-            members = _decode_members(value)
-            return self._select(members, place).fit(members, place, omissions)
+            _refuse_many(value, b":", place)
+            return self._fit_members(_decode_members(value), place, omissions)
         if kind is inspect.StrType and self._empty and memoryview(value).nbytes == _EMPTY:
             raise InvalidRequest(f"{place}: a non-empty string is required.")
         return value
+
+    def fit_items(self, value: Raw, place: str, omissions: Omissions) -> Value:
+        """Return a list of objects as `fit` does each of them."""
+        _refuse_many(value, b"{", place)
+        try:
+            objects = _decode_objects(value)
+        except msgspec.ValidationError as error:
+            index = _INDEX(str(error))
+            at = f"{place}.{index[1]}" if index else place
+            raise InvalidRequest(f"{at}: {self._required}") from None
+        fitting: list[Value] = []
+        for number, members in enumerate(objects):
+            stop_if_unneeded()
+            fitting.append(self._fit_members(members, f"{place}.{number}", omissions))
+        return fitting
+
+    def _fit_members(self, members: Mapping[str, Raw], place: str, omissions: Omissions) -> Value:
+        return self._select(members, place).fit(members, place, omissions)
 
     def _select(self, members: Mapping[str, Raw], place: str) -> _Fields:
         """Return the type that the tag of an object names, or the only one."""

@@ -9,6 +9,7 @@ from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, Raw, Struct
 
+from count_tokens_mw.aio.fairness import stop_if_unneeded
 from count_tokens_mw.errors import InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
 from count_tokens_mw.providers.google.dialect import Dialect
@@ -85,7 +86,6 @@ class ToolChoice(Struct, forbid_unknown_fields=True):
     disable_parallel_tool_use: Answer = ABSENT
 
 
-_KIND: Final[Reader[ToolKind]] = Reader(ToolKind)
 _CUSTOM: Final[Reader[CustomTool]] = Reader(CustomTool)
 _BUILT_IN: Final[Reader[BuiltInTool]] = Reader(BuiltInTool)
 
@@ -102,8 +102,10 @@ class Tools(NamedTuple):
         return declared + self.built_in
 
 
-def translate_tools(tools: Sequence[Raw], dialect: Dialect, omissions: Omissions) -> Tools:
-    """Return the tools of a request.
+def translate_tools(
+    kinds: Sequence[ToolKind], tools: Sequence[Raw], dialect: Dialect, omissions: Omissions
+) -> Tools:
+    """Return the tools of a request, which come with their kinds.
 
     Raises:
         CannotCount: a tool has no counterpart in Gemini; the message names its place.
@@ -111,13 +113,13 @@ def translate_tools(tools: Sequence[Raw], dialect: Dialect, omissions: Omissions
     """
     functions = []
     built_in: dict[str, Part] = {}
-    for index, tool in enumerate(tools):
+    for index, (kind, tool) in enumerate(zip(kinds, tools, strict=True)):
+        stop_if_unneeded()
         place = f"tools.{index}"
-        kind = _KIND.read(tool, place, omissions).type
-        if kind in {None, "custom"}:
+        if kind.type in {None, "custom"}:
             functions.append(_declare(_CUSTOM.read(tool, place, omissions), place))
         else:
-            name = _built_in_name(str(kind), place, dialect)
+            name = _built_in_name(str(kind.type), place, dialect)
             _BUILT_IN.read(tool, place, omissions)
             built_in[name] = {name: {}}
     return Tools(functions, list(built_in.values()))

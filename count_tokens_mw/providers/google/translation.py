@@ -13,13 +13,23 @@ from msgspec import Raw, Struct
 
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
-from count_tokens_mw.providers.google.anthropic_types import Message, Text
+from count_tokens_mw.providers.google.anthropic_types import Message, SystemMessage, Text
 from count_tokens_mw.providers.google.dialect import Dialect
 from count_tokens_mw.providers.google.messages import refuse_many_blocks, translate_messages
-from count_tokens_mw.providers.google.no_input import ABSENT, NO_INPUT_OF_REQUEST, Answer
+from count_tokens_mw.providers.google.no_input import (
+    ABSENT,
+    NO_INPUT_OF_REQUEST,
+    Answer,
+    Refused,
+)
 from count_tokens_mw.providers.google.parts import Part, content_parts, json_object, placed
-from count_tokens_mw.providers.google.reader import Reader, cannot_count
-from count_tokens_mw.providers.google.tools import ToolChoice, tool_config, translate_tools
+from count_tokens_mw.providers.google.reader import Reader, cannot_count, has_items, items_of
+from count_tokens_mw.providers.google.tools import (
+    ToolChoice,
+    ToolKind,
+    tool_config,
+    translate_tools,
+)
 from count_tokens_mw.providers.google.unseen import blank_unseen
 from count_tokens_mw.rawjson.object import JsonObject
 
@@ -53,8 +63,8 @@ READERS: Final[dict[str, Reader[Any]]] = {
     "output_format": Reader(OutputFormat),
     "system": Reader(str | list[Text]),
     "tool_choice": Reader(ToolChoice),
-    "tools": Reader(list[Raw], is_open=True),
-    "mcp_servers": Reader(list[Raw], is_open=True),
+    "tools": Reader(list[ToolKind], is_open=True),
+    "mcp_servers": Reader(Refused),
 }
 """Readers of the top-level fields that are input."""
 
@@ -79,15 +89,16 @@ def generate_content_request(body: JsonObject, dialect: Dialect) -> Translation:
         InvalidRequest: the body is malformed or has no content; the message names the place.
     """
     fields = _Fields(body)
-    if fields.read("mcp_servers"):
+    if has_items(fields.read("mcp_servers") or Raw()):
         raise CannotCount("mcp_servers: Gemini has no counterpart of the tools of MCP servers.")
-    messages = fields.read("messages") or []
-    refuse_many_blocks(messages, len(body.raw))
+    messages, system = fields.read("messages") or [], fields.read("system") or ""
+    refuse_many_blocks([*messages, SystemMessage(system)], len(body.raw))
     conversation = translate_messages(messages, dialect, fields.omissions)
     if not conversation.contents:
         raise InvalidRequest("messages: non-empty content is required.")
-    instruction = _system_parts(fields.read("system") or "", dialect) + conversation.instruction
-    tools = translate_tools(fields.read("tools") or [], dialect, fields.omissions)
+    instruction = _system_parts(system, dialect) + conversation.instruction
+    kinds: list[ToolKind] = fields.read("tools") or []
+    tools = translate_tools(kinds, fields.items("tools"), dialect, fields.omissions)
     choice: ToolChoice | None = fields.read("tool_choice")
     config = tool_config(choice, tools, dialect)
     schema = _output_schema(fields)
@@ -118,6 +129,11 @@ class _Fields:
             if name not in NO_INPUT_OF_REQUEST and name not in READERS:
                 place = name[:_LONGEST_NAME].encode("unicode_escape").decode()
                 raise CannotCount(f"{place}: Gemini has no counterpart of this field.")
+
+    def items(self, name: str) -> list[Raw]:
+        """Return the JSON texts of a list's items, once the list has been read."""
+        text = self._texts.get(name)
+        return [] if text is None else items_of(text)
 
     def read(self, name: str) -> Any:
         text = self._texts.get(name)

@@ -40,6 +40,7 @@ class Vertex:
 
     name = "vertex_ai"
     prepare_in_thread = True
+    leaves_loop = True
 
     def __init__(
         self,
