@@ -12,7 +12,9 @@ from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-__all__ = ["JsonValue", "Member", "read_members", "refuse_many_values", "split_list"]
+from count_tokens_mw.rawjson.structure import refuse_many_values
+
+__all__ = ["JsonValue", "Member", "read_members", "split_list"]
 
 JsonValue: TypeAlias = (
     "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
@@ -31,12 +33,10 @@ _decode_raw_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 # Members are read one by one in Python, which is slow; a count request has a few dozen.
 _MAX_MEMBERS: Final = 1000
 _LONGEST_NAME: Final = 1000
-# A member takes some 230 bytes of memory, and a value some 100, however short its text is. So many
-# are taken in any text, or one in so many bytes of it.
+# A member takes some 230 bytes of memory, however short its text is. So many are taken in any text,
+# or one in so many bytes of it.
 _FEW_MEMBERS: Final = 50_000
-_FEW_VALUES: Final = 200_000
 _LEAST_BYTES: Final = 32
-_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 _MALFORMED: Final = "JSON is malformed: "
 # Possessive, because a pattern that backtracks remembers every character of a name.
 _before_value: Final = re.compile(
@@ -226,30 +226,6 @@ def _refuse_many_members(raw: bytes) -> None:
     colons = raw.count(b":") - sum(text.count(b":") for text in texts)
     if colons > max(_FEW_MEMBERS, (len(raw) - sum(map(len, texts))) // _LEAST_BYTES):
         raise ValueError("it has too many members")
-
-
-def refuse_many_values(text: bytes) -> None:
-    """Refuse JSON text that would take many times its memory, if its values were parsed.
-
-    Raises:
-        ValueError: it has over 200,000 values, and more than one in 32 bytes.
-    """
-    most = max(_FEW_VALUES, len(text) // _LEAST_BYTES)
-    if len(text) <= most or _count_values(text) <= most:
-        return
-    # Without the punctuation in strings; one by one, since millions of pieces take much memory.
-    values = at = 0
-    for string in _STRING.finditer(text):
-        values += 1 + _count_values(text[at : string.start()])
-        at = string.end()
-        if values > most:
-            break
-    if values + _count_values(text[at:] if values <= most else b"") > most:
-        raise ValueError("it has too many values")
-
-
-def _count_values(text: bytes) -> int:
-    return sum(map(text.count, (b",", b"[", b"{")))
 
 
 def _duplicate(text: bytes, values: Mapping[str, msgspec.Raw]) -> str:

@@ -13,8 +13,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 import msgspec
 
 from count_tokens_mw.aio.fairness import leave_loop, stop_if_unneeded
-from count_tokens_mw.rawjson.members import refuse_many_values
 from count_tokens_mw.rawjson.object import JsonObject, JsonValue
+from count_tokens_mw.rawjson.structure import refuse_many_values
 
 __all__ = ["NOT_INPUT", "RULES", "FieldRule", "Treatment", "Upstream", "edit_fields"]
 

@@ -17,6 +17,7 @@ from msgspec import Raw, inspect
 from count_tokens_mw.aio.fairness import leave_loop, stop_if_unneeded
 from count_tokens_mw.errors import CannotCount, InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
+from count_tokens_mw.rawjson.structure import has_more
 
 __all__ = ["Reader", "Text", "Value", "cannot_count", "has_items", "items_of"]
 
@@ -33,7 +34,7 @@ _decode_str: Final = msgspec.json.Decoder(str).decode
 
 _NO_ITEMS: Final = re.compile(rb"\[[ \t\n\r]*\]|null|").fullmatch
 _INDEX: Final = re.compile(r".*\$\[(\d+)\]").match
-_MOST_VALUES: Final = 300_000
+_MOST_OBJECTS: Final = 300_000  # each takes four tokens and more
 _LONGEST_NAME: Final = 256
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 _EMPTY: Final = len(b'""')
@@ -64,21 +65,17 @@ class Reader(Generic[T]):
     """Reader of one type.
 
     `Meta(extra={"content": ...})` names what is unknown if no type of a union has the tag. A `Raw`
-    value may be of any kind. `simplify` removes irrelevant parts of JSON that does not fit. A type
-    is open if any object fits, so that millions would.
+    value may be of any kind. `simplify` removes irrelevant parts of JSON that does not fit.
     """
 
     def __init__(
         self,
         kind: Any,
         simplify: Callable[[Text], Text] = lambda text: text,
-        *,
-        is_open: bool = False,
     ) -> None:
         self._decode: Callable[[Text], T] = msgspec.json.Decoder(kind).decode
         self._kind = kind
         self._simplify = simplify
-        self._is_open = is_open
 
     @cached_property
     def _info(self) -> inspect.Type:
@@ -95,8 +92,7 @@ class Reader(Generic[T]):
             CannotCount: the text has content of an unknown type; the message names its place.
             InvalidRequest: the text does not fit otherwise; the message names the place.
         """
-        if self._is_open:
-            _refuse_many(text, b"{", place)
+        _refuse_many(text, b"{", place)
         try:
             return self._decode(text)
         except msgspec.ValidationError:
@@ -126,7 +122,7 @@ def items_of(text: Text) -> list[Raw]:
 
 def _refuse_many(text: Text, mark: bytes, place: str) -> None:
     """Refuse a text with so many of the mark that its values would take much memory."""
-    if memoryview(text).nbytes > _MOST_VALUES and bytes(text).count(mark) > _MOST_VALUES:
+    if memoryview(text).nbytes > _MOST_OBJECTS and has_more(bytes(text), (mark,), _MOST_OBJECTS):
         raise InvalidRequest(f"{place}: it has too many values.")
 
 
@@ -168,7 +164,6 @@ class _Plan:
 
     def fit_items(self, value: Raw, place: str, omissions: Omissions) -> Value:
         """Return a list of objects as `fit` does each of them."""
-        _refuse_many(value, b"{", place)
         try:
             objects = _decode_objects(value)
         except msgspec.ValidationError as error:

@@ -63,7 +63,7 @@ READERS: Final[dict[str, Reader[Any]]] = {
     "output_format": Reader(OutputFormat),
     "system": Reader(str | list[Text]),
     "tool_choice": Reader(ToolChoice),
-    "tools": Reader(list[ToolKind], is_open=True),
+    "tools": Reader(list[ToolKind]),
     "mcp_servers": Reader(Refused),
 }
 """Readers of the top-level fields that are input."""
