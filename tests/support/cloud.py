@@ -1,7 +1,8 @@
 """Emulated clouds over real loopback HTTP, and a gateway in front of them."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Unpack
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,7 @@ from tests.support.fakes import FakeUpstream, count_tokens_with
 
 CLAUDE_ON_BEDROCK = "anthropic.claude-3-5-sonnet-20241022-v2:0"
 NEW_CLAUDE_ON_BEDROCK = "anthropic.claude-opus-4-8"
+_ENDING = ThreadPoolExecutor(4, "ending")  # uvicorn takes 0.1 s for it
 AWS_KEYS = {
     "aws_access_key_id": EMULATED_ACCESS_KEY_ID,
     "aws_secret_access_key": EMULATED_SECRET_ACCESS_KEY,
@@ -50,9 +52,13 @@ class Cloud(Watched):
 
 @contextmanager
 def cloud(app: ASGIApp) -> Iterator[Cloud]:
-    watched = Cloud(app)
-    with serving(watched) as watched.url:
+    """Serve an app for as long as a `with` lasts; its server ends while the next test begins."""
+    watched, stack = Cloud(app), ExitStack()
+    watched.url = stack.enter_context(serving(watched))
+    try:
         yield watched
+    finally:
+        _ENDING.submit(stack.close)
 
 
 def bedrock_params(url: str, **more: Any) -> dict[str, Any]:
