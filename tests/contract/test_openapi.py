@@ -40,7 +40,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", gateway())
 
 
 @schema.parametrize()
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_to_what_the_documentation_allows_is_documented(
     case: schemathesis.Case[Any],
 ) -> None:

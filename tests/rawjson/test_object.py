@@ -130,7 +130,7 @@ def test_bytes_that_are_not_utf_8_are_refused() -> None:
         JsonObject.parse(b'{"a": "\xff"}')
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(json_objects)
 def test_members_are_those_that_json_itself_reads(value: dict[str, object]) -> None:
     parsed = JsonObject.parse(json.dumps(value, indent=1).encode())
@@ -138,7 +138,7 @@ def test_members_are_those_that_json_itself_reads(value: dict[str, object]) -> N
     assert list(parsed.members) == list(value)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(json_objects, json_objects, st.sets(st.text()))
 def test_edits_find_their_place_in_text_that_is_no_ascii(
     value: dict[str, object], replace: dict[str, object], drop: set[str]
@@ -158,7 +158,7 @@ def test_a_name_that_is_there_twice_is_found_wherever_it_is(member: str) -> None
         JsonObject.parse(b"{" + member.encode() + b"}")
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(json_objects, json_objects, st.sets(st.text()))
 def test_an_edited_object_is_the_same_but_for_the_edits(
     value: dict[str, object], replace: dict[str, object], drop: set[str]
