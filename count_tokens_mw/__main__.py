@@ -1,7 +1,8 @@
-"""The command line: `python -m count_tokens_mw check config.yaml`."""
+"""The command line: `count-tokens-mw`, or `python -m count_tokens_mw`."""
 
 import argparse
 import asyncio
+import importlib.metadata
 import io
 import sys
 from collections.abc import Sequence
@@ -9,28 +10,26 @@ from pathlib import Path
 from typing import Final
 
 from count_tokens_mw.cli.check import TINY, is_ok, parse_body, probe, rows_of
-from count_tokens_mw.cli.report import as_json, draw
+from count_tokens_mw.cli.report import as_json, as_text
 from count_tokens_mw.config import read_yaml
 from count_tokens_mw.errors import InvalidRequest
 
 __all__ = ["main"]
 
-_NO_RICH: Final = "rich is not installed; run pip install 'count-tokens-mw[cli]', or pass --json."
+_NAME: Final = "count-tokens-mw"
+
+
+class _PrintVersion(argparse.Action):
+    """Option that looks up the installed version, prints it and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        sys.stdout.write(f"{_NAME} {importlib.metadata.version(_NAME)}\n")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status, which is 0 only without any problem."""
     options = _build_parser().parse_args(arguments)
-    console = None
-    if not options.json:
-        try:
-            from rich.console import Console
-        except ModuleNotFoundError:
-            sys.stderr.write(f"{_NO_RICH}\n")
-            return 2
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal's encoding may be ASCII
-        console = Console(highlight=False)
     reading = read_yaml(options.config)
     rows = rows_of(reading, options.model)
     if options.probe or options.body:
@@ -43,15 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         rows = asyncio.run(probe(reading, rows, request))
     ok = is_ok(reading, rows)
-    if console is None:
-        sys.stdout.write(f"{as_json(reading, rows, ok=ok)}\n")
+    if options.json:
+        report = as_json(reading, rows, ok=ok)
     else:
-        draw(console, options.config, reading, rows)
+        report = as_text(options.config, reading, rows)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal's encoding may be ASCII
+    sys.stdout.write(f"{report}\n")
     return 0 if ok else 1
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m count_tokens_mw")
+    is_script = Path(sys.argv[0]).stem == _NAME
+    parser = argparse.ArgumentParser(prog=_NAME if is_script else "python -m count_tokens_mw")
+    parser.add_argument(
+        "--version", action=_PrintVersion, nargs=0, help="print the version, and exit"
+    )
     commands = parser.add_subparsers(required=True, metavar="check")
     check = commands.add_parser(
         "check", help="show the deployments of a configuration, and every problem in it"
@@ -71,7 +77,7 @@ def _build_parser() -> argparse.ArgumentParser:
         default=[],
         help="show only the deployments of this model; may be repeated",
     )
-    check.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    check.add_argument("--json", action="store_true", help="print JSON instead of a listing")
     return parser
 
 

@@ -112,7 +112,7 @@ class CountTokens:
         ]
 
     def has_model(self, model: str) -> bool:
-        """Return whether a model or an alias is configured by this name; wildcards do not match."""
+        """Return whether a model, an alias or an entry's own model has this name; no wildcards."""
         return self._pipeline.engine.snapshot.router.has_model(model)
 
     @property

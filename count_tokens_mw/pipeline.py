@@ -1,12 +1,12 @@
 """The steps that all entry points share: parsing, authorisation, `transform` and the count."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from count_tokens_mw.breakdown.result import Breakdown, Progress, ignore_progress
 from count_tokens_mw.breakdown.runner import break_down
 from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.counting.job import Job
+from count_tokens_mw.counting.router import Router
 from count_tokens_mw.host.auth import Authenticator, Authorizer
 from count_tokens_mw.host.callbacks import Transform, authorize_caller, call_transform
 from count_tokens_mw.host.hooks import HookRunner
@@ -44,7 +44,7 @@ class Pipeline:
         Raises:
             CountError: the host refused, or there is no count.
         """
-        await self._prepare(job, job.snapshot.router.name_of)
+        await self._prepare(job, job.snapshot.router)
         return await self.engine.count(job)
 
     async def break_down(self, job: Job, progress: Progress = ignore_progress) -> Breakdown:
@@ -53,7 +53,7 @@ class Pipeline:
         Raises:
             CountError: the host refused, there is no count, or there are too many parts.
         """
-        await self._prepare(job, job.snapshot.router.name_of)
+        await self._prepare(job, job.snapshot.router)
         return await break_down(self.engine, job, progress)
 
     async def pass_through(self, job: Job) -> TokenCount:
@@ -62,25 +62,27 @@ class Pipeline:
         Raises:
             CountError: the host refused, or there is no count.
         """
-        await self._prepare(job, str)  # the name as it is
+        await self._prepare(job, None)
         return await self.engine.pass_through(job)
 
-    async def _prepare(self, job: Job, name_of: Callable[[str], str]) -> None:
+    async def _prepare(self, job: Job, router: Router | None) -> None:
         """Authorise and transform the request, under the name that is looked up.
 
-        `name_of` returns that name for the sent one, and for one that the host's `transform` puts
-        in its place.
+        `router` has that name for the sent one, and for one that the host's `transform` puts in its
+        place. Without a router, the name stays as it is.
         """
-        request = job.request = _rename(job.request, name_of(job.request.model))
+        request = job.request = _rename(job.request, router)
         job.record.read_request(request)
         caller = job.record.caller
         if self.authorize is not None and caller is not None:
-            await authorize_caller(self.authorize, caller, request.model, job.deadline)
+            name = router.authorized_name_of(request.model) if router else request.model
+            await authorize_caller(self.authorize, caller, name, job.deadline)
         if self.transform is not None:
             job.request = await call_transform(self.transform, request, caller, job.deadline)
         if job.request.model != request.model:
-            job.request = _rename(job.request, name_of(job.request.model))
+            job.request = _rename(job.request, router)
 
 
-def _rename(request: CountRequest, name: str) -> CountRequest:
+def _rename(request: CountRequest, router: Router | None) -> CountRequest:
+    name = router.name_of(request.model) if router else request.model
     return request if name == request.model else request.for_model(name)

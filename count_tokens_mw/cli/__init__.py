@@ -1,1 +1,1 @@
-"""The commands of `python -m count_tokens_mw`."""
+"""The commands of `count-tokens-mw`."""

@@ -45,7 +45,8 @@ State: TypeAlias = Literal[
 class Row:
     """A row of the check: a deployment under one name, and `message` with details of its state.
 
-    A row holds no secret. The row of an alias or of an unknown name has no deployment. A probe sets
+    A row holds no secret. The row of an alias or of an unknown name has no deployment.
+    `asked_model` is the name under which the provider counts for the upstream model. A probe sets
     `input_tokens`, and `milliseconds` of the whole attempt.
     """
 
@@ -58,6 +59,7 @@ class Row:
     hint: str | None = None
     input_tokens: int | None = None
     milliseconds: int | None = None
+    asked_model: str | None = None
 
 
 def rows_of(reading: Reading, models: Sequence[str] = ()) -> list[Row]:
@@ -76,9 +78,9 @@ def rows_of(reading: Reading, models: Sequence[str] = ()) -> list[Row]:
 
 
 def is_ok(reading: Reading, rows: Sequence[Row]) -> bool:
-    """Return whether there are rows, no problem, no warning and no failed probe."""
+    """Return whether there are rows, no problem, fault or warning, and no failed probe."""
     has_failed = not rows or any(row.state in {"failed", "problem"} for row in rows)
-    return not (reading.problems or reading.warnings or has_failed)
+    return not (reading.problems or reading.faults or reading.warnings or has_failed)
 
 
 def parse_body(body: bytes) -> CountRequest:
@@ -159,7 +161,7 @@ def _rank(deployment: Deployment) -> tuple[float, float]:
 
 def _rows_of_model(router: Router, model: str) -> Iterator[Row]:
     try:
-        for deployment in sorted(router.find(router.name_of(model)), key=_rank):
+        for deployment in sorted(router.find_all(router.name_of(model)), key=_rank):
             yield _row(model, deployment)
     except NotFound:
         yield Row(model, "problem", message="no entry has this name")
@@ -179,13 +181,14 @@ def _row(name: str, deployment: Deployment) -> Row:
         return Row(name, "cannot_count", deployment, message="no counting API; answers 501")
     state: State = "pattern" if "*" in deployment.upstream_model else "configured"
     message = None if state == "configured" else "any model that matches"
+    asked_model = None
     try:
         if state == "configured":
-            params.countable_model(deployment.upstream_model)
+            asked_model = params.countable_model(deployment.upstream_model)
     except CannotCount as error:
         return Row(name, "problem", deployment, message=error.message)
     host, credential = urlsplit(params.endpoint).netloc, deployment.credential_source
-    return Row(name, state, deployment, host, credential, message)
+    return Row(name, state, deployment, host, credential, message, asked_model=asked_model)
 
 
 def _ms_of(record: RequestRecord) -> int:

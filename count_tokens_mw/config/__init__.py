@@ -2,7 +2,8 @@
 
 https://docs.litellm.ai/docs/proxy/configs describes `model_list`, `credential_list`,
 `router_settings`, `environment_variables` and `include`. The section `count_tokens` is this
-package's, and strict. All other sections are ignored. No other module reads the environment.
+package's, and strict. Any other fault is that of its entry. All other sections are ignored. No
+other module reads the environment.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from count_tokens_mw.config.files import Document, read_documents
 from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
@@ -23,6 +24,7 @@ from count_tokens_mw.errors import ConfigError
 
 __all__ = ["Config", "read_yaml"]
 
+_MOST_LOGGED: Final = 20
 _logger = logging.getLogger("count_tokens_mw")
 
 
@@ -30,7 +32,8 @@ _logger = logging.getLogger("count_tokens_mw")
 class Config:
     """Configuration of the package: deployments and settings.
 
-    `warnings` name the parts of the file that have no effect; they are also logged.
+    `warnings` name what is wrong with single entries, and the parts of the file that have no
+    effect or differ from LiteLLM's chat. The first 20 are also logged.
     """
 
     deployments: tuple[Deployment, ...] = ()
@@ -69,11 +72,15 @@ class Config:
 
     @classmethod
     def _from_reading(cls, reading: Reading, source: str) -> Self:
-        if reading.problems:
-            raise ConfigError(source, reading.problems)
-        for warning in reading.warnings:
+        if reading.problems or (reading.settings.strict and reading.faults):
+            raise ConfigError(source, (*reading.problems, *reading.faults))
+        warnings = (*reading.faults, *reading.warnings, *reading.remarks)
+        for warning in warnings[:_MOST_LOGGED]:
             _logger.warning("%s: %s", source, warning)
-        return cls(reading.deployments, reading.settings, reading.router_settings, reading.warnings)
+        if len(warnings) > _MOST_LOGGED:
+            more = len(warnings) - _MOST_LOGGED
+            _logger.warning("%s: %d more warnings; count-tokens-mw check lists all", source, more)
+        return cls(reading.deployments, reading.settings, reading.router_settings, warnings)
 
 
 def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Reading:
@@ -86,10 +93,9 @@ def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Rea
 def _read(
     documents: list[Document], environ: Mapping[str, str] | None, problems: tuple[str, ...]
 ) -> Reading:
-    try:
-        reading = read(documents, os.environ if environ is None else environ)
-    except RecursionError:
-        return Reading(problems=(*problems, "a YAML alias refers to itself"))
+    # Without HOME, a vendor's library takes the home directory from the system's users.
+    own = {"HOME": os.path.expanduser("~"), **os.environ}
+    reading = read(documents, own if environ is None else environ)
     return replace(reading, problems=(*problems, *reading.problems))
 
 

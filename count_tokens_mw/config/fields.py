@@ -59,9 +59,10 @@ def _refuse_bool(value: Any) -> Any:
 
 
 def _check_credential(credential: SecretStr) -> SecretStr:
-    if not _VISIBLE(credential.get_secret_value()):
+    stripped = credential.get_secret_value().strip()  # a file often ends in a line break
+    if not _VISIBLE(stripped):
         raise ValueError("empty, or not visible ASCII; remove spaces and line breaks")
-    return credential
+    return SecretStr(stripped)
 
 
 def _normalize_url(url: str) -> str:

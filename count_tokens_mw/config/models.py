@@ -27,11 +27,12 @@ PASSTHROUGH_ID: Final = "passthrough/anthropic"
 class Deployment(BaseModel):
     """An entry of `model_list`: a model at a provider, under the name that callers use.
 
-    `model_name` and `upstream_model` may have wildcards. `params` is None if this package supports
-    no counting API of the provider, or if the configuration has a `problem`. Deployments of a lower
-    `order` are tried first. Among equals, deployments with a `weight` are drawn by it, and the rest
-    follow. `by_provider` has one deployment per provider for an entry of any provider.
-    `credential_source` names the origin of the credential, and discloses nothing of it.
+    `model_name` and `upstream_model` may have wildcards. `litellm_model` is the entry's
+    `litellm_params.model`. `params` is None if this package supports no counting API of the
+    provider, or if the entry has a `problem`. Deployments of a lower `order` are tried first. Among
+    equals, deployments with a `weight` are drawn by it, and the rest follow. `by_provider` has one
+    deployment per provider for an entry of any provider. `credential_source` names the origin of
+    the credential, and discloses nothing of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +41,7 @@ class Deployment(BaseModel):
     model_name: str
     provider: str
     upstream_model: str
+    litellm_model: str = ""
     params: SerializeAsAny[Params] | None = None
     order: int | None = None
     weight: Duration | None = None
@@ -102,7 +104,8 @@ class Settings(BaseModel):
     all attempts together. `upload_timeout` is for its body, and as long as `timeout` if it is None.
     A deployment that failed is tried last for `cooldown` seconds. With `omissions: refuse`, a
     deployment cannot count a request if its call leaves out anything that may matter to the count.
-    `end_user_headers` may name the end user, in order of precedence.
+    With `strict`, a fault of any entry refuses the whole file. `end_user_headers` may name the end
+    user, in order of precedence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -111,6 +114,7 @@ class Settings(BaseModel):
     upload_timeout: Seconds | None = None
     cooldown: Duration = 30
     omissions: Literal["allow", "refuse"] = "allow"
+    strict: bool = False
     cache: CacheSettings = CacheSettings()
     http: HttpSettings = HttpSettings()
     # Anthropic's own limit: https://docs.claude.com/en/api/errors#request-size-limits

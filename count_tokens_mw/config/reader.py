@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from count_tokens_mw.config.entries import Credential, EntryReader
+from count_tokens_mw.config.entries import EntryReader
+from count_tokens_mw.config.entry_params import Credential, ParamsReader
 from count_tokens_mw.config.files import Document
 from count_tokens_mw.config.litellm_keys import nearest
 from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
@@ -14,58 +15,74 @@ from count_tokens_mw.config.params.anthropic import (
     PassthroughParams,
 )
 from count_tokens_mw.config.params.base import FILE_VARIABLE
-from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
+from count_tokens_mw.config.references import REFERENCE, ReferenceResolver, Variables
+from count_tokens_mw.config.router_settings import (
+    MIN_LIKENESS,
+    read_router_settings,
+    remark_on_routes,
+    warn_of_router_settings,
+)
 
 __all__ = ["Reading", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Result of reading documents: a configuration and its problems.
+    """Result of reading documents: a configuration, and what is wrong with it.
 
-    An entry with problems is a deployment with a `problem`. `warnings` name the parts that have no
-    effect.
+    `problems` make the documents unusable. `faults` concern single entries, credentials and router
+    settings; an entry with a fault is a deployment with a `problem`. `warnings` name the parts that
+    are probably a mistake, and `remarks` those by which LiteLLM's chat differs from the count.
     """
 
     deployments: tuple[Deployment, ...] = ()
     settings: Settings = field(default_factory=Settings)
     router_settings: RouterSettings = field(default_factory=RouterSettings)
     problems: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
     """Read documents as one configuration.
 
     Lists are concatenated, and the last one of any other section wins. Problems name file, entry
-    and key, and quote no value. References `os.environ/NAME` are looked up in the section
-    `environment_variables`, then in `environ`.
+    and key, and quote no value. References `os.environ/NAME` are looked up in `environ`, then in
+    the section `environment_variables`.
     """
     sections = _Sections(documents)
-    values = ReferenceResolver(_add_variables(environ, sections.mapping("environment_variables")))
-    settings = values.load(
+    variables = _variables(environ, sections.mapping("environment_variables"))
+    own, values = ReferenceResolver(variables), ReferenceResolver(variables)
+    settings = own.load(
         Settings,
         sections.last("count_tokens", {}),
         "count_tokens",
-        lambda section: _add_passthrough(section, values.environ),
+        lambda section: _add_passthrough(section, variables.defaults),
     )
-    router_settings = values.load(
-        RouterSettings, _pick_used(sections.mapping("router_settings")), "router_settings"
-    )
-    entries = EntryReader(values, dict(_credentials(sections, values)))
-    deployments = tuple(entries.deployments(sections.items("model_list")))
-    router_settings = router_settings or RouterSettings()
+    router_settings, aliases = read_router_settings(sections.mapping("router_settings"), values)
+    params = ParamsReader(values, dict(_credentials(sections, values)))
+    items = list(sections.items("model_list"))
+    deployments = tuple(EntryReader(values, params).deployments(items))
+    names = {deployment.model_name for deployment in deployments}
+    deployments += tuple(alias for alias in aliases if alias.model_name not in names)
     return Reading(
         deployments=deployments,
         settings=settings or Settings(),
         router_settings=router_settings,
-        problems=(*sections.problems, *values.problems),
+        problems=(*sections.problems, *own.problems),
+        faults=(*sections.faults, *values.problems),
         warnings=(
             *sections.warnings(),
-            *_warn_of_settings(sections.mapping("router_settings")),
-            *_warn_of_variables(values.environ, deployments),
-            *entries.warnings(),
-            *_warn_of_aliases(router_settings, deployments),
+            *_warn_of_variables(variables.defaults, deployments),
+            *params.warnings(),
+            *warn_of_router_settings(
+                sections.mapping("router_settings"), router_settings.model_group_alias, names
+            ),
+        ),
+        remarks=(
+            *params.remarks(),
+            *remark_on_routes(sections.last("general_settings", {}), items, deployments),
         ),
     )
 
@@ -78,7 +95,6 @@ _SECTIONS: Final = (
     "model_list",
     "router_settings",
 )
-_MAX_COMPARED: Final = 500
 _USED_VARIABLES: Final = {
     "AWS_ACCESS_KEY_ID",
     "AWS_BEARER_TOKEN_BEDROCK",
@@ -91,14 +107,14 @@ _USED_VARIABLES: Final = {
     "GOOGLE_API_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
 }
-_MIN_LIKENESS: Final = 0.85  # high, as LiteLLM has many more sections and settings
 
 
 class _Sections:
-    """Top-level sections of the documents, with a problem for each of the wrong type."""
+    """Top-level sections of the documents, with a problem or a fault for each of the wrong type."""
 
     def __init__(self, documents: Sequence[Document]) -> None:
         self.problems: list[str] = []
+        self.faults: list[str] = []
         self._documents: list[tuple[Document, Mapping[object, object]]] = []
         for document in documents:
             if isinstance(document.data, Mapping):
@@ -114,7 +130,7 @@ class _Sections:
         """Yield a warning for each section whose name is almost that of a known one."""
         for document, data in self._documents:
             for key in data:
-                meant = nearest(str(key), _SECTIONS, likeness=_MIN_LIKENESS)
+                meant = nearest(str(key), _SECTIONS, likeness=MIN_LIKENESS)
                 if meant and meant != key:
                     yield document.place(f"{key}: unknown section; did you mean {meant}?")
 
@@ -122,7 +138,9 @@ class _Sections:
         section = self.last(name, {})
         if isinstance(section, Mapping):
             return section
-        self.problems.append(f"{name}: a mapping is required")
+        fault = f"{name}: a mapping is required"
+        if fault not in self.faults:
+            self.faults.append(fault)
         return {}
 
     def items(self, name: str) -> Iterator[tuple[str, object]]:
@@ -130,7 +148,8 @@ class _Sections:
         for document, data in self._documents:
             items = data.get(name)
             if items is not None and not isinstance(items, list):
-                self.problems.append(document.place(f"{name}: a list is required"))
+                wrong = self.problems if name == "model_list" else self.faults
+                wrong.append(document.place(f"{name}: a list is required"))
                 continue
             for index, item in enumerate(items or ()):
                 yield document.place(f"{name}[{index}]"), item
@@ -146,28 +165,17 @@ def _credentials(
             yield name, (f"{place} ({name})", credential)
 
 
-def _add_variables(environ: Mapping[str, str], section: Mapping[str, object]) -> Mapping[str, str]:
-    """Return the environment with the file's variables, without references to unset variables."""
-    added = {name: str(value) for name, value in section.items() if value is not None}
+def _variables(environ: Mapping[str, str], section: Mapping[str, object]) -> Variables:
+    """Return the variables of the process and of the file, whose own may refer to the process's."""
+    added = {str(name): str(value) for name, value in section.items() if value is not None}
     for name, value in list(added.items()):
         if value.startswith(REFERENCE):
             del added[name]
             target = environ.get(value.removeprefix(REFERENCE))
             if target is not None:
                 added[name] = target
-    return {**environ, **added, **{f"{FILE_VARIABLE}{name}": added[name] for name in added}}
-
-
-def _pick_used(section: Mapping[str, object]) -> dict[str, object]:
-    """Return the settings in use; others may refer to variables that only LiteLLM's proxy has."""
-    return {name: section[name] for name in RouterSettings.model_fields if name in section}
-
-
-def _warn_of_settings(section: Mapping[str, object]) -> Iterator[str]:
-    for key in section:
-        meant = nearest(str(key), RouterSettings.model_fields, likeness=_MIN_LIKENESS)
-        if meant and meant != key:
-            yield f"router_settings.{key}: unknown key; did you mean {meant}?"
+    own = {f"{FILE_VARIABLE}{name}": added[name] for name in added}
+    return Variables({**added, **environ}, {**environ, **added, **own}, environ)
 
 
 def _add_passthrough(
@@ -206,23 +214,3 @@ def _warn_of_variables(
     if is_public and environ.get("ANTHROPIC_API_BASE"):
         setting = "api_base: os.environ/ANTHROPIC_API_BASE"
         yield f"ANTHROPIC_API_BASE: has no effect here; write {setting}"
-
-
-def _warn_of_aliases(
-    router_settings: RouterSettings, deployments: Sequence[Deployment]
-) -> Iterator[str]:
-    names = {deployment.model_name for deployment in deployments}
-    has_wildcard = any("*" in name for name in names)
-    aliases = router_settings.model_group_alias
-    for alias, target in aliases.items():
-        place = f"router_settings.model_group_alias.{alias}"
-        if alias in names:
-            yield f"{place}: an entry of this name takes precedence; rename the alias"
-        elif target in aliases and target not in names:
-            yield f"{place}: {target} is an alias too; name a model_name of model_list"
-        elif target not in names and not has_wildcard:
-            # A suggestion compares the target with every name.
-            near = nearest(target, names) if len(names) <= _MAX_COMPARED else None
-            yield f"{place}: no entry is named {target}" + (
-                f"; did you mean {near}?" if near else ""
-            )

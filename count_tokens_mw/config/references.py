@@ -1,29 +1,43 @@
 """The resolver of a file's values: references to variables, defaults, validation, problems."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from count_tokens_mw.config.litellm_keys import unknown_key
 
-__all__ = ["REFERENCE", "ReferenceResolver"]
+__all__ = ["ENDLESS", "REFERENCE", "ReferenceResolver", "Variables"]
 
 REFERENCE: Final = "os.environ/"
 """The prefix of a value that refers to an environment variable."""
 
+ENDLESS: Final = "a YAML alias refers to itself"
+"""The problem of data that contain themselves."""
+
 M = TypeVar("M", bound=BaseModel)
+
+
+class Variables(NamedTuple):
+    """Variables by name: those that references name, those of defaults, and the process's alone.
+
+    The first two differ where the file and the process have the same variable. As in LiteLLM, a
+    reference is the process's, and a default the file's.
+    """
+
+    referenced: Mapping[str, str]
+    defaults: Mapping[str, str]
+    process: Mapping[str, str]
 
 
 class ReferenceResolver:
     """Resolver of values, with the `problems` so far, which name a place and quote no value.
 
-    References `os.environ/NAME` are looked up in `environ`. `unset` has the places of references
-    to variables that are not set.
+    `unset` has the places of references `os.environ/NAME` to variables that are not set.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
+    def __init__(self, variables: Variables) -> None:
+        self.variables = variables
         self.problems: list[str] = []
         self.unset: set[str] = set()
 
@@ -35,11 +49,15 @@ class ReferenceResolver:
         complete: Callable[[Mapping[str, object]], Mapping[str, object]] = dict,
     ) -> M | None:
         """Resolve the references in data, complete it by defaults, and validate it."""
-        resolved = self.resolve(data, place)
-        if isinstance(resolved, Mapping):
-            not_empty = {key: value for key, value in resolved.items() if value is not None}
-            resolved = complete(not_empty)  # LiteLLM treats an empty key as an absent one
-        return self.validate(model, resolved, place)
+        try:
+            resolved = self.resolve(data, place)
+            if isinstance(resolved, Mapping):
+                not_empty = {key: value for key, value in resolved.items() if value is not None}
+                resolved = complete(not_empty)  # LiteLLM treats an empty key as an absent one
+            return self.validate(model, resolved, place)
+        except RecursionError:
+            self.problems.append(f"{place}: {ENDLESS}")
+            return None
 
     def resolve(self, value: object, place: str) -> object:
         """Return the value with each `os.environ/NAME` in it replaced by the variable."""
@@ -50,10 +68,11 @@ class ReferenceResolver:
         if not isinstance(value, str) or not value.startswith(REFERENCE):
             return value
         name = value.removeprefix(REFERENCE)
-        if name not in self.environ and place not in self.unset:
+        referenced = self.variables.referenced
+        if name not in referenced and place not in self.unset:
             self.problems.append(f"{place}: the environment variable {name} is not set")
             self.unset.add(place)
-        return self.environ.get(name, value)
+        return referenced.get(name, value)
 
     def resolve_items(self, data: Mapping[str, object], place: str) -> dict[str, object]:
         """Return a mapping with each of its values resolved."""

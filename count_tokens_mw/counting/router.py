@@ -27,7 +27,9 @@ _LONGEST_NAME: Final = 256
 
 
 class Router:
-    """Deployments by model name: an exact match first, else the most specific wildcard.
+    """Deployments by model name: an exact match, else the most specific wildcard, else the model.
+
+    The last is a deployment's own `litellm_params.model`, if it stands under a single `model_name`.
 
     Args:
         deployments: all deployments, in the file's order.
@@ -43,10 +45,14 @@ class Router:
     ) -> None:
         exact: dict[str, list[Deployment]] = {}
         starred: dict[str, list[Deployment]] = {}
+        own: dict[str, list[Deployment]] = {}
         for deployment in deployments:
+            if deployment.litellm_model and "*" not in deployment.litellm_model:
+                own.setdefault(deployment.litellm_model, []).append(deployment)
             by_name = starred if "*" in deployment.model_name else exact
             by_name.setdefault(deployment.model_name, []).append(deployment)
         self._exact = exact
+        self._own = {model: found for model, found in own.items() if _have_one_name(found)}
         self._aliases = {
             alias: target if target in exact else without_context_suffix(target)
             for alias, target in (aliases or {}).items()
@@ -57,11 +63,11 @@ class Router:
         self._chance = chance or CHANCE
 
     def has_model(self, model: str) -> bool:
-        """Whether a model is configured by this name, or by an alias."""
-        return model in self._exact or model in self._aliases
+        """Whether a model is configured by this name, by an alias, or as an entry's own model."""
+        return model in self._exact or model in self._aliases or model in self._own
 
     def name_of(self, model: str) -> str:
-        """Return the name by which a model is authorised, looked up and reported.
+        """Return the name by which a model is looked up and reported.
 
         A name or an alias that is configured exactly as sent is kept. Any other name loses every
         trailing `[1m]` of Claude Code. Then an alias is resolved. No later step normalises again.
@@ -71,8 +77,25 @@ class Router:
         name = model if model in self._aliases else without_context_suffix(model)
         return name if name in self._exact else self._aliases.get(name, name)
 
+    def authorized_name_of(self, name: str) -> str:
+        """Return the name by which a name from `name_of` is authorised.
+
+        That is the `model_name` of the entry if the name is only the entry's own model.
+        """
+        if name in self._exact or name not in self._own or self._match_wildcard(name):
+            return name
+        return self._own[name][0].model_name
+
     def find(self, name: str) -> Sequence[Deployment]:
         """Return the deployments of a name from `name_of`, at least one, in the order to try.
+
+        Raises:
+            NotFound: no entry has this name.
+        """
+        return in_order(self.find_all(name), self._chance)
+
+    def find_all(self, name: str) -> Sequence[Deployment]:
+        """Return the deployments of a name in the file's order, with those that have a problem.
 
         The text that a star in `model_name` matches replaces the star in `upstream_model`. It also
         determines the provider if the entry leaves that open.
@@ -80,10 +103,10 @@ class Router:
         Raises:
             NotFound: no entry has this name.
         """
-        deployments = self._exact.get(name) or self._match_wildcard(name)
-        if not deployments:
+        found = self._exact.get(name) or self._match_wildcard(name) or self._own.get(name)
+        if not found:
             raise _not_found(name)
-        return in_order(deployments, self._chance)
+        return found
 
     def arrange(self, deployments: Sequence[Deployment], model: str) -> Sequence[Deployment]:
         """Return the host's deployments of a model, stars replaced, in the order to try them.
@@ -115,9 +138,15 @@ class Router:
 
 
 def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequence[Deployment]:
-    """Sort by `order` (none is last), then by a weighted draw; equals keep their order."""
+    """Sort by `order` (none is last), then by a weighted draw; equals keep their order.
+
+    A deployment with a problem is left out if another can count; if none can, only those stay.
+    """
     if len(deployments) == 1:
         return deployments
+    if any(deployment.problem for deployment in deployments):
+        none_counts = all(deployment.params is None for deployment in deployments)
+        deployments = [each for each in deployments if bool(each.problem) == none_counts]
 
     def rank(deployment: Deployment) -> tuple[float, float]:
         order = math.inf if deployment.order is None else deployment.order
@@ -126,6 +155,10 @@ def in_order(deployments: Sequence[Deployment], chance: random.Random) -> Sequen
         return order, turn
 
     return sorted(deployments, key=rank)
+
+
+def _have_one_name(deployments: Iterable[Deployment]) -> bool:
+    return len({deployment.model_name for deployment in deployments}) == 1
 
 
 def _not_found(model: str) -> NotFound:

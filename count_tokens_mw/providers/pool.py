@@ -158,7 +158,7 @@ class Providers:
 
 def _unusable_error(deployment: Deployment) -> CannotCount | CredentialsUnavailable:
     if deployment.problem:  # for the operator only
-        return CredentialsUnavailable(f"This gateway is not configured for {deployment.provider}.")
+        return CredentialsUnavailable("This gateway is not configured for this model.")
     star = "*" in deployment.model_name
     model = deployment.upstream_model if star else deployment.model_name
     return CannotCount(

@@ -9,6 +9,7 @@ from count_tokens_mw import Config, ConfigError, CountTokens
 from count_tokens_mw.config.params.anthropic import AnthropicParams
 
 KEY = {"ANTHROPIC_API_KEY": "sk-ant-api03-key"}
+ENDLESS = "a YAML alias refers to itself"
 SECRET = "sk-ant-api03-in-the-file"
 
 
@@ -17,6 +18,8 @@ def entry(name: str = "claude", **params: Any) -> dict[str, Any]:
 
 
 def problems_of(data: Any, environ: dict[str, str] = KEY) -> tuple[str, ...]:
+    if isinstance(data, dict) and isinstance(data.get("count_tokens", {}), dict):
+        data = {**data, "count_tokens": {"strict": True, **data.get("count_tokens", {})}}
     with pytest.raises(ConfigError) as raised:
         Config.from_mapping(data, environ)
     assert SECRET not in str(raised.value)
@@ -143,6 +146,7 @@ def test_the_settings_have_the_documented_defaults() -> None:
         "upload_timeout": None,
         "cooldown": 30,
         "omissions": "allow",
+        "strict": False,
         "cache": {"ttl": 300, "max_entries": 10_000, "url": None},
         "http": {"max_connections": None, "keepalive_expiry": 30},
         "max_body_bytes": 32 * 1024 * 1024,
@@ -189,7 +193,7 @@ ENTRY = "model_list[0] (claude): litellm_params"
         (entry(model=None), f"{ENTRY}.model: a string is required"),
         (entry(api_key=12345), f"{ENTRY}.api_key: Input should be a valid string"),
         (entry(api_key=""), f"{ENTRY}.api_key: empty"),
-        (entry(api_key=f"{SECRET}\n"), f"{ENTRY}.api_key: empty, or not visible ASCII"),
+        (entry(api_key=f"{SECRET} x"), f"{ENTRY}.api_key: empty, or not visible ASCII"),
         (entry(api_key=SECRET, auth_token=SECRET), f"{ENTRY}: api_key and auth_token are both"),
         (entry(timeout="soon"), f"{ENTRY}.timeout: Input should be a valid number"),
         (entry(timeout=True), f"{ENTRY}.timeout: a number is required"),
@@ -356,7 +360,7 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
         ("general_settings: {start: 2026-02-30}", "cannot be read as YAML"),
         (f"a: !!int {SECRET}", "cannot be read as YAML"),
         (f"a: !!timestamp {SECRET}", "cannot be read as YAML"),
-        ("model_list: []\ncount_tokens: &a {passthrough: *a}", "a YAML alias refers to itself"),
+        ("model_list: []\ncount_tokens: &a {passthrough: *a}", f"count_tokens: {ENDLESS}"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str, problem: str) -> None:

@@ -314,9 +314,10 @@ SHAPES = {
         {
             "team-a/claude": [("anthropic", "claude-x", ANTHROPIC)],
             "team-b/claude": [("anthropic", "claude-x", "proxy.example")],
+            "claude-x": [("anthropic", "claude-x", "proxy.example")],
         },
         {"SECRET_OF_B": "sk-ant-b"},
-        unknown=("team-c/claude", "claude-x"),
+        unknown=("team-c/claude", "claude-y"),
     ),
     "inference profiles and roles": Shape(
         """

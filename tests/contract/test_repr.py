@@ -14,7 +14,8 @@ from starlette.requests import Request
 
 from count_tokens_mw import Caller, Config, CountTokens, api_key
 from count_tokens_mw.config import read_yaml
-from count_tokens_mw.config.entries import Credential, EntryReader
+from count_tokens_mw.config.entries import EntryReader
+from count_tokens_mw.config.entry_params import Credential
 from count_tokens_mw.config.files import read_documents
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import CountRequest, UpstreamCall

@@ -42,14 +42,26 @@ class Params(BaseModel):
         return {}
 
     @classmethod
+    def from_files(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the fields that `raw` leaves to the vendor's own files, each with its value.
+
+        `environ` is the process's, as for the vendor's library. The files are read only while a
+        configuration is.
+        """
+        return {}
+
+    @classmethod
     def first_set(
         cls, variables: Mapping[str, tuple[str, ...]], raw: Raw, environ: Mapping[str, str]
     ) -> dict[str, str]:
-        """Return the first set variable of each field that `raw` does not have."""
+        """Return the first set variable of each field that `raw` does not have.
+
+        An empty credential has none: another account's would count for the wrong one.
+        """
         first = {
             field: next((name for name in names if environ.get(name)), None)
             for field, names in variables.items()
-            if not raw.get(field)
+            if not raw.get(field) and not (field in raw and field in cls.credentials)
         }
         return {field: name for field, name in first.items() if name is not None}
 

@@ -13,6 +13,7 @@ from count_tokens_mw.config.fields import (
     MessagesUrl,
     PathSegment,
 )
+from count_tokens_mw.config.params.aws_profiles import region_of_profile
 from count_tokens_mw.config.params.base import Params, Raw
 from count_tokens_mw.errors import CannotCount
 
@@ -32,6 +33,7 @@ _CROSS_REGION: Final = re.compile(r"^(?:us-gov|us|eu|apac|jp|au|ca|global)\.")
 _ARN: Final = re.compile(
     r"^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(foundation-model|inference-profile)/"
 )
+_REGION: Final = re.compile(r"(?:^|/|:bedrock:)([a-z]{2}(?:-[a-z]+)+-\d)[/:]").search
 _MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
 _AWS_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -42,8 +44,9 @@ class BedrockParams(Params):
     Credentials take precedence in the order of their fields, before AWS's own chain.
     `count_tokens_via` selects the API: the runtime's CountTokens, bedrock-mantle, or (`auto`) the
     second if the first does not support the model. `count_tokens_model` is the foundation model to
-    count for, and `base_model` is the foundation model behind an ARN. `bedrock_betas` replaces the
-    list of betas that the runtime is known to accept.
+    count for, and `base_model` is the foundation model behind an ARN. `model_id` is the ARN that
+    LiteLLM calls instead of the model; only its region matters to a count. `bedrock_betas` replaces
+    the list of betas that the runtime is known to accept.
     """
 
     credentials: ClassVar = (
@@ -55,6 +58,7 @@ class BedrockParams(Params):
     without_credentials: ClassVar = "AWS's own chain"
 
     aws_region_name: PathSegment
+    model_id: str | None = None
     api_key: Credential | None = None
     aws_web_identity_token: SecretStr | None = None
     aws_role_name: str | None = None
@@ -95,10 +99,18 @@ class BedrockParams(Params):
             variables |= {name.lower(): (name,) for name in _AWS_KEYS}
         return cls.first_set(variables, raw, environ)
 
+    @classmethod
+    def from_files(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        if raw.get("aws_region_name") or _region_in(raw):
+            return {}
+        profile = raw.get("aws_profile_name")
+        region = region_of_profile(str(profile) if profile else None, environ)
+        return {"aws_region_name": region} if region else {}
+
     @model_validator(mode="before")
     @classmethod
     def _set_region(cls, raw: Raw) -> Raw:
-        """Set the region from LiteLLM's `bedrock/{region}/{model}`, or from an ARN."""
+        """Set the region from an ARN, or from LiteLLM's `bedrock/{region}/{model}`."""
         region = raw.get("aws_region_name") or _region_in(raw)
         if not region:
             raise ValueError("aws_region_name is missing; set it or AWS_REGION")
@@ -167,5 +179,5 @@ class BedrockParams(Params):
 
 
 def _region_in(raw: Raw) -> str | None:
-    region = re.search(r"(?:^|/|:bedrock:)([a-z]{2}(?:-[a-z]+)+-\d)[/:]", str(raw.get("model")))
-    return region[1] if region else None
+    regions = (_REGION(str(raw.get(name))) for name in ("model_id", "model"))
+    return next((region[1] for region in regions if region), None)
