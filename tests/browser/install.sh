@@ -3,6 +3,9 @@
 # says so. It never fails: a test without its program is skipped, or fails with CI=true.
 set -uo pipefail
 
+# Debian's PostgreSQL is outside of PATH.
+PATH=$PATH:$(printf '%s:' "${POSTGRESQL:-/usr/lib/postgresql}"/*/bin)
+
 missing=() packages=()
 needs() { # a command, and Debian's packages for it
     command -v "$1" >/dev/null && return
@@ -11,6 +14,7 @@ needs() { # a command, and Debian's packages for it
 }
 needs chromium chromium fonts-dejavu-core
 needs redis-server redis-server
+needs postgres postgresql
 needs curl curl
 [ ${#missing[@]} -gt 0 ] || exit 0
 

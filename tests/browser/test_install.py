@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 SCRIPT: Final = Path(__file__).with_name("install.sh")
-PROGRAMS: Final = ("chromium", "redis-server", "curl")
+PROGRAMS: Final = ("chromium", "redis-server", "postgres", "curl")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def run_script(folder: Path) -> str:
     """Run the script, which has to succeed, and return its output."""
     done = subprocess.run(
         [folder / "bash", SCRIPT],
-        env={"PATH": str(folder)},
+        env={"PATH": str(folder), "POSTGRESQL": str(folder / "postgresql")},
         capture_output=True,
         text=True,
         check=True,
@@ -45,16 +45,26 @@ def test_where_all_is_there_it_says_nothing(bin_folder: Path) -> None:
     assert run_script(bin_folder) == ""
 
 
+def test_a_postgresql_outside_of_path_is_found(bin_folder: Path) -> None:
+    for name in {"id", *PROGRAMS} - {"postgres"}:
+        put(bin_folder, name, "")
+    (bin_folder / "postgresql" / "15" / "bin").mkdir(parents=True)
+    assert "without postgres: there is no apt-get" in run_script(bin_folder)
+    put(bin_folder / "postgresql" / "15" / "bin", "postgres", "")
+    assert run_script(bin_folder) == ""
+
+
 def test_what_is_missing_is_installed_as_root(bin_folder: Path) -> None:
     put(bin_folder, "redis-server", "")
     put(bin_folder, "id", "echo 0")
     put(bin_folder, "true", "")
     put(bin_folder, "apt-get", f'echo "$DEBIAN_FRONTEND $*" >> {bin_folder}/asked; echo noise')
-    assert run_script(bin_folder) == "Installed for the tests: chromium fonts-dejavu-core curl"
+    packages = "chromium fonts-dejavu-core postgresql curl"
+    assert run_script(bin_folder) == f"Installed for the tests: {packages}"
     update, install = (bin_folder / "asked").read_text().splitlines()
     assert update.endswith(" update")
     assert install.startswith("noninteractive ")
-    assert install.endswith("install --yes --no-install-recommends chromium fonts-dejavu-core curl")
+    assert install.endswith(f"install --yes --no-install-recommends {packages}")
 
 
 def test_others_install_by_sudo_without_a_password(bin_folder: Path) -> None:
@@ -92,4 +102,4 @@ def test_where_it_cannot_install_it_says_why(
     put(bin_folder, "true", "")
     for name, does in commands.items():
         put(bin_folder, name, does)
-    assert run_script(bin_folder) == f"Tests run without chromium redis-server curl: {why}"
+    assert run_script(bin_folder) == f"Tests run without chromium redis-server postgres curl: {why}"
