@@ -30,26 +30,28 @@ def google_body(
         CannotCount: a part of the input has no counterpart in Gemini.
         InvalidRequest: the body is malformed.
     """
-    try:
+
+    def translate(body: JsonObject) -> tuple[bytes, tuple[str, ...]]:
         content, omitted = generate_content_request(body, dialect)
         return msgspec.json.encode(wrap(content)), omitted
+
+    try:
+        return translate(body)
     except InvalidRequest:
-        masked = _mask_surrogates(body.raw)
-        if masked is None:
+        if not _can_mask_surrogates(body.raw):
             raise
-    content, omitted = generate_content_request(JsonObject.parse(masked), dialect)
-    return _unmask_surrogates(msgspec.json.encode(wrap(content))), omitted
+    text, omitted = translate(JsonObject.parse(_mask_surrogates(body.raw)))
+    return _unmask_surrogates(text), omitted
 
 
-def _mask_surrogates(raw: bytes) -> bytes | None:
-    """Return text with U+D000 to U+DFFF moved to the private use area.
+def _can_mask_surrogates(raw: bytes) -> bool:
+    """Return whether text may have surrogates, and has no characters of the private use area."""
+    may_have_private_use = b"\xee" in raw or b"\\ue" in raw or b"\\uE" in raw
+    return (b"\\ud" in raw or b"\\uD" in raw) and not may_have_private_use
 
-    Return None if there are none, or if the text has characters of that area itself.
-    """
-    if b"\xee" in raw or b"\\ue" in raw or b"\\uE" in raw:
-        return None
-    if b"\\ud" not in raw and b"\\uD" not in raw:
-        return None
+
+def _mask_surrogates(raw: bytes) -> bytes:
+    """Return text with U+D000 to U+DFFF moved to the private use area."""
     return raw.replace(b"\\ud", b"\\ue").replace(b"\\uD", b"\\uE")
 
 
