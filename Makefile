@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test picture check constraints drift bench bench-litellm compare clean
+.PHONY: demo test picture check constraints drift bench bench-litellm compare compare-config clean
 
 demo: $(VENV)/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
@@ -47,6 +47,10 @@ bench-litellm: .venv-litellm/bin/litellm
 # What both answer to the same questions, for the README.
 compare: $(VENV)/installed-bench bench-litellm
 	$(BIN)/python -m tests.bench.compare
+
+# How both read the same configurations, for tests/facts; prints the differences.
+compare-config: $(VENV)/installed-bench bench-litellm
+	$(BIN)/python -m tests.bench.compare_config
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m tests.bench

@@ -17,9 +17,11 @@ from count_tokens_mw.config.params.anthropic import (
 from count_tokens_mw.config.params.base import FILE_VARIABLE
 from count_tokens_mw.config.references import REFERENCE, ReferenceResolver, Variables
 from count_tokens_mw.config.router_settings import (
+    CHAT_SETTINGS,
     MIN_LIKENESS,
     read_router_settings,
-    remark_on_routes,
+    remark_on_settings,
+    remark_on_tags,
     warn_of_router_settings,
 )
 
@@ -58,7 +60,7 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
         Settings,
         sections.last("count_tokens", {}),
         "count_tokens",
-        lambda section: _add_passthrough(section, variables.defaults),
+        lambda section: _add_passthrough(section, values),
     )
     router_settings, aliases = read_router_settings(sections.mapping("router_settings"), values)
     params = ParamsReader(values, dict(_credentials(sections, values)))
@@ -74,15 +76,17 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
         faults=(*sections.faults, *values.problems),
         warnings=(
             *sections.warnings(),
-            *_warn_of_variables(variables.defaults, deployments),
+            *_warn_of_variables(variables.defaults),
             *params.warnings(),
             *warn_of_router_settings(
                 sections.mapping("router_settings"), router_settings.model_group_alias, names
             ),
         ),
         remarks=(
+            *_remark_on_variables(variables.defaults, deployments),
             *params.remarks(),
-            *remark_on_routes(sections.last("general_settings", {}), items, deployments),
+            *remark_on_settings({name: sections.last(name, {}) for name in CHAT_SETTINGS}),
+            *remark_on_tags(items, deployments),
         ),
     )
 
@@ -179,17 +183,22 @@ def _variables(environ: Mapping[str, str], section: Mapping[str, object]) -> Var
 
 
 def _add_passthrough(
-    section: Mapping[str, object], environ: Mapping[str, str]
+    section: Mapping[str, object], values: ReferenceResolver
 ) -> Mapping[str, object]:
-    """Turn the pass-through on if it is configured or ANTHROPIC_API_KEY is set; false is off."""
+    """Turn the pass-through on if it is configured or ANTHROPIC_API_KEY is set; false is off.
+
+    An ANTHROPIC_API_KEY that cannot be sent turns nothing on, and is a problem of `values`.
+    """
+    environ = values.variables.defaults
     passthrough = section.get("passthrough", {})
     if passthrough is False:
         passthrough = {"anthropic": False}
     if not isinstance(passthrough, Mapping):
         return section
     anthropic = passthrough.get("anthropic")
-    if anthropic is None and environ.get("ANTHROPIC_API_KEY"):
-        anthropic = {}
+    if anthropic is None and (key := environ.get("ANTHROPIC_API_KEY")):
+        is_usable = values.validate(PassthroughParams, {"api_key": key}, "ANTHROPIC_API_KEY")
+        anthropic = {} if is_usable else False
     if isinstance(anthropic, Mapping):
         raw = PassthroughParams.canonical(anthropic)
         variables = PassthroughParams.from_environment(raw, environ)
@@ -198,19 +207,23 @@ def _add_passthrough(
     return {**section, "passthrough": passthrough}
 
 
-def _warn_of_variables(
-    environ: Mapping[str, str], deployments: Sequence[Deployment]
-) -> Iterator[str]:
-    """Yield a warning for each ignored variable that LiteLLM or a vendor's library would use."""
+def _warn_of_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable of the file that only a vendor's library would use."""
     for name in sorted(environ):
         own = name.removeprefix(FILE_VARIABLE)
         if own != name and own.startswith(("AWS_", "GOOGLE_")) and own not in _USED_VARIABLES:
             yield f"{name}: has no effect here; set it in the environment of the process"
+
+
+def _remark_on_variables(
+    environ: Mapping[str, str], deployments: Sequence[Deployment]
+) -> Iterator[str]:
+    """Yield a remark for each variable that sends LiteLLM's chats elsewhere than their counts."""
     is_public = any(
         isinstance(deployment.params, AnthropicParams)
         and deployment.params.api_base == ANTHROPIC_API
         for deployment in deployments
     )
-    if is_public and environ.get("ANTHROPIC_API_BASE"):
-        setting = "api_base: os.environ/ANTHROPIC_API_BASE"
-        yield f"ANTHROPIC_API_BASE: has no effect here; write {setting}"
+    for name in ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"):
+        if is_public and environ.get(name):
+            yield f"{name}: has no effect here; write api_base: os.environ/{name}"

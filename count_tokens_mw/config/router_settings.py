@@ -11,10 +11,28 @@ from count_tokens_mw.config.model_names import UNKNOWN_PROVIDER
 from count_tokens_mw.config.models import Deployment, RouterSettings
 from count_tokens_mw.config.references import ReferenceResolver
 
-__all__ = ["MIN_LIKENESS", "read_router_settings", "remark_on_routes", "warn_of_router_settings"]
+__all__ = [
+    "CHAT_SETTINGS",
+    "MIN_LIKENESS",
+    "read_router_settings",
+    "remark_on_settings",
+    "remark_on_tags",
+    "warn_of_router_settings",
+]
 
 MIN_LIKENESS: Final = 0.85
 """The likeness to a known section or setting; it is high, as LiteLLM has many others."""
+
+_DEFAULT: Final = "a default of LiteLLM's chats, and of no count; write it into the entries"
+CHAT_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
+    "general_settings": {
+        "completion_model": "LiteLLM's proxy sends every chat to this model; a count is for the "
+        "model that the caller names",
+    },
+    "litellm_settings": dict.fromkeys(("api_base", "vertex_location", "vertex_project"), _DEFAULT),
+    "router_settings": {"default_litellm_params": _DEFAULT},
+}
+"""The settings by which LiteLLM's chats go elsewhere than their counts, and what they do."""
 
 _PLACE: Final = "router_settings"
 _ALIASES: Final = "model_group_alias"
@@ -86,18 +104,24 @@ def warn_of_router_settings(
             )
 
 
-def remark_on_routes(
-    general_settings: object, items: Sequence[tuple[str, object]], deployments: Sequence[Deployment]
+def remark_on_settings(sections: Mapping[str, object]) -> Iterator[str]:
+    """Yield a remark for each of `CHAT_SETTINGS` in the sections, which come by their names."""
+    for name, settings in CHAT_SETTINGS.items():
+        section = sections.get(name)
+        if not isinstance(section, Mapping):
+            continue
+        for key, effect in settings.items():
+            if section.get(key):
+                yield f"{name}.{key}: {effect}"
+
+
+def remark_on_tags(
+    items: Sequence[tuple[str, object]], deployments: Sequence[Deployment]
 ) -> Iterator[str]:
-    """Yield a remark for each way in which LiteLLM's proxy sends a chat to another model.
+    """Yield a remark for each name whose models LiteLLM's proxy tells apart by tags.
 
     `items` are the entries of `model_list` with their places.
     """
-    if isinstance(general_settings, Mapping) and general_settings.get("completion_model"):
-        yield (
-            "general_settings.completion_model: LiteLLM's proxy sends every chat to this model; "
-            "a count is for the model that the caller names"
-        )
     models: dict[str, set[str]] = {}
     for deployment in deployments:
         models.setdefault(deployment.model_name, set()).add(deployment.litellm_model)

@@ -256,6 +256,16 @@ def test_another_section_of_the_wrong_type_is_a_warning(section: str) -> None:
     assert [text for text in config.warnings if text.startswith(section)]
 
 
+async def test_a_default_key_that_cannot_be_sent_turns_no_pass_through_on(
+    upstream: FakeUpstream,
+) -> None:
+    config, count_tokens = loaded(upstream, file_with(broken()), ANTHROPIC_API_KEY=f"{SECRET} x")
+    assert (await ask(count_tokens, "sound"))[0] == 200
+    assert (await ask(count_tokens, "broken"))[0] == 500
+    assert config.settings.passthrough.anthropic is None
+    assert config.warnings[0].startswith("ANTHROPIC_API_KEY.api_key: empty, or not visible ASCII")
+
+
 # Faults of the whole file
 
 

@@ -313,17 +313,18 @@ def test_a_server_of_googles_that_litellms_variables_name_is_asked(model: str, n
     assert params.endpoint == "https://private.example"
 
 
-def test_a_variable_that_litellm_would_have_used_and_we_do_not_is_a_warning() -> None:
-    environ = {"ANTHROPIC_API_BASE": "https://private.example"}
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"])
+def test_a_variable_that_litellm_would_have_used_and_we_do_not_is_a_warning(name: str) -> None:
+    environ = {name: "https://private.example"}
     variables = {"AWS_PROFILE": "dev", "GOOGLE_CLOUD_PROJECT": "p", "AWS_REGION": "r", "OTHER": 1}
     config = config_of(entry(api_key="k"), environ=environ, environment_variables=variables)
     no_effect = "has no effect here"
     instead = "set it in the environment of the process"
-    setting = "write api_base: os.environ/ANTHROPIC_API_BASE"
+    setting = f"write api_base: os.environ/{name}"
     assert config.warnings == (
         f"environment_variables.AWS_PROFILE: {no_effect}; {instead}",
         f"environment_variables.GOOGLE_CLOUD_PROJECT: {no_effect}; {instead}",
-        f"ANTHROPIC_API_BASE: {no_effect}; {setting}",
+        f"{name}: {no_effect}; {setting}",
     )
     own = entry(api_key="k", api_base="https://own.example")
     assert config_of(own, environ=environ).warnings == ()

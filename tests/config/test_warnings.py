@@ -111,6 +111,21 @@ def test_a_completion_model_is_a_warning() -> None:
     assert warnings_of(entry(), general_settings=["completion_model"]) == []
 
 
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("litellm_settings", "api_base"),
+        ("litellm_settings", "vertex_project"),
+        ("litellm_settings", "vertex_location"),
+        ("router_settings", "default_litellm_params"),
+    ],
+)
+def test_a_default_of_chats_is_a_warning(section: str, key: str) -> None:
+    (warning,) = warnings_of(entry(), **{section: {key: {"api_base": "https://a.example"}}})
+    assert warning.startswith(f"{section}.{key}: a default of LiteLLM's chats, and of no count")
+    assert warnings_of(entry(), **{section: {key: ""}}) == []
+
+
 def test_different_models_of_one_name_told_apart_by_tags_are_a_warning() -> None:
     free, paid = entry("anthropic/claude-a", tags=["free"]), entry("claude-b", tags=["paid"])
     (warning,) = warnings_of(free, paid)
