@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.aio.guard import outcome_of
 from count_tokens_mw.asgi.body import BODY_HEADERS, TimedRequest, cancel_on_disconnect, read_body
+from count_tokens_mw.asgi.routes import describe_not_found
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
@@ -75,7 +76,7 @@ class Endpoint:
         headers, native = _read_headers(request.scope, _encode_names(settings.end_user_headers))
         record.read_headers(headers, settings.end_user_headers)
         if self.entry_point == "other":
-            raise NotFound("There is nothing at this path.")
+            raise NotFound(describe_not_found(request.scope))
         if request.method != "POST":
             raise MethodNotAllowed("Only POST is allowed here.")
         require_short(native)
