@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test picture check constraints drift bench bench-litellm compare compare-config clean
+.PHONY: demo test picture check constraints drift bench bench-litellm compare compare-config claude-code clean
 
 demo: $(VENV)/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
@@ -51,6 +51,11 @@ compare: $(VENV)/installed-bench bench-litellm
 # How both read the same configurations, for tests/facts; prints the differences.
 compare-config: $(VENV)/installed-bench bench-litellm
 	$(BIN)/python -m tests.bench.compare_config
+
+# The published Claude Code against the gateway, before an emulated upstream; needs node, npm and the
+# registry. OPTIONS="--max-concurrency 4" or "--hide-counts" are passed to it.
+claude-code: $(VENV)/installed-demo
+	@$(BIN)/python -m tests.acceptance.claude_code $(OPTIONS)
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m tests.bench

@@ -4,7 +4,7 @@ import logging
 import os
 from contextlib import suppress
 
-from demo_app.gateway import create_app
+from demo_app.demo import create_app
 from demo_app.keys import DEMO_KEYS, ApiKey, public_key
 from demo_app.loopback import Server, address_of, listener_for
 from demo_app.upstreams import Upstreams, configured
@@ -20,7 +20,7 @@ def banner(address: str, upstreams: Upstreams, key: str | None) -> str:
 Or in another terminal:
 curl "{address}/v1/messages/count_tokens" \\
   -H "x-api-key: {key or "$DEMO_API_KEY"}" -H "content-type: application/json" -d '{{
-    "model": "claude-3-5-sonnet",
+    "model": "claude-sonnet-5",
     "messages": [{{"role": "user", "content": "Hello, how are you?"}}]
   }}'
 """
@@ -29,7 +29,7 @@ curl "{address}/v1/messages/count_tokens" \\
 def main() -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("demo_app").setLevel(logging.INFO)
+    logging.getLogger("gateway").setLevel(logging.INFO)
     secret = os.environ.get("DEMO_API_KEY", "").strip()
     keys = [ApiKey(secret, "demo")] if secret else DEMO_KEYS
     key = public_key(keys)

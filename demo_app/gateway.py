@@ -1,81 +1,99 @@
-"""The gateway: its own API keys, access log, metrics and routes, and token counting."""
+"""A gateway to copy, started by `GATEWAY_KEYS="sk-a=team-a sk-b=team-b" python gateway.py`."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any
-from uuid import uuid4
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+import uvicorn
+from fastapi import Depends, FastAPI, Request, Response, Security
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import APIKeyHeader
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from count_tokens_mw import Caller, Config, CountTokens, __version__
-from count_tokens_mw.errors import error_type_of
+from count_tokens_mw import Config, CountError, CountTokens, Hook, KeyLookup, api_key
 from count_tokens_mw.fastapi import count_tokens_router
+from count_tokens_mw.telemetry.logging import log_fields
 from count_tokens_mw.telemetry.prometheus import PrometheusHook
-from demo_app.access_log import AccessLog
-from demo_app.events import LiveEvents
-from demo_app.keys import DEMO_KEYS, ApiKey, authorize, caller_by, may_use, public_key
-from demo_app.page import PageFiles, page_router
-from demo_app.upstreams import Upstreams, models_of
+
+TEXT = {"type": "text", "text": "This gateway has no chat yet."}
 
 
-def create_app(
-    config: Config,
-    upstreams: Upstreams,
-    keys: Sequence[ApiKey] = DEMO_KEYS,
-    address: str = "127.0.0.1",
-) -> FastAPI:
-    """Create the gateway for a listening address; it marks emulated counts everywhere."""
-    registry = CollectorRegistry()
-    prometheus, live = PrometheusHook(registry), LiveEvents(upstreams)
-    count_tokens = CountTokens(config, authorize=authorize, hooks=[prometheus, live])
+def create_app(config: Config, keys: KeyLookup, *hooks: Hook, **options: Any) -> FastAPI:
+    """Create the gateway; `keys` has the owner of each API key, `options` are `CountTokens`'s."""
+    prometheus = PrometheusHook(registry := CollectorRegistry())
+    count_tokens = CountTokens(config, hooks=[prometheus, *hooks], **options)
     prometheus.watch(count_tokens)
-    known_caller = Depends(caller_by(keys))
-    key = public_key(keys)
-    # While the key is public, DNS rebinding must not let a web page reach the gateway.
-    hosts = ["localhost", "127.0.0.1", "[::1]", address] if key else ["*"]
-
-    app = FastAPI(
-        title="Demo gateway",
-        version=__version__,
-        description=f"Tokens are counted by: **{upstreams.summary}**.",
-        exception_handlers={HTTPException: answer_error, Exception: answer_error},
-    )
-    app.state.live = live  # for the server to close when its shutdown begins
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    app.add_middleware(AccessLog, upstreams=upstreams)  # the last one is the outermost
+    known_caller = Depends(api_key(keys))
+    in_docs = [Security(APIKeyHeader(name="x-api-key", auto_error=False))]
+    app = FastAPI(dependencies=in_docs, exception_handlers={CountError: answer_refusal})
+    app.state.count_tokens = count_tokens
     app.include_router(count_tokens_router(count_tokens, identity=known_caller))
-    app.include_router(page_router(config, upstreams, count_tokens, live, known_caller, key))
-    app.mount("/page", PageFiles())
+
+    @app.post("/v1/messages", dependencies=[known_caller])
+    async def chat(body: dict[str, Any]) -> Response:  # your own stands here
+        events = list(message_events(body.get("model")))
+        if not body.get("stream"):
+            return JSONResponse(events[0]["message"] | events[4]["delta"] | {"content": [TEXT]})
+        lines = (f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+        return StreamingResponse(lines, media_type="text/event-stream")
 
     @app.get("/health")
     async def health() -> dict[str, str]:
-        return {"status": "ok", "upstream": upstreams.summary}
+        return {"status": "ok"}
 
     @app.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
-
-    @app.get("/v1/models")
-    async def list_models(caller: Annotated[Caller, known_caller]) -> dict[str, Any]:
-        """List the models of the key, as https://docs.claude.com/en/api/models-list does."""
-        ids = [model["id"] for model in models_of(config) if may_use(caller, model["id"])]
-        model = {"type": "model", "created_at": "1970-01-01T00:00:00Z"}  # unknown
-        data = [{**model, "id": id_, "display_name": id_} for id_ in ids]
-        first, last = (ids[0], ids[-1]) if ids else (None, None)
-        return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+    async def metrics() -> Response:  # for your own network only
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
 
 
-async def answer_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer the gateway's own errors in the envelope of Anthropic's API."""
-    if not isinstance(error, HTTPException):
-        error = HTTPException(500, "The gateway failed; its log has the traceback.")
-    request_id = f"req_{uuid4().hex}"
-    details = {"type": error_type_of(error.status_code), "message": str(error.detail)}
-    body = {"type": "error", "error": details, "request_id": request_id}
-    headers = {**(error.headers or {}), "request-id": request_id}
-    return JSONResponse(body, error.status_code, headers)
+def message_events(model: object) -> Iterator[dict[str, Any]]:
+    """Yield a message as https://docs.claude.com/en/api/messages-streaming describes it."""
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": []}
+    usage = {"input_tokens": 0, "output_tokens": 0}
+    yield {"type": "message_start", "message": message | {"usage": usage}}
+    yield {"type": "content_block_start", "index": 0, "content_block": TEXT | {"text": ""}}
+    yield {"type": "content_block_delta", "index": 0, "delta": TEXT | {"type": "text_delta"}}
+    yield {"type": "content_block_stop", "index": 0}
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    yield {"type": "message_delta", "delta": end, "usage": usage}
+    yield {"type": "message_stop"}
+
+
+async def answer_refusal(request: Request, error: CountError) -> Response:
+    details = {"type": error.type, "message": error.message}
+    return JSONResponse({"type": "error", "error": details}, error.status, error.headers)
+
+
+class AccessLog:
+    """The outermost layer, pure ASGI: a line for each answer, with the event of a count."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, state = time.perf_counter(), scope.setdefault("state", {})
+
+        async def send_and_log(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                took = (time.perf_counter() - started) * 1000
+                facts = log_fields(event) if (event := state.get("count_tokens")) else "-"
+                line = f"{scope['method']} {quote(scope['path'])} {message['status']} {took:.0f}ms"
+                logging.getLogger("gateway").info("%s %s", line, facts)
+            await send(message)
+
+        await self.app(scope, receive, send_and_log)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    owners = dict(pair.rsplit("=", 1) for pair in os.environ["GATEWAY_KEYS"].split())
+    app = AccessLog(create_app(Config.from_yaml(os.environ.get("CONFIG", "config.yaml")), owners))
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=30)

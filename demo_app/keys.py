@@ -1,17 +1,11 @@
 """The gateway's API keys: their owners, and the models that they may use."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import HTTPException, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-
-from count_tokens_mw import Caller, PermissionDenied, Unauthenticated, api_key
-
-_Header = Annotated[str | None, Security(APIKeyHeader(name="x-api-key", auto_error=False))]
-_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
+from count_tokens_mw import Caller, PermissionDenied
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +30,9 @@ def public_key(keys: Sequence[ApiKey]) -> str | None:
     return next((key.secret for key in keys if key.secret in known), None)
 
 
-def caller_by(keys: Sequence[ApiKey]) -> Callable[..., Awaitable[Caller]]:
-    """Return a dependency that authenticates callers by `x-api-key` or by bearer token."""
-    known = api_key({key.secret: Caller(key.owner, frozenset(key.models)) for key in keys})
-
-    async def known_caller(request: Request, key: _Header, bearer: _Bearer) -> Caller:
-        try:
-            return known(request)  # the other two parameters put the headers into /docs
-        except Unauthenticated as error:
-            raise HTTPException(error.status, error.message, dict(error.headers)) from None
-
-    return known_caller
+def callers_of(keys: Sequence[ApiKey]) -> dict[str, Caller]:
+    """Return the callers by key, with the patterns of their models as scopes."""
+    return {key.secret: Caller(key.owner, frozenset(key.models)) for key in keys}
 
 
 def may_use(caller: Caller, model: str) -> bool:

@@ -14,7 +14,8 @@ from starlette.types import Scope
 from count_tokens_mw import Caller, Config, CountTokens, __version__
 from demo_app.breakdown import breakdown_lines, read_object
 from demo_app.events import LiveEvents
-from demo_app.upstreams import Upstreams, models_of
+from demo_app.models import models_of
+from demo_app.upstreams import Upstreams
 
 __all__ = ["PageFiles", "page_router"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from count_tokens_mw import Config, CountEvent, Deployment
+from count_tokens_mw import Config, CountEvent
 from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_GEMINI_KEY,
@@ -20,7 +20,7 @@ from demo_app.emulators import (
 )
 from demo_app.loopback import serving
 
-__all__ = ["CONFIG", "Upstreams", "configured", "models_of"]
+__all__ = ["CONFIG", "Upstreams", "configured"]
 
 CONFIG: Final = Path(__file__).with_name("config.yaml")
 
@@ -54,10 +54,6 @@ class Upstreams:
         """The kind of every provider of the demo: "emulated" or "live"."""
         return {name: "live" if name in self.live else "emulated" for name in _CREDENTIALS}
 
-    def kind_of(self, event: CountEvent) -> str:
-        """Return "live" or "emulated" by the provider that answered, "none" where none did."""
-        return self.each.get(event.provider or "", "none")
-
     def labels(self, event: CountEvent | None) -> dict[str, str]:
         """Return the headers that label an answer with the provider that gave it."""
         provider = event.provider if event else None
@@ -81,18 +77,6 @@ class Upstreams:
             # The client sees the upstream's id where there is one.
             "request_id": event.upstream_request_id or event.request_id,
         }
-
-
-def models_of(config: Config) -> list[dict[str, Any]]:
-    """Return the models without wildcards in the file's order; the first entry of a name wins."""
-    named: dict[str, Deployment] = {}
-    for deployment in config.deployments:
-        named.setdefault(deployment.model_name, deployment)
-    return [
-        {"id": name, "provider": first.provider, "countable": first.params is not None}
-        for name, first in named.items()
-        if "*" not in name
-    ]
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
+from demo_app.demo import create_app
 from demo_app.emulators import emulated_anthropic
-from demo_app.gateway import create_app
 from demo_app.loopback import serving
 from demo_app.upstreams import configured
 from tests.support.fakes import FakeUpstream
@@ -106,7 +106,7 @@ def emulator() -> Iterator[str]:
 def logged() -> Iterator[Callable[[str], str]]:
     """Yield a function that waits for a line of the demo's access log by its beginning."""
     lines: queue.Queue[logging.LogRecord] = queue.Queue()
-    logger, handler = logging.getLogger("demo_app.access"), QueueHandler(lines)
+    logger, handler = logging.getLogger("gateway"), QueueHandler(lines)
 
     def line(start: str) -> str:
         while not (message := lines.get(timeout=10).getMessage()).startswith(start):

@@ -41,7 +41,7 @@ def read_gemini_api_request(raw: bytes, model: str) -> dict[str, Any]:
     """Read and check the request of the Gemini API to count, in camelCase.
 
     The request is `generateContentRequest`, or the body itself with bare `contents`. The model is
-    the path's, such as `models/gemini-2.5-flash`.
+    the path's, such as `models/gemini-3.8-flash`.
 
     Raises:
         Refused: with a 400, and Google's message where it is known.

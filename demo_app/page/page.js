@@ -6,6 +6,7 @@
 import { byId, setText } from "./lib/dom.js";
 import { makeTabs } from "./lib/tabs.js";
 import { info } from "./model/api.js";
+import { startAnswer } from "./views/answer.js";
 import { startBreakdown } from "./views/breakdown.js";
 import { startCounts } from "./views/counts.js";
 import { startExamples } from "./views/examples.js";
@@ -17,6 +18,7 @@ import { startModels } from "./views/models.js";
 import { showRaw, startRaw } from "./views/raw.js";
 import { startSize } from "./views/request_size.js";
 import { startSnippets } from "./views/snippets.js";
+import { startTotal } from "./views/total.js";
 import { showUpstreams } from "./views/upstreams.js";
 
 async function start() {
@@ -26,6 +28,8 @@ async function start() {
   startSize();
   makeTabs(byId("request-tabs"), showPanel);
   startCounts();
+  startTotal();
+  startAnswer();
   startBreakdown();
   const exampleLoaded = startExamples();
   try {

@@ -31,7 +31,7 @@ SMALL: Final = 1_000_000
 LARGE: Final = 31_000_000
 _CHUNK: Final = 64 * 1024  # as servers read it
 _COUNTS: Final = 5
-_MODELS: Final = {"anthropic": "anthropic/claude-sonnet-4-5", "gemini": "gemini/gemini-2.5-pro"}
+_MODELS: Final = {"anthropic": "anthropic/claude-sonnet-5", "gemini": "gemini/gemini-3.8-flash"}
 # Without a cache, so that each count does the work of the first.
 _SETTINGS: Final = {"timeout": 60, "cache": {"ttl": 0}}
 

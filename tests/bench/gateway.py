@@ -57,20 +57,20 @@ def config(upstream: str) -> Config:
     }
     params: dict[str, dict[str, Any]] = {
         "anthropic": {
-            "model": "anthropic/claude-sonnet-4-5",
+            "model": "anthropic/claude-sonnet-5",
             "api_key": "sk-ant-api03-bench",
             "api_base": upstream,
         },
         "bedrock": {
-            "model": "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "model": "bedrock/anthropic.claude-sonnet-5",
             "aws_region_name": "us-east-1",
             "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE",
             "aws_secret_access_key": "of-the-benchmark",
             "aws_bedrock_runtime_endpoint": upstream,
         },
-        "gemini": {"model": "gemini/gemini-2.5-pro", "api_key": "bench", "api_base": upstream},
-        "vertex-claude": {"model": "vertex_ai/claude-sonnet-4-5", **vertex},
-        "vertex-gemini": {"model": "vertex_ai/gemini-2.5-pro", **vertex},
+        "gemini": {"model": "gemini/gemini-3.8-flash", "api_key": "bench", "api_base": upstream},
+        "vertex-claude": {"model": "vertex_ai/claude-sonnet-5", **vertex},
+        "vertex-gemini": {"model": "vertex_ai/gemini-3.8-flash", **vertex},
     }
     entries = [{"model_name": name, "litellm_params": params[name]} for name in MODELS]
     return Config.from_mapping({"model_list": entries, "count_tokens": {"timeout": 60}}, {})

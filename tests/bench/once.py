@@ -34,7 +34,7 @@ _CONFIG: Final = """
 model_list:
   - model_name: claude
     litellm_params:
-      model: anthropic/claude-sonnet-4-5
+      model: anthropic/claude-sonnet-5
       api_key: os.environ/ANTHROPIC_API_KEY
 """
 
@@ -87,7 +87,7 @@ async def _bedrock_ratio(upstream: str, seconds: float, rounds: int) -> float:
             number += 1
             messages = [{"role": "user", "content": f"Hello {number}"}]
             raw = json.dumps({**body, "messages": messages}).encode()
-            model = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+            model = "anthropic.claude-sonnet-5"
             await client.count_tokens(modelId=model, input={"invokeModel": {"body": raw}})
 
         async def ours() -> None:

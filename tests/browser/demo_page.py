@@ -15,10 +15,10 @@ __all__ = ["COUNT", "FIVE", "DemoPage", "number", "rows"]
 
 COUNT: Final = "/v1/messages/count_tokens"
 FIVE: Final = (
-    "claude-3-5-sonnet",
+    "claude-sonnet-5",
     "claude-vertex",
     "claude-bedrock",
-    "gemini-2.5-flash",
+    "gemini-3.8-flash",
     "gemini-vertex",
 )
 """A model of each provider."""
@@ -36,7 +36,10 @@ class DemoPage:
         self.counts = page.get_by_role("region", name="Counts", exact=True)
         self.breakdown = page.get_by_role("region", name="Where the tokens go")
         self.snippets = page.get_by_role("region", name="Call it yourself")
+        self.call = self.snippets.get_by_role("tabpanel").locator("pre")
+        self.answer = self.snippets.get_by_role("group", name="Answer").locator("pre")
         self.live = page.get_by_role("region", name="Live requests")
+        self.total = self.request.get_by_role("group", name="Running total")
         self.system = self.request.get_by_label("System")
         self.body = self.request.get_by_label("Request body")
         self.tools = self.request.get_by_label("Tools (JSON list)")

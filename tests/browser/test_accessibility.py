@@ -1,31 +1,12 @@
 """The findings of axe-core, and people's settings that a page has to respect."""
 
-from importlib.resources import files
-from typing import Any, Final
-
 import pytest
 from playwright.async_api import expect
 
+from tests.browser.axe import find_violations
 from tests.browser.conftest import Open
 from tests.browser.demo_page import DemoPage
 from tests.browser.states import STATES
-
-AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-
-
-async def find_violations(page: DemoPage) -> list[str]:
-    """Find axe-core's serious and critical violations: the rule, and the elements that break it."""
-    # The debugger evaluates it, because the page's policy does not bind the debugger.
-    await page.page.evaluate(AXE)
-    violations: list[dict[str, Any]] = await page.page.evaluate(
-        "axe.run({ resultTypes: ['violations'] }).then(results => results.violations)"
-    )
-    return [
-        f"{violation['id']}: {node['target']} {node['failureSummary']}"
-        for violation in violations
-        if violation["impact"] in {"serious", "critical"}
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -50,7 +31,7 @@ async def test_the_page_has_a_name_a_language_and_a_status_that_is_read_out(page
     )
     await expect(page.page).to_have_title("count_tokens demo gateway")
     await expect(page.page.locator("html")).to_have_attribute("lang", "en")
-    await page.choose("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
     await expect(page.state).to_have_text("Counted 1 model")
 
 

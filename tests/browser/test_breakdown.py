@@ -1,5 +1,8 @@
 """The breakdown on the page: the API's own, with its progress."""
 
+import re
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -25,20 +28,58 @@ async def break_down(page: DemoPage, model: str) -> None:
     await page.button("Break down").click()
 
 
-def flatten(answer: Any) -> list[tuple[str, int]]:
-    """Return kinds and numbers in the order of the request, each image after its message."""
-    parts = [("system", answer["system"])] if answer["system"] else []
-    parts += [("tool", tool["input_tokens"]) for tool in answer["tools"]]
+@dataclass(frozen=True)
+class Group:
+    """The rows of a kind: its label, its sum, and its parts as they are shown."""
+
+    label: str
+    tokens: str
+    share: str
+    parts: list[dict[str, str]]
+
+
+async def groups_of(page: DemoPage) -> list[Group]:
+    """Read the groups of the breakdown's table."""
+    await expect(page.parts).to_be_visible()
+    sizes = await page.parts.locator("tbody").evaluate_all("them => them.map(it => it.rows.length)")
+    shown = iter(await rows(page.parts))
+    groups = []
+    for size in sizes:
+        head, *parts = [next(shown) for _ in range(size)]
+        label = head["Part"].partition("\n")[0]  # without the reason
+        groups.append(Group(label, head["Tokens"], head["Share"], parts))
+    return groups
+
+
+def sums_of(answer: Any) -> dict[str, int]:
+    """Return the API's sums by kind; an image is taken out of its message."""
+    sums: Counter[str] = Counter(overhead=answer["overhead"])
+    if answer["system"]:
+        sums["system"] = answer["system"]
+    for tool in answer["tools"]:
+        sums["tool"] += tool["input_tokens"]
     for message in answer["messages"]:
-        parts.append(("message", message["input_tokens"]))
-        parts += [("image", image["input_tokens"]) for image in message.get("images", [])]
-    return [*parts, ("overhead", answer["overhead"])]
+        images = message.get("images", [])
+        apart = sum(image["input_tokens"] for image in images)
+        sums[f"{message['role']} message"] += message["input_tokens"] - apart
+        for image in images:
+            sums[image["type"]] += image["input_tokens"]
+    return dict(sums)
+
+
+def kind_of(group: Group) -> str:
+    return re.sub(r"^[\d,]+ |s$", "", group.label.lower()) if group.parts else group.label.lower()
+
+
+def is_descending(texts: list[str]) -> bool:
+    numbers = [number(text) for text in texts]
+    return numbers == sorted(numbers, reverse=True)
 
 
 @pytest.mark.parametrize(
     ("example", "model"),
     [
-        ("Claude Code session", "claude-3-5-sonnet"),
+        ("Claude Code session", "claude-sonnet-5"),
         ("Image", "claude-bedrock"),
         ("Tools", "gemini-vertex"),
     ],
@@ -48,32 +89,41 @@ async def test_its_numbers_are_the_apis_and_sum_to_the_whole(
 ) -> None:
     await page.take_example(example)
     await break_down(page, model)
-    await expect(page.parts).to_be_visible()
+    groups = await groups_of(page)
     answer = await fetch_breakdown(page, model)
-    shown = await rows(page.parts)
-    expected = flatten(answer)
-    assert [number(row["Tokens"]) for row in shown] == [tokens for _, tokens in expected]
-    counted = [
-        number(row["Tokens"])
-        for row, (kind, _) in zip(shown, expected, strict=True)
-        if kind != "image"
-    ]
-    assert sum(counted) == answer["input_tokens"]
-    names = " ".join(row["Part"] for row in shown)
+    assert {kind_of(group): number(group.tokens) for group in groups} == sums_of(answer)
+    assert sum(number(group.tokens) for group in groups) == answer["input_tokens"]
+    assert is_descending([group.tokens for group in groups])
+    for group in groups:
+        tokens = [part["Tokens"] for part in group.parts]
+        assert is_descending(tokens)
+        assert sum(map(number, tokens)) == number(group.tokens) or not tokens
+    names = " ".join(part["Part"] for group in groups for part in group.parts)
     assert all(tool["name"] in names for tool in answer["tools"])
     label = await page.breakdown.get_by_role("img").get_attribute("aria-label")
     assert str(answer["input_tokens"]) in (label or "").replace(",", "")
 
 
-async def test_a_share_is_the_parts_of_the_whole(page: DemoPage) -> None:
+async def test_the_bar_and_the_legend_are_in_the_tables_order(page: DemoPage) -> None:
     await page.take_example("Tools")
-    await break_down(page, "claude-3-5-sonnet")
-    await expect(page.parts).to_be_visible()
-    shown = await rows(page.parts)
-    whole = sum(number(row["Tokens"]) for row in shown)
-    for row in shown:
-        share = float(row["Share"].rstrip(" %"))
-        assert share == pytest.approx(100 * number(row["Tokens"]) / whole, abs=0.06)
+    await break_down(page, "claude-sonnet-5")
+    groups = await groups_of(page)
+    legend = page.breakdown.get_by_role("list", name="Tokens by kind").get_by_role("listitem")
+    words = [" ".join(text.split()) for text in await legend.all_inner_texts()]
+    assert words == [f"{group.label} {group.tokens} ({group.share})".lower() for group in groups]
+    widths = await page.breakdown.locator(".segment").evaluate_all(
+        "them => them.map(it => it.style.getPropertyValue('--tokens'))"
+    )
+    shown = [
+        tokens
+        for group in groups
+        for tokens in ([part["Tokens"] for part in group.parts] or [group.tokens])
+    ]
+    assert widths == [str(number(tokens)) for tokens in shown]
+    whole = sum(number(group.tokens) for group in groups)
+    for group in groups:
+        share = float(group.share.rstrip(" %"))
+        assert share == pytest.approx(100 * number(group.tokens) / whole, abs=0.06)
 
 
 async def test_its_progress_is_shown(stub_page: DemoPage, stub: StubUpstream) -> None:
@@ -105,56 +155,31 @@ async def test_stop_ends_the_upstreams_work(stub_page: DemoPage, stub: StubUpstr
     await expect(stub_page.parts).to_be_hidden()
 
 
-async def test_each_column_sorts_both_ways_and_says_so(page: DemoPage) -> None:
-    await page.take_example("Tools")
-    await break_down(page, "claude-3-5-sonnet")
-    await expect(page.parts).to_be_visible()
-    sorted_by = page.parts.locator("[aria-sort=ascending], [aria-sort=descending]")
-    for column in ("Part", "Kind", "Tokens", "Share"):
-        header = page.parts.get_by_role("columnheader", name=column)
-        orders = {}
-        for _ in range(2):
-            before = await header.get_attribute("aria-sort") or ""
-            await header.get_by_role("button").click()
-            await expect(header).not_to_have_attribute("aria-sort", before)
-            await expect(sorted_by).to_have_count(1)
-            shown = await rows(page.parts)
-            orders[await header.get_attribute("aria-sort")] = shown
-        up, down = orders["ascending"], orders["descending"]
-        assert up[0][column] == down[-1][column] != up[-1][column] == down[0][column]
-        if column in {"Tokens", "Share"}:
-            assert [number(row["Tokens"]) for row in up] == sorted(
-                number(row["Tokens"]) for row in down
-            )
-
-
-async def test_an_image_is_indented_under_its_message_however_the_parts_are_sorted(
+async def test_an_image_is_a_part_of_its_own_and_says_in_which_message_it_is(
     page: DemoPage,
 ) -> None:
     await page.take_example("Image")
-    await page.button("Add message").click()
-    await page.text_of(2).fill("A chart.")
-    await break_down(page, "claude-3-5-sonnet")
-    await expect(page.parts).to_be_visible()
-    tokens = page.parts.get_by_role("columnheader", name="Tokens").get_by_role("button")
-    for _ in range(2):
-        await tokens.click()
-        kinds = [row["Kind"] for row in await rows(page.parts)]
-        assert kinds[kinds.index("image") - 1] == "user message"
-    message = await page.parts.get_by_text("Message 1", exact=True).bounding_box()
-    image = await page.parts.get_by_text(".png").bounding_box()
-    assert message is not None
-    assert image is not None
-    assert image["x"] > message["x"] + 5
+    await break_down(page, "claude-sonnet-5")
+    groups = {kind_of(group): group for group in await groups_of(page)}
+    [image] = groups["image"].parts
+    assert image["Part"].split() == ["chart.png", "in", "message", "1"]
+    [message] = groups["user message"].parts
+    assert "without chart.png" in message["Part"]
 
 
 async def test_a_part_that_the_provider_does_not_count_without_says_why(
     stub_page: DemoPage, stub: StubUpstream
 ) -> None:
+    """Parts without a number come last."""
     stub.refuse(lambda text: "Be brief" not in text, 400, "a system prompt is required")
-    await stub_page.write_body({**TEN, "messages": TEN["messages"][:1], "system": "Be brief."})
+    await stub_page.write_body({**TEN, "messages": TEN["messages"][:2], "system": "Be brief."})
     await break_down(stub_page, QUICK)
-    await expect(stub_page.parts).to_contain_text("not countable")
+    groups = await groups_of(stub_page)
+    assert [(kind_of(group), group.tokens) for group in groups[1:]] == [
+        ("system", "not countable"),
+        ("overhead", "not countable"),
+    ]
+    assert number(groups[0].tokens) == sum(number(part["Tokens"]) for part in groups[0].parts)
     await expect(stub_page.breakdown).to_contain_text("a system prompt is required")
 
 

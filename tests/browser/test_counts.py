@@ -47,16 +47,16 @@ async def test_what_is_typed_is_counted_after_a_pause_without_a_button(
     assert len(page.sent) == before
     async with page.page.expect_request(lambda request: text in (request.post_data or "")):
         await clock.run_for(1)
-    await page.expect_counts("claude-3-5-sonnet")
+    await page.expect_counts("claude-sonnet-5")
 
 
 async def test_the_same_request_again_comes_from_the_cache_and_says_so(page: DemoPage) -> None:
-    await page.choose("claude-3-5-sonnet")
-    row = page.row("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
+    row = page.row("claude-sonnet-5")
     await page.text_of(1).fill("Never counted before the test of the cache")
     await expect(row).to_contain_text("provider")
     await page.page.reload()
-    await page.choose("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
     await page.text_of(1).fill("Never counted before the test of the cache")
     await expect(row).to_contain_text("cache")
     await expect(row).not_to_contain_text("provider")
@@ -72,15 +72,16 @@ async def test_what_is_emulated_says_so_at_the_top_and_in_each_row(page: DemoPag
     table = page.counts.get_by_role("table", name="Counts")
     shown = {row["Model"]: row for row in await rows(table)}
     assert {name: row["Provider"] for name, row in shown.items()} == {
-        "claude-3-5-sonnet": "Anthropic",
+        "claude-sonnet-5": "Anthropic",
         "claude-vertex": "Vertex AI",
         "claude-bedrock": "Bedrock",
-        "gemini-2.5-flash": "Gemini",
+        "gemini-3.8-flash": "Gemini",
         "gemini-vertex": "Vertex AI",
     }
     for row in shown.values():
         assert "emulated" in row["Source"]
-        assert re.search(r"\d ?ms", row["Latency"])
+        for column in ("In the gateway", "In the browser"):
+            assert re.fullmatch(r"[\d.,]+ ms", row[column])
 
 
 @pytest.fixture
@@ -101,10 +102,10 @@ async def test_what_is_counted_by_the_provider_itself_is_called_live(
 
 
 async def test_a_bar_is_as_long_as_its_count_is_large(page: DemoPage) -> None:
-    await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
-    claude, gemini = await page.expect_counts("claude-3-5-sonnet", "gemini-2.5-flash")
-    longest = await page.bar_width("claude-3-5-sonnet")
-    other = await page.bar_width("gemini-2.5-flash")
+    await page.choose("claude-sonnet-5", "gemini-3.8-flash")
+    claude, gemini = await page.expect_counts("claude-sonnet-5", "gemini-3.8-flash")
+    longest = await page.bar_width("claude-sonnet-5")
+    other = await page.bar_width("gemini-3.8-flash")
     assert claude > gemini
     assert other / longest == pytest.approx(gemini / claude, abs=0.02)
 
@@ -159,7 +160,7 @@ async def test_an_error_of_the_upstream_is_shown_in_words_beside_the_other_count
 
 async def test_models_that_cannot_be_counted_say_why(page: DemoPage) -> None:
     page.watch.allow_status(404, 501)
-    await page.choose("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
     for model, status, reason in (
         ("nobody", "404", "nobody"),
         ("anthropic/claude-does-not-exist", "404", "claude-does-not-exist"),
@@ -169,19 +170,19 @@ async def test_models_that_cannot_be_counted_say_why(page: DemoPage) -> None:
         await expect(page.row(model)).to_contain_text(status)
         await expect(page.row(model)).to_contain_text(reason)
     await expect(page.state).to_have_text("3 of 4 failed")
-    await page.expect_counts("claude-3-5-sonnet")
+    await page.expect_counts("claude-sonnet-5")
 
 
 async def test_a_gateway_that_cannot_be_reached_is_said_and_asked_again(page: DemoPage) -> None:
     page.watch.allow("net::ERR_FAILED")
-    await page.choose("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
     await page.page.route(f"**{COUNT}", lambda route: route.abort())
     await page.text_of(1).fill("Into the void")
     await expect(page.state).to_have_text("1 of 1 failed")
-    await expect(page.row("claude-3-5-sonnet")).to_contain_text("could not be reached")
+    await expect(page.row("claude-sonnet-5")).to_contain_text("could not be reached")
     await page.page.unroute(f"**{COUNT}")
     await page.text_of(1).fill("And back")
-    await page.expect_counts("claude-3-5-sonnet")
+    await page.expect_counts("claude-sonnet-5")
 
 
 async def test_another_model_is_added_by_its_name_and_counted(page: DemoPage) -> None:
@@ -196,8 +197,8 @@ async def test_a_key_that_may_not_have_a_model_is_told_so_for_that_model_only(
     page: DemoPage,
 ) -> None:
     page.watch.allow_status(403)
-    await page.choose("claude-3-5-sonnet", "gemini-2.5-flash")
+    await page.choose("claude-sonnet-5", "gemini-3.8-flash")
     await page.key.fill("sk-demo-claude")
     await page.text_of(1).fill("For the Claude team")
-    await expect(page.row("gemini-2.5-flash")).to_contain_text("403")
-    await page.expect_counts("claude-3-5-sonnet", key="sk-demo-claude")
+    await expect(page.row("gemini-3.8-flash")).to_contain_text("403")
+    await page.expect_counts("claude-sonnet-5", key="sk-demo-claude")

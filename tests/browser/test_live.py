@@ -49,7 +49,7 @@ async def test_a_count_from_a_terminal_comes_in_first_with_all_that_is_known(
     assert "200" in newest["Status"]
     assert "provider" in newest["Source"]
     assert newest["Time"]
-    assert "ms" in newest["Latency"]
+    assert "ms" in newest["In the gateway"]
 
 
 async def test_a_failed_count_is_in_it_with_its_status(page: DemoPage) -> None:
@@ -62,7 +62,7 @@ async def test_it_holds_fifty_and_lets_the_oldest_go(page: DemoPage) -> None:
     first, last = new_model(), new_model()
     await count_elsewhere(page.page.url, first)
     await expect(rows_of(page, first)).to_be_visible()
-    many = [count_elsewhere(page.page.url, "claude-3-5-sonnet") for _ in range(50)]
+    many = [count_elsewhere(page.page.url, "claude-sonnet-5") for _ in range(50)]
     await asyncio.gather(*many)
     await count_elsewhere(page.page.url, last)
     await expect(rows_of(page, last)).to_be_visible()

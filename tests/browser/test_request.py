@@ -95,7 +95,7 @@ async def test_a_body_that_is_no_request_is_said_and_not_sent(stopped_page: Demo
         await page.body.fill('{"messages": [{"role": "user", "content": "right again"}]}')
         await clock.run_for(1000)
     await expect(alert).to_have_count(0)
-    await page.expect_counts("claude-3-5-sonnet")
+    await page.expect_counts("claude-sonnet-5")
 
 
 async def test_an_example_that_cannot_be_loaded_is_said_and_the_request_kept(
@@ -123,7 +123,7 @@ async def test_an_edit_wins_over_an_example_that_comes_late(page: DemoPage) -> N
         await page.text_of(1).fill("Written meanwhile")
     assert (await failed.value).failure == "net::ERR_ABORTED"
     await expect(page.request).to_have_attribute("aria-busy", "false")
-    await page.expect_counts("claude-3-5-sonnet")
+    await page.expect_counts("claude-sonnet-5")
     await expect(page.text_of(1)).to_have_value("Written meanwhile")
 
 

@@ -26,13 +26,13 @@ async def check_that_it_is_text(page: DemoPage) -> None:
 
 
 async def test_a_prompt_with_html_runs_nothing(page: DemoPage) -> None:
-    await page.choose("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
     await page.system.fill(HTML)
     await page.text_of(1).fill(HTML)
     await page.tools.fill(json.dumps([{"name": HTML, "input_schema": {"type": "object"}}]))
     await drop(page.request, (f"{HTML.replace('/', '')}.png", "image/png", PNG))
-    await page.expect_counts("claude-3-5-sonnet")
-    await expect(page.snippets.locator("pre")).to_contain_text("onerror")
+    await page.expect_counts("claude-sonnet-5")
+    await expect(page.call).to_contain_text("onerror")
     await page.button("Break down").click()
     await expect(page.parts).to_contain_text("<script>")
     await check_that_it_is_text(page)
@@ -55,6 +55,7 @@ async def test_an_upstreams_error_with_html_runs_nothing(
     await stub_page.text_of(1).fill("Not counted before")
     await stub_page.choose(QUICK)
     await expect(stub_page.row(QUICK)).to_contain_text("<script>alert(1)</script>")
+    await expect(stub_page.answer).to_contain_text("<script>alert(1)</script>")
     await stub_page.button("Break down").click()
     await expect(stub_page.breakdown.get_by_role("alert")).to_contain_text("<script>")
     await check_that_it_is_text(stub_page)
@@ -111,5 +112,5 @@ async def test_it_works_where_nobody_else_can_be_reached(page: DemoPage) -> None
     )
     assert len(hosts) > 5
     assert {f"http://{host}/" for host in hosts} == {page.page.url}
-    await page.choose("claude-3-5-sonnet")
-    await page.expect_counts("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
+    await page.expect_counts("claude-sonnet-5")

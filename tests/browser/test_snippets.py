@@ -27,9 +27,9 @@ async def copy(page: DemoPage, name: str) -> str:
     """Copy a call to the clipboard, and return it."""
     await page.tab(name).click()
     await page.clear_clipboard()
-    await page.snippets.get_by_role("button", name="Copy").click()
+    await page.button("Copy").click()
     text = await page.clipboard()
-    assert text.strip() == (await page.snippets.locator("pre").inner_text()).strip()
+    assert text.strip() == (await page.call.inner_text()).strip()
     return text
 
 
@@ -57,7 +57,7 @@ async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
     page: DemoPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that is not public is left to a variable."""
-    await page.choose("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
     await page.key.fill("sk-demo-claude")
     await page.system.fill(f"Answer {AWKWARD}")
     await page.text_of(1).fill(AWKWARD)
@@ -65,7 +65,7 @@ async def test_each_call_prints_the_pages_number_whatever_is_in_the_prompt(
     await page.text_of(2).fill(AWKWARD[::-1])
     tool = {"name": "f", "description": AWKWARD, "input_schema": TRUTHS}
     await page.tools.fill(json.dumps([tool]))
-    [tokens] = await page.expect_counts("claude-3-5-sonnet", key="sk-demo-claude")
+    [tokens] = await page.expect_counts("claude-sonnet-5", key="sk-demo-claude")
     monkeypatch.setenv("GATEWAY_KEY", "sk-demo-claude")
     assert await run_each(page, tmp_path) == {name: [str(tokens)] for name in CALLS}
     for name in CALLS:
@@ -78,9 +78,9 @@ async def test_each_call_of_a_large_request_reads_it_from_the_file_that_the_page
     page: DemoPage, tmp_path: Path
 ) -> None:
     """The demo's public key is in the call."""
-    await page.choose("claude-3-5-sonnet")
+    await page.choose("claude-sonnet-5")
     await page.take_example("Claude Code session")
-    [tokens] = await page.expect_counts("claude-3-5-sonnet")
+    [tokens] = await page.expect_counts("claude-sonnet-5")
     async with page.page.expect_download() as download:
         await page.button("Download request.json").click()
     await (await download.value).save_as(tmp_path / "request.json")
@@ -91,5 +91,5 @@ async def test_the_calls_are_for_the_first_chosen_model(page: DemoPage) -> None:
     await page.choose("gemini-vertex", "claude-vertex")
     for name in CALLS:
         await page.tab(name).click()
-        await expect(page.snippets.locator("pre")).to_contain_text("claude-vertex")
-        await expect(page.snippets.locator("pre")).not_to_contain_text("gemini-vertex")
+        await expect(page.call).to_contain_text("claude-vertex")
+        await expect(page.call).not_to_contain_text("gemini-vertex")

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw import Config
+from demo_app.demo import create_app
 from demo_app.emulators import count
-from demo_app.gateway import create_app
 from demo_app.keys import DEMO_KEYS, ApiKey
 from demo_app.loopback import serving
 from demo_app.upstreams import Upstreams

@@ -87,7 +87,7 @@ def test_the_curl_calls_count(code: str, demo: str) -> None:
 def test_what_claude_code_reads_leads_its_sdk_to_the_gateway(demo: str) -> None:
     ask = (
         "import anthropic; print(anthropic.Anthropic().messages.count_tokens("
-        "model='claude-3-5-sonnet', messages=[{'role': 'user', 'content': 'Hi'}]).input_tokens)"
+        "model='claude-sonnet-5', messages=[{'role': 'user', 'content': 'Hi'}]).input_tokens)"
     )
     code = snippet("bash", "ANTHROPIC_BASE_URL").replace("http://127.0.0.1:8000", demo)
     assert int(run_in_shell(f'{code}\nenv -u ANTHROPIC_API_KEY {sys.executable} -c "{ask}"')) > 0
@@ -109,6 +109,7 @@ def test_the_python_calls_count(code: str, demo: str, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("having", "path"),
     [
+        ("async def chat", COUNT),
         ("app.mount", f"/llm{COUNT}"),
         ("routes.extend", COUNT),
         ("add_middleware", f"/llm{COUNT}"),
@@ -120,6 +121,8 @@ def test_the_hosts_that_take_us_in_count_for_their_own_callers(having: str, path
         response = client.post(path, json=HELLO, headers={"x-api-key": "sk-team-a"})
         assert response.json() == {"input_tokens": count(HELLO)}
         assert client.post(path, json=HELLO).status_code == 401
+        if "async def chat" in having:
+            assert client.post("/v1/messages").json() == {"type": "message"}
 
 
 def test_the_call_without_http_prints_a_count(gateways_folder: Path) -> None:
@@ -399,6 +402,7 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("text", "sonnet"),
         *snippets("bash", "curl"),
         *snippets("python", "127.0.0.1:8000"),
+        snippet("python", "async def chat"),
         snippet("python", "app.mount"),
         snippet("python", "routes.extend"),
         snippet("python", "asyncio.run(main())"),

@@ -14,13 +14,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from count_tokens_mw import Config
-from demo_app.gateway import create_app
+from demo_app.demo import create_app
 from demo_app.loopback import serving
 from demo_app.upstreams import Upstreams
 
 KEY = {"x-api-key": "sk-demo"}
 BODY: dict[str, Any] = {
-    "model": "claude-3-5-sonnet",
+    "model": "claude-sonnet-5",
     "system": "Be brief.",
     "tools": [{"name": "get_weather", "input_schema": {"type": "object"}}],
     "messages": [
@@ -49,8 +49,8 @@ class Gated:
 
 
 def create_gateway(url: str, **settings: object) -> Any:
-    params = {"model": "anthropic/claude-3-5-sonnet-20241022", "api_base": url, "api_key": "key"}
-    entry = {"model_name": "claude-3-5-sonnet", "litellm_params": params}
+    params = {"model": "anthropic/claude-opus-5-5", "api_base": url, "api_key": "key"}
+    entry = {"model_name": "claude-sonnet-5", "litellm_params": params}
     config = Config.from_mapping({"model_list": [entry], "count_tokens": settings}, {})
     return create_app(config, Upstreams(frozenset()))
 

@@ -13,8 +13,8 @@ import pytest
 from starlette.types import Message
 
 from count_tokens_mw import CountEvent
+from demo_app.demo import create_app
 from demo_app.events import LiveEvents
-from demo_app.gateway import create_app
 from demo_app.loopback import serving
 from demo_app.upstreams import Upstreams, configured
 from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with

@@ -1,306 +1,179 @@
-"""The gateway that teams may copy: its keys, its log, its metrics and its access rules."""
+"""The gateway that teams copy: alone in a folder with a configuration, as a program."""
 
-import logging
-import shlex
+import ast
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anthropic
 import httpx
 import pytest
+import yaml
+from starlette.requests import Request
 
 import demo_app
-from demo_app.gateway import create_app
-from demo_app.keys import ApiKey
-from demo_app.upstreams import configured
+from demo_app.loopback import serving
 from tests.support.fakes import HELLO
 
-COUNT = "/v1/messages/count_tokens"
-KEY = {"authorization": "Bearer sk-demo"}
-CLAUDE_ONLY = {"x-api-key": "sk-demo-claude"}
-PASSED_THROUGH = "/anthropic/v1/messages/count_tokens"
+SOURCE: Final = Path(demo_app.__file__).with_name("gateway.py")
+COUNT: Final = "/v1/messages/count_tokens"
+KEYS: Final = "sk-a=team-a sk-b==team-b"
+MODELS: Final = ("sonnet", "slow")
 
 
-def client_of(app: Any) -> httpx.AsyncClient:
-    """Return a client of an app in this process, under a host name that the gateway accepts."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+class Upstream:
+    """An upstream that counts 14, after half a second for the slow model."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Semaphore(0)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = await Request(scope, receive).json()
+        self.asked.release()
+        if body["model"] == "slow":
+            await asyncio.sleep(0.5)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"input_tokens": 14}'})
 
 
-@pytest.mark.parametrize(
-    ("path", "model", "status"),
-    [
-        (COUNT, "claude-3-5-sonnet", 200),
-        (COUNT, "claude-3-5-sonnet[1m]", 200),
-        (COUNT, "claude-bedrock", 200),
-        (COUNT, "anthropic/claude-opus-4-8", 200),
-        (PASSED_THROUGH, "claude-3-5-sonnet-20241022", 200),
-        (COUNT, "gemini-2.5-flash", 403),
-        (COUNT, "gpt-4o", 403),
-        (COUNT, "nobody", 403),  # a 404 would reveal that the model does not exist
-        (PASSED_THROUGH, "gemini-2.5-flash", 403),
-    ],
-)
-async def test_a_key_is_for_the_models_of_its_patterns_only(
-    demo: str, path: str, model: str, status: int
-) -> None:
-    async with httpx.AsyncClient(base_url=demo, headers=CLAUDE_ONLY, timeout=30) as client:
-        version = {"anthropic-version": "2023-06-01"}
-        response = await client.post(path, json={**HELLO, "model": model}, headers=version)
-    assert response.status_code == status
-    if status == 403:
-        error = response.json()["error"]
-        assert error["type"] == "permission_error"
-        assert error["message"] == f"claude-team may not use {model}, only anthropic/*, claude-*."
+class Gateway:
+    """The running program, and in the end its log."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process, self.url, self.log = process, url, ""
+
+    def end(self) -> int:
+        """Stop the program in the way of a container, and return its exit status.
+
+        After a graceful shutdown uvicorn repeats the signal that it received.
+        """
+        self.process.send_signal(signal.SIGTERM)
+        _, log = self.process.communicate(timeout=60)
+        self.log += log
+        return self.process.returncode
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"x-api-key": "sk-other"},
-        {"x-api-key": "sk-demo-claud"},
-        {"x-api-key": "sk-demö".encode()},
-        {"authorization": "Basic sk-demo"},
-        {"authorization": "Bearer"},
-    ],
-)
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", COUNT),
-        ("GET", "/v1/models"),
-        ("GET", "/demo/events"),
-        ("POST", "/demo/breakdown"),
-    ],
-)
-async def test_whoever_has_no_key_is_refused_in_anthropics_envelope(
-    demo: str, method: str, path: str, headers: Any
-) -> None:
-    async with httpx.AsyncClient(base_url=demo) as client:
-        response = await client.request(method, path, headers=headers)
-    assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
-    envelope = response.json()
-    assert envelope["type"] == "error"
-    is_sent = "x-api-key" in headers
-    message = "Unknown API key." if is_sent else "Send an API key as x-api-key or as bearer."
-    assert envelope["error"] == {"type": "authentication_error", "message": message}
-    assert envelope["request_id"] == response.headers["request-id"]
+@contextmanager
+def run_gateway(folder: Path, upstream: str) -> Iterator[Gateway]:
+    """Run a copy of the gateway in an empty folder, with a configuration that it has there."""
+    shutil.copy(SOURCE, folder)
+    entries = [
+        {
+            "model_name": name,
+            "litellm_params": {"model": f"anthropic/{name}", "api_base": upstream, "api_key": "k"},
+        }
+        for name in MODELS
+    ]
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model_list": entries}))
+    own = {"GATEWAY_KEYS": KEYS, "PORT": "0", "PYTHONPATH": str(SOURCE.parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "gateway.py"],
+        cwd=folder,
+        env={**os.environ, **own},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        log = ""
+        while not (found := re.search(r"running on (http://[^ ]+)", log)):
+            line = process.stderr.readline()
+            assert line, log
+            log += line
+        try:
+            yield Gateway(process, found[1])
+        finally:
+            process.kill()  # has no effect on a process that has ended
 
 
-async def test_of_two_credentials_either_may_be_the_one_that_is_known(demo: str) -> None:
-    async with httpx.AsyncClient(base_url=demo, headers=KEY) as client:
-        both = await client.get("/v1/models", headers={"x-api-key": "sk-other"})
-    assert both.status_code == 200
+def test_it_is_short_and_imports_nothing_of_the_demo() -> None:
+    text = SOURCE.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 100
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    assert all(node.level == 0 for node in imports)
+    assert "demo_app" not in text
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "type_"),
-    [
-        ("GET", "/v1/nothing", 404, "not_found_error"),
-        ("GET", "/demo/breakdown", 405, "invalid_request_error"),
-        ("GET", COUNT, 405, "invalid_request_error"),
-    ],
-)
-async def test_every_error_is_in_anthropics_envelope(
-    demo: str, method: str, path: str, status: int, type_: str
-) -> None:
-    async with httpx.AsyncClient(base_url=demo, headers=KEY) as client:
-        response = await client.request(method, path)
-    assert response.status_code == status
-    assert response.json()["error"]["type"] == type_
-
-
-async def test_a_fault_is_told_in_the_envelope_too_and_without_its_words() -> None:
-    with configured({}) as (config, upstreams):
-        app = create_app(config, upstreams)
-
-    @app.get("/demo/fault")
-    async def fault() -> None:
-        raise LookupError("sk-secret")
-
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        response = await client.get("/demo/fault")
-    assert response.status_code == 500
-    assert response.json()["error"]["type"] == "api_error"
-    assert "sk-secret" not in response.text
-
-
-def test_a_key_says_itself_to_nobody() -> None:
-    assert "sk-secret" not in repr(ApiKey("sk-secret", "team"))
-
-
-@pytest.mark.parametrize(
-    ("key", "first", "last", "listed", "unlisted"),
-    [
-        ("sk-demo", "claude-3-5-sonnet", "gpt-4o", "gemini-vertex", "anthropic/*"),
-        (
-            "sk-demo-claude",
-            "claude-3-5-sonnet",
-            "claude-3-5-sonnet-20241022",
-            "claude-bedrock",
-            "gpt-4o",
-        ),
-    ],
-)
-def test_the_sdk_lists_the_models_that_a_key_may_use(
-    demo: str, key: str, first: str, last: str, listed: str, unlisted: str
-) -> None:
-    with anthropic.Anthropic(api_key=key, base_url=demo, max_retries=0) as client:
-        page = client.models.list()
-    names = [model.id for model in page.data]
-    assert listed in names
-    assert unlisted not in names
-    assert (names[0], names[-1], page.first_id, page.last_id) == (first, last, first, last)
-    assert not page.has_more
-    assert {model.type for model in page.data} == {"model"}
-    assert [model.display_name for model in page.data] == names
-    assert page.data[0].created_at.year == 1970
-
-
-async def test_the_page_is_told_of_keys_upstreams_and_models(demo: str) -> None:
-    async with httpx.AsyncClient(base_url=demo) as client:
-        info = (await client.get("/demo/info")).json()
-    assert (info["version"], info["key"]) == ("0.1.0", "sk-demo")
-    assert set(info["upstreams"]) == {"anthropic", "bedrock", "gemini", "vertex_ai"}
-    assert info["models"][0] == {
-        "id": "claude-3-5-sonnet",
-        "provider": "anthropic",
-        "countable": True,
-    }
-    assert info["models"][-1] == {"id": "gpt-4o", "provider": "openai", "countable": False}
-
-
-@pytest.mark.parametrize("path", ["/", "/page/index.html"])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_the_page_comes_with_headers_that_bind_it_to_this_gateway(
-    demo: str, method: str, path: str
-) -> None:
-    async with httpx.AsyncClient(base_url=demo) as client:
-        response = await client.request(method, path)
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/html")
-    assert response.headers["content-security-policy"] == (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["referrer-policy"] == "no-referrer"
-    assert response.headers["cache-control"] == "no-store"
-
-
-@pytest.mark.parametrize("path", ["/page/%2e%2e/keys.py", "/page/..%2fkeys.py", "/page/none.js"])
-async def test_nothing_but_the_pages_files_is_served(demo: str, path: str) -> None:
-    async with httpx.AsyncClient(base_url=demo) as client:
-        assert (await client.get(path)).status_code == 404
-
-
-async def test_prometheus_is_told_what_was_counted(demo: str) -> None:
-    body = {**HELLO, "model": "claude-vertex", "system": "for the metrics"}
-    counted = 'count_tokens_requests_total{model="claude-vertex",outcome="counted"'
-    async with httpx.AsyncClient(base_url=demo, timeout=30) as client:
-        await client.post(COUNT, json=body, headers=KEY)
-        metrics = await client.get("/metrics")
+def test_it_counts_chats_logs_and_stops_alone_in_a_folder(tmp_path: Path) -> None:
+    with serving(Upstream()) as upstream, run_gateway(tmp_path, upstream) as gateway:
+        client = anthropic.Anthropic(api_key="sk-a", base_url=gateway.url, max_retries=0)
+        hello: Any = {**HELLO, "model": "sonnet"}
+        assert client.messages.count_tokens(**hello).input_tokens == 14
+        message = client.messages.create(**hello, max_tokens=9)
+        with client.messages.stream(**hello, max_tokens=9) as stream:
+            streamed = stream.get_final_message()
+        with pytest.raises(anthropic.AuthenticationError, match="Unknown API key"):
+            client.with_options(api_key="sk-c").messages.create(**hello, max_tokens=9)
+        with httpx.Client(base_url=gateway.url, headers={"authorization": "Bearer sk-b="}) as http:
+            assert http.get("/health").json() == {"status": "ok"}
+            assert http.post(COUNT, json={**hello, "user": "eve"}).json() == {"input_tokens": 14}
+            assert http.post("/v1/messages", content=b"[").status_code == 422
+            metrics = http.get("/metrics")
+            docs = http.get("/openapi.json").json()
+        client.close()
+        assert gateway.end() == -signal.SIGTERM
+    for answer in (message, streamed):
+        assert (answer.role, answer.model, answer.stop_reason) == (
+            "assistant",
+            "sonnet",
+            "end_turn",
+        )
+        assert getattr(answer.content[0], "text", None) == "This gateway has no chat yet."
+        assert (answer.usage.input_tokens, answer.usage.output_tokens) == (0, 0)
+    assert 'outcome="counted",provider="anthropic",source="provider"' in metrics.text
     assert metrics.headers["content-type"].startswith("text/plain; version=")
-    assert f'{counted},provider="vertex_ai",source="provider"}}' in metrics.text
-    assert "count_tokens_in_flight 0.0" in metrics.text
+    assert list(docs["components"]["securitySchemes"]) == ["APIKeyHeader"]
+    lines = [line for line in gateway.log.splitlines() if line.startswith(("GET", "POST"))]
+    assert re.fullmatch(rf"POST {COUNT} 200 \d+ms caller=team-a model=sonnet .*", lines[0])
+    assert re.fullmatch(r"POST /v1/messages 200 \d+ms -", lines[1])
+    assert re.fullmatch(r"POST /v1/messages 401 \d+ms -", lines[3])
+    assert re.fullmatch(rf"POST {COUNT} 200 \d+ms caller=team-b end_user=eve .*", lines[5])
+    assert "sk-" not in gateway.log
+    assert "Traceback" not in gateway.log
 
 
-async def test_the_docs_show_our_routes_and_the_gateways_own_keys(demo: str) -> None:
-    async with httpx.AsyncClient(base_url=demo) as client:
-        assert (await client.get("/docs")).status_code == 200
-        api = (await client.get("/openapi.json")).json()
-    (header, bearer) = api["components"]["securitySchemes"]
-    for path in (COUNT, "/v1/messages/count_tokens/breakdown", "/demo/breakdown"):
-        assert api["paths"][path]["post"]["security"] == [{header: []}, {bearer: []}]
+def test_it_stops_under_load_without_an_error(tmp_path: Path) -> None:
+    upstream = Upstream()
+    with serving(upstream) as url, run_gateway(tmp_path, url) as gateway:
+
+        def ask(number: int) -> int:
+            body = {**HELLO, "model": "slow", "system": str(number)}
+            headers = {"x-api-key": "sk-a"}
+            return httpx.post(
+                gateway.url + COUNT, json=body, headers=headers, timeout=30
+            ).status_code
+
+        with ThreadPoolExecutor(16) as threads:
+            answers = threads.map(ask, range(16))
+            for _ in range(16):
+                assert upstream.asked.acquire(timeout=30)
+            started = time.monotonic()
+            assert gateway.end() == -signal.SIGTERM
+            assert set(answers) == {200}
+        assert time.monotonic() - started < 20
+    assert gateway.log.count(f"POST {COUNT} 200") == 16
+    assert not re.search("error|cancel|Traceback", gateway.log, re.IGNORECASE)
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("localhost:8000", 200),
-        ("127.0.0.1", 200),
-        ("[::1]:8000", 200),
-        ("rebound.example", 400),
-        ("localhost.example:8000", 400),
-        ("192.0.2.1", 400),
-    ],
-)
-async def test_a_name_that_is_not_loopbacks_is_refused_while_everybody_knows_the_key(
-    demo: str, host: str, status: int
-) -> None:
-    async with httpx.AsyncClient(base_url=demo) as client:
-        assert (await client.get("/demo/info", headers={"host": host})).status_code == status
-
-
-async def test_the_access_log_has_a_line_with_the_event_and_no_content(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.INFO, "demo_app")
-    with configured({}) as (config, upstreams):
-        app = create_app(config, upstreams)
-        async with app.router.lifespan_context(app), client_of(app) as client:
-            body = {**HELLO, "model": "claude-3-5-sonnet", "user": "eve", "system": "canary"}
-            await client.post(COUNT, json=body, headers=KEY)
-            await client.get("/health?key=sk-demo")
-            await client.get("/%0AFORGED")
-            await client.get("/health", headers={"host": "rebound.example"})
-    count, health, forged, rebound = (record.message for record in caplog.records)
-    assert count.startswith(f"POST {COUNT} 200 ")
-    for fact in (
-        "caller=demo",
-        "end_user=eve",
-        "model=claude-3-5-sonnet",
-        "provider=anthropic",
-        "upstream=emulated",
-        "input_tokens=",
-        "source=provider",
-        "request_id=",
-    ):
-        assert f" {fact}" in count
-    assert health.startswith("GET /health 200 ")
-    assert forged.startswith("GET /%0AFORGED 404 ")
-    assert rebound.startswith("GET /health 400 ")
-    assert "canary" not in caplog.text
-    assert "sk-demo" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [
-        {"model": "gpt caller=admin"},
-        {"model": 'claude-3-5-sonnet" caller="admin'},
-        {"model": "claude-3-5-sonnet", "user": "eve caller=admin"},
-        {"model": "claude-3-5-sonnet", "metadata": {"user_id": "eve\ncaller=admin"}},
-    ],
-)
-async def test_no_caller_can_forge_a_fact_of_the_access_log(
-    forged: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "demo_app")
-    with configured({}) as (config, upstreams):
-        app = create_app(config, upstreams)
-        async with app.router.lifespan_context(app), client_of(app) as client:
-            await client.post(COUNT, json={**HELLO, **forged}, headers=KEY)
-    (record,) = caplog.records
-    facts = shlex.split(record.message)
-    assert [fact for fact in facts if fact.startswith("caller=")] == ["caller=demo"]
-    assert [fact for fact in facts if fact.startswith("upstream=")]
-
-
-def test_the_gateway_is_read_in_one_sitting() -> None:
-    """The limit excludes the page, the emulators and the modules that serve them."""
-    folder = Path(demo_app.__file__).parent
-    others = {"page.py", "breakdown.py", "upstreams.py", "loopback.py"}
-    modules = {path.name: path for path in folder.glob("*.py") if path.name not in others}
-    assert {"gateway.py", "keys.py", "access_log.py", "events.py"} < set(modules)
-    assert sum(len(path.read_text().splitlines()) for path in modules.values()) < 300
-
-
-def test_no_file_of_the_page_is_longer_than_300_lines() -> None:
-    page = Path(demo_app.__file__).with_name("page")
-    files = [path for path in page.rglob("*") if path.is_file()]
-    lengths = {path.relative_to(page): len(path.read_text().splitlines()) for path in files}
-    assert len(lengths) > 20
-    assert {name: length for name, length in lengths.items() if length > 300} == {}
+def test_without_keys_it_does_not_start(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "GATEWAY_KEYS"}
+    done = subprocess.run(
+        [sys.executable, str(SOURCE)],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "GATEWAY_KEYS" in done.stderr

@@ -18,7 +18,7 @@ from demo_app.loopback import Server, is_loopback, listener_for
 from tests.support.fakes import HELLO
 from tests.support.shell import run_in_shell
 
-COUNTABLE = {**HELLO, "model": "gemini-2.5-flash"}
+COUNTABLE = {**HELLO, "model": "gemini-3.8-flash"}
 CREDENTIALS = ("ANTHROPIC_", "AWS_", "DEMO_", "GEMINI_", "GOOGLE_")
 
 

@@ -20,22 +20,34 @@ export async function info() {
   return json(await send("demo/info", {}));
 }
 
-// Count a body of JSON, a text or a blob: tokens, and what the headers say of them.
+// Count a body of JSON, a text or a blob: tokens, the facts in the headers, and the whole answer. An
+// error has the same facts.
 export async function count(body, signal) {
   const started = performance.now();
   const response = await send("v1/messages/count_tokens", post(body, signal));
+  const text = await textOf(response);
+  const { status, statusText, headers } = response;
   const about = {
-    provider: response.headers.get("x-demo-provider"),
-    upstream: response.headers.get("x-demo-upstream"),
-    source: response.headers.get("x-count-tokens-source"),
+    provider: headers.get("x-demo-provider"),
+    upstream: headers.get("x-demo-upstream"),
+    source: headers.get("x-count-tokens-source"),
+    gatewayMs: durationIn(headers.get("server-timing"), "gateway"),
+    browserMs: performance.now() - started,
+    answer: { status, statusText, headers: [...headers], text },
   };
   try {
-    const answer = await json(response);
-    if (!Number.isInteger(answer?.input_tokens)) throw notUnderstood(response);
-    return { ...about, tokens: answer.input_tokens, ms: performance.now() - started };
+    const tokens = read(response, text)?.input_tokens;
+    if (!Number.isInteger(tokens)) throw notUnderstood(response);
+    return { ...about, tokens };
   } catch (error) {
-    throw Object.assign(error, about, { ms: performance.now() - started });
+    throw Object.assign(error, about);
   }
+}
+
+// The milliseconds of a metric in a `server-timing` header, null where it has none.
+function durationIn(header, metric) {
+  const duration = new RegExp(`(?:^|,)\\s*${metric}\\s*;[^,]*?\\bdur=([\\d.]+)`).exec(header ?? "");
+  return duration && Number(duration[1]);
 }
 
 // Break a body down: `{done, total}` while it is counted, and last `{breakdown}` or `{error}`.
@@ -91,11 +103,23 @@ async function send(path, options) {
 }
 
 async function json(response) {
-  let answer;
+  return read(response, await textOf(response));
+}
+
+async function textOf(response) {
   try {
-    answer = await response.json();
+    return await response.text();
   } catch (error) {
     if (isAbort(error)) throw error;
+    throw notUnderstood(response);
+  }
+}
+
+function read(response, text) {
+  let answer;
+  try {
+    answer = JSON.parse(text);
+  } catch {
     throw notUnderstood(response);
   }
   if (!response.ok) throw errorOf(response, answer);

@@ -8,16 +8,21 @@ import { request } from "./request.js";
 const PAUSE = 300; // ms without a change, before the gateway is asked
 
 const rows = new Map(); // by model: {model, state, result, error, controller}
+const listeners = new Set();
 let timer = null;
-let shown = () => {};
 
-// Keep `show(rows, reason)` told: `reason` says why nothing is counted, or is null.
-export function startCounter(show) {
-  shown = show;
-  request.listen(countAgain);
-  key.listen(countAgain);
-  models.listen(chosen);
-}
+export const counter = {
+  start() {
+    request.listen(countAgain);
+    key.listen(countAgain);
+    models.listen(chosen);
+  },
+
+  // Call `listener(rows, reason)` at each change: `reason` says why nothing is counted, or is null.
+  listen(listener) {
+    listeners.add(listener);
+  },
+};
 
 function chosen() {
   const ids = new Set(models.chosen);
@@ -87,9 +92,6 @@ function reason() {
 }
 
 function tell() {
-  const order = models.chosen.filter((id) => rows.has(id));
-  shown(
-    order.map((id) => rows.get(id)),
-    reason(),
-  );
+  const shown = models.chosen.filter((id) => rows.has(id)).map((id) => rows.get(id));
+  for (const listener of listeners) listener(shown, reason());
 }

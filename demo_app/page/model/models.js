@@ -15,7 +15,7 @@ export const models = {
 
   // What a call is shown for: the first chosen one, or else the first that can be counted.
   get first() {
-    return this.chosen[0] ?? this.all.find((model) => model.countable)?.id ?? "claude-3-5-sonnet";
+    return this.chosen[0] ?? this.all.find((model) => model.countable)?.id ?? "claude-sonnet-5";
   },
 
   start({ models: configured, upstreams }) {
@@ -38,9 +38,12 @@ export const models = {
   },
 };
 
+// Ids of a family's models: the first one of each provider comes before a second one of any.
 function firstOf(family, most) {
-  const ids = models.all.filter((model) => model.countable).map((model) => model.id);
-  return ids.filter((id) => id.includes(family)).slice(0, most);
+  const all = models.all.filter(({ id, countable }) => countable && id.includes(family));
+  const isSecond = ({ provider }, index) => all.slice(0, index).some((m) => m.provider === provider);
+  const order = [...all.filter((...m) => !isSecond(...m)), ...all.filter(isSecond)];
+  return order.slice(0, most).map(({ id }) => id);
 }
 
 function tell() {

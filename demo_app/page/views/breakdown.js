@@ -4,7 +4,7 @@ import { byId, el, number, plural, say, setText } from "../lib/dom.js";
 import { breakdown, isAbort } from "../model/api.js";
 import { key } from "../model/key.js";
 import { models } from "../model/models.js";
-import { partsOf } from "../model/parts.js";
+import { groupsOf, partsOf } from "../model/parts.js";
 import { copyOf, request } from "../model/request.js";
 import { stackedBar } from "./parts_bar.js";
 import { partsTable } from "./parts_table.js";
@@ -101,7 +101,7 @@ function progress(done, total) {
 }
 
 function show(found, body, model) {
-  const parts = partsOf(found, body);
+  const groups = groupsOf(partsOf(found, body));
   const { upstream } = models.all.find(({ id }) => id === model) ?? {};
   const head = el("p", { class: "whole" }, [
     el("strong", {}, number(found.input_tokens)),
@@ -113,9 +113,9 @@ function show(found, body, model) {
   const table = el(
     "div",
     { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table of parts" },
-    partsTable(parts, found.input_tokens),
+    partsTable(groups, found.input_tokens),
   );
-  result.replaceChildren(head, ...stackedBar(parts, found.input_tokens), table);
+  result.replaceChildren(head, ...stackedBar(groups, found.input_tokens), table);
   result.hidden = false;
   byId("breakdown-intro").hidden = true;
 }

@@ -1,7 +1,7 @@
 // The table of counts. Its rows stay in place while their numbers change.
 
 import { byId, el, number, plural, setText } from "../lib/dom.js";
-import { countAgain, startCounter } from "../model/counter.js";
+import { countAgain, counter } from "../model/counter.js";
 import { providerName, upstreamBadge } from "./providers.js";
 
 const table = byId("counts-table");
@@ -9,7 +9,8 @@ const body = table.tBodies[0];
 const shown = new Map(); // the row of each model
 
 export function startCounts() {
-  startCounter(showCounts);
+  counter.listen(showCounts);
+  counter.start();
   byId("again").addEventListener("click", countAgain);
 }
 
@@ -18,6 +19,7 @@ function showCounts(rows, reason) {
   byId("counts-status").classList.toggle("asks", reason !== null);
   byId("again").hidden = !rows.some((row) => row.state === "failed");
   table.hidden = !rows.length;
+  byId("counts-note").hidden = !rows.length;
   byId("counts-empty").hidden = rows.length > 0;
   const largest = Math.max(1, ...rows.map((row) => row.result?.tokens ?? 0));
   for (const id of shown.keys()) {
@@ -56,21 +58,22 @@ function rowFor(model) {
     cell("number tokens"),
     cell("provider"),
     cell("source"),
-    cell("number latency"),
+    cell("number latency in-gateway"),
+    cell("number latency in-browser"),
   ]);
 }
 
 const cell = (name, ...held) => el("td", { role: "cell", class: name }, ...held);
 
 function showCount(element, result, largest) {
-  const [, compared, tokens, provider, source, latency] = element.cells;
+  const [, compared, tokens, provider, source, ...latencies] = element.cells;
   const fill = compared.querySelector(".fill") ?? freshFill(compared);
   fill.style.setProperty("--share", result ? result.tokens / largest : 0);
   fill.classList.toggle("emulated", result?.upstream === "emulated");
   setText(tokens, result ? number(result.tokens) : "…");
   setText(provider, result?.provider ? providerName(result.provider) : "");
   source.replaceChildren(...(result ? sourceOf(result) : []));
-  setText(latency, result ? milliseconds(result.ms) : "");
+  showLatencies(latencies, result);
 }
 
 function freshFill(compared) {
@@ -80,18 +83,26 @@ function freshFill(compared) {
 }
 
 function showError(element, error) {
-  const [, compared, tokens, provider, source, latency] = element.cells;
+  const [, compared, tokens, provider, source, ...latencies] = element.cells;
   const status = error.status ? el("span", { class: "status bad" }, String(error.status)) : null;
   compared.replaceChildren(el("p", { class: "row-problem" }, status ?? "", " ", error.message));
   setText(tokens, "–");
   setText(provider, error.provider ? providerName(error.provider) : "");
   source.replaceChildren(...sourceOf(error));
-  setText(latency, error.ms === undefined ? "" : milliseconds(error.ms));
+  showLatencies(latencies, error);
+}
+
+// The same names as the columns': the gateway's own time, and the browser's round trip.
+function showLatencies([inGateway, inBrowser], outcome) {
+  setText(inGateway, milliseconds(outcome?.gatewayMs));
+  setText(inBrowser, milliseconds(outcome?.browserMs));
 }
 
 function sourceOf({ source, upstream }) {
   return [source ?? "", " ", upstreamBadge(upstream)];
 }
 
-export const milliseconds = (ms) =>
-  `${number(ms < 10 ? Number(ms.toFixed(1)) : Math.round(ms))} ms`;
+export function milliseconds(ms) {
+  if (ms === undefined || ms === null) return "–";
+  return `${number(ms < 10 ? Number(ms.toFixed(1)) : Math.round(ms))} ms`;
+}

@@ -4,6 +4,7 @@ import { byId, el, say } from "../lib/dom.js";
 import { isObject, parse, pretty } from "../lib/json.js";
 import { isText } from "../model/blocks.js";
 import { request } from "../model/request.js";
+import { startFormNote } from "./form_note.js";
 import { messageGroup } from "./message.js";
 import { area, blockEditor, shownBlock } from "./texts.js";
 
@@ -14,8 +15,8 @@ let stale = true;
 export function startForm() {
   tools.addEventListener("input", toolsEdited);
   byId("add-message").addEventListener("click", addMessage);
+  startFormNote();
   request.listen((origin) => {
-    warn();
     if (origin === "form" || origin === "tools") return;
     stale = true;
     showForm();
@@ -37,14 +38,6 @@ export function showForm() {
 }
 
 const edited = () => request.changed("form");
-
-function warn() {
-  const problem = request.problems.raw;
-  say(
-    byId("form-note"),
-    problem && `The raw JSON cannot be read, and an edit here replaces it. ${problem}`,
-  );
-}
 
 // ---- System
 

@@ -105,7 +105,7 @@ function rowOf(event, name) {
     cell("outcome", status, failed && event.error ? ` ${event.error}` : ""),
     cell("number tokens", event.input_tokens === null ? "–" : number(event.input_tokens)),
     cell("source", event.source ?? "", " ", upstreamBadge(event.upstream)),
-    cell("number latency", milliseconds(event.duration_ms)),
+    cell("number latency in-gateway", milliseconds(event.duration_ms)),
   ]);
 }
 

@@ -1,7 +1,8 @@
-// The stacked bar of a breakdown, its text alternative and its legend.
+// The stacked bar of a breakdown, its text alternative and its legend. All are in the table's order:
+// parts of one kind lie side by side, so that the bar shows the kind's share, while the order of the
+// request would cut it into stripes.
 
 import { el, number, plural } from "../lib/dom.js";
-import { sumsOf } from "../model/parts.js";
 
 export function share(tokens, total) {
   if (!total) return "–";
@@ -12,17 +13,27 @@ export function share(tokens, total) {
 
 export const kindClass = (kind) => `kind-${kind.split(" ")[0]}`;
 
-export function stackedBar(parts, total) {
-  const segments = parts.filter((part) => part.tokens > 0).map((part) => segment(part, total));
-  const sums = sumsOf(parts);
-  const words = sums.map((sum) => [labelOf(sum), ...figuresOf(sum, total)].join(" "));
+export function labelOf({ kind, parts }) {
+  return isWhole({ kind }) ? kind : plural(parts.length, kind);
+}
+
+// Whether a kind has one part, which is the whole group.
+export const isWhole = ({ kind }) => kind === "system" || kind === "overhead";
+
+export function stackedBar(groups, total) {
+  const parts = groups.flatMap((group) => group.parts).filter((part) => part.tokens > 0);
+  const words = groups.map((group) => [labelOf(group), ...figuresOf(group, total)].join(" "));
   const label = `${plural(total, "token")}: ${words.join(", ")}`;
   return [
-    el("div", { class: "stacked", role: "img", "aria-label": label }, segments),
+    el(
+      "div",
+      { class: "stacked", role: "img", "aria-label": label },
+      parts.map((part) => segment(part, total)),
+    ),
     el(
       "ul",
       { class: "legend", "aria-label": "Tokens by kind" },
-      sums.map((sum) => legendOf(sum, total)),
+      groups.map((group) => legendOf(group, total)),
     ),
   ];
 }
@@ -34,22 +45,18 @@ function segment(part, total) {
   return element;
 }
 
-function legendOf(sum, total) {
-  const [tokens, ...more] = figuresOf(sum, total);
+function legendOf(group, total) {
+  const [tokens, ...more] = figuresOf(group, total);
   return el("li", {}, [
-    el("span", { class: `swatch ${kindClass(sum.kind)}` }),
-    el("span", {}, labelOf(sum)),
+    el("span", { class: `swatch ${kindClass(group.kind)}` }),
+    el("span", {}, labelOf(group)),
     el("strong", {}, tokens),
     el("span", { class: "note" }, more.join(" ")),
   ]);
 }
 
-function figuresOf({ tokens, count, uncounted }, total) {
-  if (uncounted === count) return ["not countable"];
+function figuresOf({ tokens, uncounted }, total) {
+  if (tokens === null) return ["not countable"];
   const rest = uncounted ? [`and ${number(uncounted)} not countable`] : [];
   return [number(tokens), `(${share(tokens, total)})`, ...rest];
-}
-
-function labelOf({ kind, count }) {
-  return kind === "system" || kind === "overhead" ? kind : plural(count, kind);
 }

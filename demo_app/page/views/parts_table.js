@@ -1,76 +1,58 @@
-// The table "Parts" of a breakdown. It sorts the parts; what is within a part stays under it.
+// The table "Parts" of a breakdown: a group of rows for each kind, with its sum above its parts.
 
 import { el, number } from "../lib/dom.js";
-import { kindClass, share } from "./parts_bar.js";
+import { isWhole, kindClass, labelOf, share } from "./parts_bar.js";
 
-const byName = new Intl.Collator("en", { numeric: true }).compare;
-const byTokens = (one, other) => one.tokens - other.tokens;
+const COLUMNS = { Part: "", Tokens: "number", Share: "number" };
 
-// Of numbers one wants to see the largest first.
-const COLUMNS = {
-  Part: { compare: (one, other) => byName(one.name, other.name), first: "ascending" },
-  Kind: { compare: (one, other) => byName(one.kind, other.kind), first: "ascending" },
-  Tokens: { compare: byTokens, first: "descending", number: true },
-  Share: { compare: byTokens, first: "descending", number: true },
-};
-
-export function partsTable(parts, total) {
-  const body = el("tbody", { role: "rowgroup" });
-  const headers = Object.keys(COLUMNS).map((name) => headerOf(name, () => sortBy(name)));
-  const largest = Math.max(1, ...parts.map((part) => part.tokens ?? 0));
-
-  function sortBy(name) {
-    const { compare, first } = COLUMNS[name];
-    const header = headers[Object.keys(COLUMNS).indexOf(name)];
-    const other = first === "ascending" ? "descending" : "ascending";
-    const direction = header.getAttribute("aria-sort") === first ? other : first;
-    for (const each of headers)
-      each.setAttribute("aria-sort", each === header ? direction : "none");
-    const sign = direction === "ascending" ? 1 : -1;
-    const last = (part) => (compare === byTokens && part.tokens === null ? 1 : 0);
-    const order = (one, two) => last(one) - last(two) || sign * compare(one, two);
-    show(parts.toSorted(order));
-  }
-
-  function show(sorted) {
-    body.replaceChildren(...sorted.flatMap((part) => rowsOf(part, total, largest)));
-  }
-
-  show(parts);
-  const head = el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, headers));
-  const properties = { class: "table parts", role: "table", "aria-label": "Parts" };
-  return el("table", properties, head, body, footOf(total));
+export function partsTable(groups, total) {
+  const largest = Math.max(1, ...groups.flatMap(({ parts }) => parts.map((part) => part.tokens)));
+  const headers = Object.entries(COLUMNS).map(([name, kind]) =>
+    el("th", { role: "columnheader", scope: "col", class: kind }, name),
+  );
+  return el(
+    "table",
+    { class: "table parts", role: "table", "aria-label": "Parts" },
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, headers)),
+    groups.map((group) => rowsOf(group, total, largest)),
+    el("tfoot", { role: "rowgroup" }, row("Whole request", total, share(total, total))),
+  );
 }
 
-function headerOf(name, chosen) {
-  const button = el("button", { type: "button", class: "sort", onclick: chosen }, name);
-  const properties = { role: "columnheader", scope: "col", "aria-sort": "none" };
-  return el("th", { ...properties, class: COLUMNS[name].number ? "number" : "" }, button);
+// The group's own row, and one for each part unless there is but one, as for the system.
+function rowsOf(group, total, largest) {
+  const [part] = group.parts;
+  const label = [
+    el("span", { class: `swatch ${kindClass(group.kind)}` }),
+    el("span", { class: "group-name" }, labelOf(group)),
+    isWhole(group) ? reasonOf(part) : "",
+  ];
+  const sum = group.tokens === null ? "–" : share(group.tokens, total);
+  const parts = isWhole(group) ? [] : group.parts;
+  return el(
+    "tbody",
+    { role: "rowgroup" },
+    row(label, group.tokens, sum, { class: "group", scope: "rowgroup" }),
+    parts.map((each) => partRow(each, total, largest)),
+  );
 }
 
-function rowsOf(part, total, largest) {
-  const within = part.within.map((inner) => rowOf(inner, total, largest, "within"));
-  return [rowOf(part, total, largest, ""), ...within];
-}
-
-function rowOf(part, total, largest, place) {
-  const counted = part.tokens !== null;
+function partRow(part, total, largest) {
   const name = el("span", { class: "part-name" }, part.name);
   const detail = part.detail && el("span", { class: "part-detail" }, part.detail);
-  const kind = [el("span", { class: `swatch ${kindClass(part.kind)}` }), part.kind];
-  return el("tr", { role: "row", class: place }, [
-    el("th", { role: "rowheader", scope: "row" }, name, " ", detail || "", reasonOf(part)),
-    el("td", { role: "cell", class: "kind" }, kind),
+  const shown = part.tokens === null ? "–" : shareOf(part, total, largest);
+  return row([name, " ", detail, reasonOf(part)], part.tokens, shown, { class: "part" });
+}
+
+function row(head, tokens, shareShown, { scope = "row", ...properties } = {}) {
+  return el("tr", { role: "row", ...properties }, [
+    el("th", { role: "rowheader", scope }, head),
     el(
       "td",
       { role: "cell", class: "number tokens" },
-      counted ? number(part.tokens) : "not countable",
+      tokens === null ? "not countable" : number(tokens),
     ),
-    el(
-      "td",
-      { role: "cell", class: "number share" },
-      counted ? shareOf(part, total, largest) : "–",
-    ),
+    el("td", { role: "cell", class: "number share" }, shareShown),
   ]);
 }
 
@@ -82,14 +64,4 @@ function shareOf(part, total, largest) {
   const fill = el("span", { class: `fill ${kindClass(part.kind)}` });
   fill.style.setProperty("--share", Math.min(1, Math.max(0, part.tokens / largest)));
   return [el("span", { class: "track small" }, fill), el("span", {}, share(part.tokens, total))];
-}
-
-function footOf(total) {
-  const row = el("tr", { role: "row" }, [
-    el("th", { role: "rowheader", scope: "row" }, "Whole request"),
-    el("td", { role: "cell" }),
-    el("td", { role: "cell", class: "number tokens" }, number(total)),
-    el("td", { role: "cell", class: "number share" }, share(total, total)),
-  ]);
-  return el("tfoot", { role: "rowgroup" }, row);
 }

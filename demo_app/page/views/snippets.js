@@ -1,5 +1,6 @@
 // "Call it yourself": the call for the current request, to copy; a large body is a file beside it.
 
+import { copyFrom } from "../lib/clipboard.js";
 import { byId, setText, size } from "../lib/dom.js";
 import { byteLength } from "../lib/json.js";
 import { makeTabs } from "../lib/tabs.js";
@@ -60,14 +61,7 @@ function note(file, bytes) {
 async function copy() {
   clearTimeout(timer);
   show();
-  try {
-    await navigator.clipboard.writeText(byId("call-text").textContent);
-    setText(byId("call-status"), "Copied");
-  } catch {
-    // Refused, or not a secure context: an address that is not loopback, without TLS.
-    getSelection().selectAllChildren(byId("call-text"));
-    setText(byId("call-status"), "Selected: press Ctrl+C or ⌘C to copy");
-  }
+  setText(byId("call-status"), await copyFrom(byId("call-text")));
 }
 
 function download() {

@@ -1,0 +1,1 @@
+"""Clients that others publish, run against the gateway; not part of `make test`."""
