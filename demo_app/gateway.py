@@ -96,4 +96,4 @@ if __name__ == "__main__":
     owners = dict(pair.rsplit("=", 1) for pair in os.environ["GATEWAY_KEYS"].split())
     app = AccessLog(create_app(Config.from_yaml(os.environ.get("CONFIG", "config.yaml")), owners))
     host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
-    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=30)
+    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=60)

@@ -15,8 +15,10 @@ _FIELDS: Final = (
     "caller",
     "end_user",
     "model",
+    "deployment",
     "provider",
     "upstream_model",
+    "attempts",
     "input_tokens",
     "source",
     "omitted",
@@ -47,12 +49,13 @@ def log_fields(event: CountEvent) -> str:
 
     `model`, `end_user` and `omitted` are the caller's own text, and `caller` is the host's. A value
     that could forge a pair or a line is quoted as a JSON string. Unknown fields are left out, and
-    so is an empty list. Status and duration are no pairs, because a line of an access log
-    begins with them.
+    so are an empty list and the number of `attempts` if there was one. Status and duration are no
+    pairs, because a line of an access log begins with them.
     """
     caller = event.caller.id if event.caller else None
     lists = {name: ",".join(getattr(event, name)) or None for name in ("omitted", "unread")}
-    fields = {**event._asdict(), "caller": caller, **lists}
+    attempts = len(event.attempts) if len(event.attempts) > 1 else None
+    fields = {**event._asdict(), "caller": caller, "attempts": attempts, **lists}
     known = ((name, fields[name]) for name in _FIELDS if fields[name] is not None)
     return " ".join(f"{name}={_quote(value)}" for name, value in known)
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure, print the tables, write them to results.json and the README."""
+"""`python -m tests.bench`: measure, and write results.json, the README and docs/performance.md."""
 
 import argparse
 import itertools
@@ -19,7 +19,7 @@ from tests.bench.bounds import LARGE, SMALL, Bound, facts_of, measure_bounds
 from tests.bench.litellm import EXECUTABLE, litellm_proxy, litellm_version
 from tests.bench.load import Requests, check, generate
 from tests.bench.processes import Process, under_uvicorn
-from tests.bench.report import RESULTS, as_json, tables, write_readme
+from tests.bench.report import RESULTS, as_json, tables, write_pages
 from tests.bench.scenes import Result, Scene, measure, scenes, select
 from tests.bench.targets import figures
 from tests.bench.upstream import stub_upstream
@@ -57,7 +57,7 @@ def main() -> None:
     print(tables(report))
     if options.only is None and not options.quick:
         RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        write_readme(report)
+        write_pages(report)
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,6 +1,6 @@
 """`python -m tests.bench.compare`: the same requests to count_tokens_mw and to LiteLLM's proxy.
 
-Both stand in front of one upstream that records its requests. The table goes into the README.
+Both stand in front of one upstream that records its requests. The table goes into docs/litellm.md.
 """
 
 import asyncio
@@ -25,9 +25,10 @@ from tests.bench.gateway import KEY, PATH
 from tests.bench.litellm import litellm_proxy, litellm_version
 from tests.bench.report import write_between
 
-__all__ = ["ANSWERS", "Upstream", "ask_all", "ours", "table"]
+__all__ = ["ANSWERS", "PAGE", "Upstream", "ask_all", "ours", "table"]
 
 ANSWERS: Final = Path(__file__).with_name("comparison.json")
+PAGE: Final = Path(__file__).parents[2] / "docs" / "litellm.md"
 _MARKS: Final = ("<!-- compared by `make compare` -->\n", "<!-- end of comparison -->\n")
 _BETA: Final = "a-beta-of-tomorrow-2027-01-01"
 _HELLO: Final[Mapping[str, Any]] = {
@@ -186,7 +187,7 @@ def _litellm(upstream: str) -> Iterator[str]:
 
 
 def table(comparison: Mapping[str, Any]) -> str:
-    """Return the README's table."""
+    """Return the page's table."""
     columns: Sequence[str] = ["count_tokens_mw", f"LiteLLM {comparison['version']}"]
     rows = zip(QUESTIONS, comparison["ours"], comparison["litellm"], strict=True)
     lines = [f"| {question} | {mine} | {theirs} |" for question, mine, theirs in rows]
@@ -200,7 +201,7 @@ def main() -> None:
     about = {"date": date, "version": litellm_version()}
     both = {"ours": ask_all(ours), "litellm": ask_all(_litellm)}
     ANSWERS.write_text(json.dumps({**about, **both}, indent=1) + "\n", encoding="utf-8")
-    write_between(*_MARKS, table({**about, **both}))
+    write_between(PAGE, *_MARKS, table({**about, **both}))
 
 
 if __name__ == "__main__":

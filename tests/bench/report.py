@@ -1,4 +1,4 @@
-"""The results as JSON, and as the tables of the README."""
+"""The results as JSON, and as the tables of docs/performance.md and the README."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,17 +11,20 @@ from tests.bench.scenes import Result
 from tests.bench.targets import Figure
 
 __all__ = [
+    "PAGE",
     "README",
     "RESULTS",
     "as_json",
+    "comparison",
     "read_results",
     "tables",
     "write_between",
-    "write_readme",
+    "write_pages",
 ]
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 README: Final = Path(__file__).parents[2] / "README.md"
+PAGE: Final = README.with_name("docs") / "performance.md"
 _COLUMNS: Final = ("body, connections", "who", "requests/s", "p50 ms", "p99 ms", "errors")
 _BOUNDS: Final = (
     *("hostile request", "size", "status", "longest stall ms", "against plain text"),
@@ -29,6 +32,7 @@ _BOUNDS: Final = (
 )
 _BEGIN: Final = "<!-- bench: written by `make bench` -->\n"
 _END: Final = "<!-- end of bench -->\n"
+_COMPARED: Final = ("ours", "litellm")
 
 
 def as_json(
@@ -62,8 +66,29 @@ def as_json(
     }
 
 
+def comparison(report: Mapping[str, Any]) -> str:
+    """Return the README's table: three figures beside LiteLLM's proxy."""
+    rates = {
+        (row["scene"], row["contender"]): _digits(row["per_second"])
+        for row in report["results"]
+        if row["model"] == "anthropic"
+    }
+    memory = {name: f"{report['once'].get(f'{name}_mb', 0):.0f} MB" for name in _COMPARED}
+    rows = {
+        "counts per second, small, each from the upstream": "uncached, small, 16",
+        "counts per second, a conversation of 880 KB": "uncached, large, 4",
+    }
+    lines = [
+        [words, *(rates.get((scene, name), "") for name in _COMPARED)]
+        for words, scene in rows.items()
+    ]
+    lines.append(["resident memory", *memory.values()])
+    head = ["| | count_tokens_mw | LiteLLM's proxy |", _line(3)]
+    return "\n".join([*head, *(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
+
+
 def tables(report: Mapping[str, Any]) -> str:
-    """Return the README's tables of a report: its setting, its figures, and the rest folded."""
+    """Return the page's tables of a report: its setting, its figures, and the rest folded."""
     about, once = report["about"], report["once"]
     where = (
         f"Measured on {about['date']}: {about['machine']}, {about['load']}; {about['versions']}."
@@ -109,17 +134,17 @@ def _line(columns: int) -> str:
     return "|" + "---|" * columns
 
 
-def write_readme(report: Mapping[str, Any]) -> None:
-    """Replace the README's tables by those of a report."""
-    write_between(_BEGIN, _END, tables(report))
+def write_pages(report: Mapping[str, Any]) -> None:
+    """Replace the tables of the page and of the README by those of a report."""
+    write_between(PAGE, _BEGIN, _END, tables(report))
+    write_between(README, _BEGIN, _END, comparison(report))
 
 
-def write_between(begin: str, end: str, text: str) -> None:
-    """Replace the text between two marks in the README."""
-    readme = README.read_text(encoding="utf-8")
-    before, _, rest = readme.partition(begin)
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Replace the text between two marks in a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)
-    README.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
+    page.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
 def read_results() -> dict[str, Any]:
@@ -137,8 +162,7 @@ def _name(row: Mapping[str, Any]) -> str:
 def _value(figure: Mapping[str, Any]) -> str:
     if figure["value"] is None:
         return "not measured"
-    value = f"{_digits(figure['value'])} {figure['unit']}"
-    return value if figure["reached"] else f"**{value}**, short of it"
+    return f"{_digits(figure['value'])} {figure['unit']}"
 
 
 def _digits(value: float) -> str:

@@ -42,7 +42,7 @@ _NAMES: Final = {
 
 
 def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure]:
-    """Return the figures of the README's table, in its order."""
+    """Return the figures of the page's table, in its order: the comparison with LiteLLM first."""
     ratios = [
         _at_least(
             f"{scene} connections, {_PROVIDERS[model]}against {_NAMES[other]}",
@@ -51,18 +51,20 @@ def figures(results: Sequence[Result], once: Mapping[str, float]) -> list[Figure
         )
         for scene, model, other, least in _RATIOS
     ]
+    compared = []
     slow = _per_second(results, "litellm")
     for kind, least in (("uncached", 20), ("cached", 75)):
         mine = _per_second(results, "ours", kind)
         words = f"{kind}, small, 16 connections, against {_NAMES['litellm']}, uncached"
-        ratios.append(_at_least(words, least, mine / slow if mine and slow else None))
+        compared.append(_at_least(words, least, mine / slow if mine and slow else None))
     return [
-        *ratios,
+        *compared,
         _at_most(
             "resident memory after 10,000 counts, against LiteLLM's proxy",
             0.25,
             once.get("memory_ratio"),
         ),
+        *ratios,
         _at_most(
             "import and `Config.from_yaml` of a small file, against `import fastapi`",
             1.0,

@@ -59,8 +59,8 @@ def test_every_model_is_one_that_anthropic_serves(path: Path) -> None:
     assert models <= set(LITERAL) - DEPRECATED_MODELS.keys()
 
 
-def test_the_readme_and_the_demo_name_the_newest_models() -> None:
-    for name in ("README.md", "demo_app/config.yaml"):
+def test_the_manual_and_the_demo_name_the_newest_models() -> None:
+    for name in ("docs/configuration.md", "demo_app/config.yaml"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "claude-sonnet-5" in models_in(text)
         assert "gemini-3.8-flash" in text

@@ -140,9 +140,16 @@ def test_the_line_names_who_asked_for_whom_and_what_came_of_it(
     log_events(LOGGER)(event(end_user='a "b" c=d'))
     assert caplog.records[0].message == (
         'count_tokens 200 750ms caller=team-a end_user="a \\"b\\" c=d" model=claude '
-        "provider=bedrock upstream_model=anthropic.claude-x input_tokens=14 source=provider "
-        "request_id=req_1 upstream_request_id=aws-1"
+        "deployment=claude#0 provider=bedrock upstream_model=anthropic.claude-x input_tokens=14 "
+        "source=provider request_id=req_1 upstream_request_id=aws-1"
     )
+
+
+def test_a_failover_is_in_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    (attempt,) = event().attempts
+    log_events(LOGGER)(event(attempts=(attempt, attempt)))
+    assert " upstream_model=anthropic.claude-x attempts=2 " in caplog.records[0].message
 
 
 def test_a_count_of_nothing_is_in_the_line_too(caplog: pytest.LogCaptureFixture) -> None:

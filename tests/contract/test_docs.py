@@ -1,4 +1,4 @@
-"""Every snippet of the README, run as it stands but for the address."""
+"""Every snippet of the README and the manual, run as it stands but for the address."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
+import count_tokens_mw
 from count_tokens_mw import Config, NotFound, Settings
 from count_tokens_mw.__main__ import main
 from count_tokens_mw.config.model_names import may_count, provider_of
@@ -26,8 +27,21 @@ from tests.support.fakes import FakeUpstream, client_of
 from tests.support.shell import run_in_shell
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+}
+README = PAGES[ROOT / "README.md"]
+TEXT = "\n\n".join(text for path, text in PAGES.items() if path.name != "CHANGELOG.md")
+# The snippets of these pages have tests of their own.
+OWN_TESTS = {"litellm.md", "providers.md"}
+SNIPPETS = [
+    found
+    for path, text in PAGES.items()
+    if path.name not in OWN_TESTS
+    for found in re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+]
+CALLS = re.findall(r"^```bash\n(curl.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "optional-dependencies"
 ]
@@ -73,7 +87,7 @@ def test_the_commands_for_trying_it_are_targets_of_make() -> None:
     assert "-m pytest" in printed
 
 
-@pytest.mark.parametrize("code", snippets("bash", "curl"))
+@pytest.mark.parametrize("code", CALLS)
 def test_the_curl_calls_count(code: str, demo: str) -> None:
     said = json.loads(run_in_shell(code.replace("http://127.0.0.1:8000", demo)))
     if "breakdown" in code:
@@ -112,7 +126,7 @@ def test_the_python_calls_count(code: str, demo: str, capsys: pytest.CaptureFixt
         ("async def chat", COUNT),
         ("app.mount", f"/llm{COUNT}"),
         ("routes.extend", COUNT),
-        ("add_middleware", f"/llm{COUNT}"),
+        ('path="/llm")', f"/llm{COUNT}"),
     ],
 )
 def test_the_hosts_that_take_us_in_count_for_their_own_callers(having: str, path: str) -> None:
@@ -285,8 +299,8 @@ async def test_a_database_stands_in_for_the_list_and_a_new_file_comes_without_a_
 
 def table(first: str, second: str) -> list[list[str]]:
     """Return the cells of the table whose header begins with these columns."""
-    start = README.index(f"| {first} | {second} |")
-    lines = README[start:].partition("\n\n")[0].splitlines()[2:]
+    start = TEXT.index(f"| {first} | {second} |")
+    lines = TEXT[start:].partition("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -303,7 +317,7 @@ def test_the_table_of_providers_names_models_that_each_can_count() -> None:
 
 
 def test_the_inferred_providers_are_those_that_recognise_a_bare_name() -> None:
-    sentence = README.partition("else inferred as in LiteLLM: ")[2].partition("\n- **")[0]
+    sentence = TEXT.partition("else inferred as in LiteLLM: ")[2].partition("\n- **")[0]
     inferred = {provider_of(code.removesuffix("..."))[0] for code in codes(sentence)}
     never = re.compile("(?!)")
     assert inferred == {name for name, row in PROVIDERS.items() if row.bare != never}
@@ -321,7 +335,6 @@ def test_the_table_of_parameters_has_every_parameter_of_every_provider() -> None
         assert lacking == [], name
 
 
-PAGES = [README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").rglob("*.md")))]
 YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -339,7 +352,9 @@ def names_in(value: object) -> object:
     return {key: names_in(value[key]) for key in value} if isinstance(value, dict) else None
 
 
-@pytest.mark.parametrize("text", [text for page in PAGES for text in samples_of_defaults(page)])
+@pytest.mark.parametrize(
+    "text", [text for page in PAGES.values() for text in samples_of_defaults(page)]
+)
 def test_a_sample_called_defaults_is_all_the_defaults(text: str) -> None:
     data = yaml.safe_load(text)
     assert Config.from_mapping(data, {}).settings == Settings()
@@ -347,7 +362,7 @@ def test_a_sample_called_defaults_is_all_the_defaults(text: str) -> None:
 
 
 def test_there_is_a_sample_of_the_defaults() -> None:
-    assert len(samples_of_defaults(README)) == 1
+    assert len(samples_of_defaults(TEXT)) == 1
     assert samples_of_defaults("These are the defaults:\n\n```yaml\na: 1\n```\n") == ["a: 1\n"]
     assert samples_of_defaults("The defaults:\n\nOther.\n\n```yaml\na: 1\n```\n") == []
 
@@ -357,7 +372,7 @@ def test_the_defaults_in_the_first_host_send_no_callers_key_upstream(
     gateways_folder: Path, upstream: FakeUpstream
 ) -> None:
     config = gateways_folder / "config.yaml"
-    (defaults,) = samples_of_defaults(README)
+    (defaults,) = samples_of_defaults(TEXT)
     config.write_text(f"{config.read_text()}\n{defaults}")
     code = snippet("python", "app.mount").replace(
         '"config.yaml"', '"config.yaml", http_client=http_client'
@@ -400,7 +415,7 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("bash", "make demo"),
         snippet("bash", "count_tokens_mw check"),
         snippet("text", "sonnet"),
-        *snippets("bash", "curl"),
+        *(code for code in CALLS if "/anthropic/" not in code),
         *snippets("python", "127.0.0.1:8000"),
         snippet("python", "async def chat"),
         snippet("python", "app.mount"),
@@ -410,7 +425,9 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("python", "PrometheusHook()"),
         snippet("python", "insert_row"),
         snippet("python", "current_user"),
-        snippet("python", "add_middleware"),
+        snippet("python", 'path="/llm")'),
+        snippet("python", "CORSMiddleware"),
+        snippet("python", "def make()"),
         snippet("python", "on_change"),
         snippet("json", '{"input_tokens": 14}'),
         snippet("json", "overhead"),
@@ -425,19 +442,88 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
     assert sorted(run) == sorted(text for _, text in SNIPPETS)
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
-def test_every_link_into_the_project_leads_somewhere(link: str) -> None:
-    if link.startswith("#"):
-        headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-        assert link[1:] in {heading.lower().replace(" ", "-") for heading in headings}
-    else:
-        assert httpx.URL(link).is_absolute_url or (ROOT / link).exists()
+def anchors_of(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_and_a_heading_of_it(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", PAGES[path]):
+        if httpx.URL(link).is_absolute_url:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(PAGES[target]), link
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = PAGES[ROOT / "docs" / "README.md"]
+    for path in PAGES:
+        assert path.name == "README.md" or f"{path.name})" in index
+
+
+def test_the_readme_is_a_front_page() -> None:
+    assert len(README.splitlines()) <= 260
+    assert len(README.split()) <= 2300
+
+
+def test_every_public_name_is_in_the_page_about_the_api() -> None:
+    page = PAGES[ROOT / "docs" / "api.md"]
+    assert [name for name in count_tokens_mw.__all__ if f"`{name}`" not in page] == []
+
+
+def test_every_folder_of_the_package_is_in_the_page_about_the_architecture() -> None:
+    page = PAGES[ROOT / "docs" / "architecture.md"]
+    folder = Path(count_tokens_mw.__file__).parent
+    names = [path.stem for path in folder.iterdir() if not path.name.startswith(("_", "py"))]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_every_target_of_make_is_explained() -> None:
+    targets = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets is not None
+    explained = re.findall(r"^\| `make ([\w-]+)` \|", PAGES[ROOT / "CONTRIBUTING.md"], re.MULTILINE)
+    assert set(targets[1].split()) - {"clean", "picture"} == set(explained)
+
+
+@pytest.mark.usefixtures("gateways_folder")
+def test_each_worker_makes_its_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_KEYS", "sk-a=team-a sk-b==team-b")
+    monkeypatch.syspath_prepend(ROOT / "demo_app")
+    app = executed(snippet("python", "def make()"))["make"]()
+    with TestClient(app) as client:
+        for key, status in (("sk-a", 200), ("sk-b=", 200), ("sk-c", 401)):
+            answer = client.post(COUNT, json=HELLO, headers={"x-api-key": key})
+            assert answer.status_code == status
+
+
+@pytest.mark.usefixtures("gateways_folder")
+def test_a_page_of_another_origin_sees_the_headers_of_counts_and_of_errors() -> None:
+    app = executed(snippet("python", "CORSMiddleware"))["app"]
+    origin = {"origin": "https://app.example.com"}
+    with TestClient(app) as client:
+        asking = {**origin, "access-control-request-method": "POST"}
+        asking["access-control-request-headers"] = "x-api-key"
+        assert client.options(COUNT, headers=asking).status_code == 200
+        for key, status in (("sk-team-a", 200), ("sk-other", 401)):
+            answer = client.post(COUNT, json=HELLO, headers={**origin, "x-api-key": key})
+            assert answer.status_code == status
+            assert answer.headers["access-control-allow-origin"] == origin["origin"]
+            exposed = answer.headers["access-control-expose-headers"]
+            own = {name for name in answer.headers if name.startswith(("x-count", "request-id"))}
+            assert own <= set(exposed.split(", "))
 
 
 def test_every_extra_that_is_named_can_be_installed() -> None:
     """Pip only warns of an extra that does not exist."""
-    installed = re.findall(r"pip install '\.\[(\w+)\]'", README)
-    mentioned = re.findall(r"extras? `(\w+)`", README)
-    assert "zstd" in installed
+    installed = re.findall(r"pip install '\.\[([\w,]+)\]'", TEXT)
+    mentioned = re.findall(r"extras? `(\w+)`", TEXT)
+    installed = [name for names in installed for name in names.split(",")]
+    assert {"fastapi", "prometheus", "zstd"} <= set(installed)
     assert "redis" in mentioned
     assert {*installed, *mentioned} <= EXTRAS.keys()
