@@ -117,7 +117,7 @@ class CountTokens:
 
     @property
     def in_flight(self) -> int:
-        """The number of requests that are being read or counted."""
+        """The number of requests that are being counted."""
         return self._pipeline.engine.in_flight
 
     @property
@@ -184,16 +184,18 @@ class CountTokens:
         engine = self._pipeline.engine
 
         async def count() -> Outcome:
-            engine.acquire_slot()
+            snapshot = engine.snapshot
+            deadline = Deadline(snapshot.settings.timeout)
+            is_breakdown = record.entry_point == "breakdown"
+            place = engine.admission.place(record.caller, is_breakdown=is_breakdown)
+            await place.take(deadline)
             try:
-                snapshot = engine.snapshot
-                deadline = Deadline(snapshot.settings.timeout)
                 lowercase = {name.lower(): value for name, value in (headers or {}).items()}
                 record.read_headers(lowercase, snapshot.settings.end_user_headers)
                 request = request_from_mapping(body, native_headers(lowercase.items()))
-                return await run(Job(request, snapshot, record, deadline))
+                return await run(Job(request, snapshot, record, deadline, place))
             finally:
-                engine.release_slot()
+                place.release()
 
         try:
             outcome = await outcome_of(record, count())

@@ -11,7 +11,7 @@ from count_tokens_mw.host.auth import Authenticator, Authorizer
 from count_tokens_mw.host.callbacks import Transform, authorize_caller, call_transform
 from count_tokens_mw.host.hooks import HookRunner
 from count_tokens_mw.protocol.request import parse_request
-from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount
+from count_tokens_mw.types import Caller, CountRequest, Headers, RequestBody, TokenCount
 
 __all__ = ["Pipeline"]
 
@@ -27,7 +27,13 @@ class Pipeline:
     hooks: HookRunner
 
     def read(
-        self, body: RequestBody, headers: Headers, query: str = "", credentials: Headers = ()
+        self,
+        body: RequestBody,
+        headers: Headers,
+        query: str = "",
+        credentials: Headers = (),
+        *,
+        caller: Caller | None,
     ) -> CountRequest:
         """Return the parsed request; a byte-identical recent body is not parsed again.
 
@@ -36,7 +42,7 @@ class Pipeline:
         """
         if self.transform is not None or credentials:
             return parse_request(body.raw, headers, query=query, credentials=credentials)
-        return self.engine.sender.parse(body, headers, query)
+        return self.engine.sender.parse(body, headers, query, caller)
 
     async def count(self, job: Job) -> TokenCount:
         """Authorise the caller, if there is one, call the host's `transform`, and count.

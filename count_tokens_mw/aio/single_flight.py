@@ -1,7 +1,7 @@
 """Single flight: concurrent callers for one key share one run of the work."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ from count_tokens_mw.aio.per_loop import PerLoop
 __all__ = ["RunCancelled", "SingleFlight"]
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 
 class RunCancelled(TimeoutError):
@@ -30,9 +31,9 @@ class _Flight(Generic[T]):
 class SingleFlight(Generic[T]):
     """Runs by key, one at a time for each key and event loop.
 
-    An error is raised to every waiter. Cancelling the last waiter cancels the run, and a caller
-    that comes after any cancellation starts a new one, because the old one may hang. With
-    `keeps_running` no waiter's cancellation concerns the run, which needs its own time limit.
+    Every waiter of a run that failed raises its error. Cancelling the last waiter cancels the run,
+    and a caller that comes after any cancellation starts a new one, because the old one may hang.
+    With `keeps_running` no waiter's cancellation concerns the run, which needs its own time limit.
     """
 
     def __init__(self, *, keeps_running: bool = False) -> None:
@@ -40,9 +41,15 @@ class SingleFlight(Generic[T]):
         self._flights: PerLoop[dict[Hashable, _Flight[T]]] = PerLoop(dict)
 
     async def run(
-        self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]
+        self,
+        key: Hashable,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        to_joiner: Callable[[BaseException], BaseException | None] = lambda error: None,
     ) -> tuple[T, bool]:
-        """Return the result of the run, and whether it was in flight before.
+        """Return the result of the run, and whether this waiter joined it in flight.
+
+        The error of a run is raised as it is to the waiter that started it. A waiter that joined
+        raises what `to_joiner` returns for the error, or the error itself for None.
 
         Raises:
             RunCancelled: the run was cancelled by another than its waiters.
@@ -50,9 +57,29 @@ class SingleFlight(Generic[T]):
         flights = self._flights.get()
         in_flight = flights.get(key)
         flight = _join(flights, key, work)
+        if flight is not in_flight:
+            return await self._wait(flights, key, flight, asyncio.shield(flight.task)), False
+        # `wait` does not raise the error, so its traceback does not get the frames of this waiter.
+        await self._wait(flights, key, flight, asyncio.wait([flight.task]))
+        if flight.task.cancelled():
+            raise RunCancelled
+        error = flight.task.exception()
+        own_error = None if error is None else to_joiner(error)
+        if own_error is not None:
+            raise own_error
+        return flight.task.result(), True
+
+    async def _wait(
+        self,
+        flights: dict[Hashable, _Flight[T]],
+        key: Hashable,
+        flight: _Flight[T],
+        done: Awaitable[W],
+    ) -> W:
+        """Wait until the flight is done; the last waiter that is cancelled cancels its run."""
         flight.waiters += 1
         try:
-            return await asyncio.shield(flight.task), flight is in_flight
+            return await done
         except asyncio.CancelledError:
             waiter = asyncio.current_task()
             if flight.task.cancelled() and waiter is not None and not waiter.cancelling():

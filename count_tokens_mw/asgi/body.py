@@ -1,13 +1,11 @@
-"""The client's side of a request: its body, read within bounds and hashed, and its disconnect."""
+"""The body of a request, read within bounds and hashed."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
-from anyio import CancelScope
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope
@@ -21,7 +19,7 @@ from count_tokens_mw.errors import ClientClosedRequest, RequestTooLarge
 from count_tokens_mw.host.callbacks import to_refused
 from count_tokens_mw.types import RequestBody
 
-__all__ = ["BODY_HEADERS", "TimedRequest", "cancel_on_disconnect", "read_body"]
+__all__ = ["BODY_HEADERS", "TimedRequest", "expected_size", "read_body"]
 
 T = TypeVar("T")
 
@@ -77,14 +75,12 @@ def read_body(
     The result is the decoded body, and so is its hash.
 
     Raises:
-        RequestTooLarge: the declared, actual or decoded size exceeds `limit` bytes.
+        RequestTooLarge: the actual or decoded size exceeds `limit` bytes.
         InvalidRequest: the content encoding is not supported, or the body is not valid in it.
         ClientClosedRequest: the client disconnected.
         DeadlineExceeded: the body did not arrive in time.
         Refused: the body exceeds a limit of the host's own.
     """
-    if _declared_length(headers) > limit:
-        raise _too_large(limit)
     decoder = None
     if "content-encoding" in headers:
         decoder = open_decoder(request.headers.getlist("content-encoding"))
@@ -190,31 +186,14 @@ def _declared_length(headers: Mapping[str, str]) -> int:
         return 0
 
 
-async def cancel_on_disconnect(request: Request, work: Awaitable[T]) -> T:
-    """Await the work and return its result; the request's body must have been read before.
-
-    If a middleware of the host hides the disconnect, the work runs to its end.
+def expected_size(headers: Mapping[str, str], limit: int) -> int:
+    """Return the bytes that a body may take: its declared length, or `limit` if that says little.
 
     Raises:
-        ClientClosedRequest: the client disconnected, and the work was cancelled.
+        RequestTooLarge: the declared size exceeds `limit` bytes.
     """
-    with CancelScope() as scope:
-        watcher = asyncio.ensure_future(_watch_for_disconnect(request, scope))
-        watcher.add_done_callback(_retrieve)
-        try:
-            return await work
-        finally:
-            watcher.cancel()
-    raise ClientClosedRequest("The client left.")
-
-
-async def _watch_for_disconnect(request: Request, scope: CancelScope) -> None:
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        scope.cancel()
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    # asyncio would log the exception of a host's `receive` with its text.
-    if not task.cancelled():
-        task.exception()
+    declared = _declared_length(headers)
+    if declared > limit:
+        raise _too_large(limit)
+    is_certain = "content-length" in headers and "content-encoding" not in headers
+    return max(0, declared) if is_certain else limit

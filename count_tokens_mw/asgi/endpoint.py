@@ -8,8 +8,10 @@ from typing import Final, NoReturn
 from starlette.types import Receive, Scope, Send
 
 from count_tokens_mw.aio.guard import outcome_of
-from count_tokens_mw.asgi.body import BODY_HEADERS, TimedRequest, cancel_on_disconnect, read_body
+from count_tokens_mw.asgi.body import BODY_HEADERS, TimedRequest, expected_size, read_body
+from count_tokens_mw.asgi.disconnect import DisconnectWatch
 from count_tokens_mw.asgi.routes import describe_not_found
+from count_tokens_mw.counting.admission import Place
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
@@ -21,7 +23,7 @@ from count_tokens_mw.host.callbacks import authenticate_caller
 from count_tokens_mw.pipeline import Pipeline
 from count_tokens_mw.protocol.request import MOST_NATIVE_BYTES, require_printable, require_short
 from count_tokens_mw.protocol.response import http_answer, is_sendable_status
-from count_tokens_mw.types import Headers, TokenCount
+from count_tokens_mw.types import CountRequest, Headers, RequestBody, TokenCount
 
 __all__ = ["Endpoint"]
 
@@ -81,22 +83,47 @@ class Endpoint:
             raise MethodNotAllowed("Only POST is allowed here.")
         require_short(native)
         record.caller = await authenticate_caller(pipeline.authenticate, request, deadline)
-        pipeline.engine.acquire_slot()
+        is_breakdown = self.entry_point == "breakdown"
+        place = pipeline.engine.admission.place(record.caller, is_breakdown=is_breakdown)
         try:
-            limit = settings.max_body_bytes
-            body = await read_body(request, headers, limit, pipeline.engine.fairness)
-            native = drop_gateway_keys(request.scope, require_printable(native))
-            if self.entry_point == "passthrough":
-                query = request.scope.get("query_string", b"").decode("latin-1")
-                credentials = _read_own_credentials(request.scope, snapshot)
-                counted = pipeline.read(body, native, query, credentials)
-                return await pipeline.pass_through(Job(counted, snapshot, record, deadline))
-            job = Job(pipeline.read(body, native), snapshot, record, deadline)
-            if self.entry_point == "count_tokens":
-                return await pipeline.count(job)
-            return (await cancel_on_disconnect(request, pipeline.break_down(job))).as_count()
+            size = expected_size(headers, settings.max_body_bytes)
+            if not place.try_reserve(size):
+                await request.upload(place.reserve(size))
+            body = await read_body(
+                request, headers, settings.max_body_bytes, pipeline.engine.fairness
+            )
+            place.shrink(len(body.raw))
+            counted = self._read(request, body, native, record, snapshot)
+            watch = DisconnectWatch(request)
+            job = Job(counted, snapshot, record, deadline, place, watch.start)
+            return await watch.run(self._run(job, place))
         finally:
-            pipeline.engine.release_slot()
+            place.leave()
+
+    def _read(
+        self,
+        request: TimedRequest,
+        body: RequestBody,
+        native: Headers,
+        record: RequestRecord,
+        snapshot: ConfigSnapshot,
+    ) -> CountRequest:
+        native = drop_gateway_keys(request.scope, require_printable(native))
+        if self.entry_point != "passthrough":
+            return self._pipeline.read(body, native, caller=record.caller)
+        query = request.scope.get("query_string", b"").decode("latin-1")
+        credentials = _read_own_credentials(request.scope, snapshot)
+        return self._pipeline.read(body, native, query, credentials, caller=record.caller)
+
+    async def _run(self, job: Job, place: Place) -> TokenCount:
+        if not place.try_take():
+            job.will_wait()
+            await place.take(job.deadline)
+        if self.entry_point == "count_tokens":
+            return await self._pipeline.count(job)
+        if self.entry_point == "passthrough":
+            return await self._pipeline.pass_through(job)
+        return (await self._pipeline.break_down(job)).as_count()
 
 
 async def _fail_with(error: CountError) -> NoReturn:

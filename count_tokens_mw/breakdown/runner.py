@@ -15,6 +15,7 @@ from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES
 from count_tokens_mw.breakdown.result import Breakdown, Progress
 from count_tokens_mw.breakdown.variants import Counts, Variants
 from count_tokens_mw.config.models import Settings
+from count_tokens_mw.counting.admission import Place
 from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import RequestRecord
@@ -42,6 +43,7 @@ async def break_down(engine: CountingEngine, job: Job, progress: Progress) -> Br
         CountError: the whole request was not counted, or a variant was not, for a reason that does
             not concern the request.
     """
+    job.will_wait()
     settings = job.snapshot.settings
     deadline = Deadline(settings.breakdown.timeout)
     splitting = engine.fairness.run_sync(partial(Variants, job.request))
@@ -50,13 +52,15 @@ async def break_down(engine: CountingEngine, job: Job, progress: Progress) -> Br
     job.deadline = _deadline_of_count(settings, deadline)
     whole = await engine.count(job)
     run = _Run(engine, variants, job, deadline, progress)
-    with ExitStack() as slots:
-        workers = 1  # in the request's own slot
-        while workers < min(_concurrency(variants, settings), 1 + engine.free):
-            engine.acquire_slot()
-            slots.callback(engine.release_slot)
-            workers += 1
-        await _wait_for_all([asyncio.ensure_future(run.work()) for _ in range(workers)])
+    with ExitStack() as places:
+        own = [job.place]
+        while job.place is not None and len(own) < _concurrency(variants, settings):
+            place = job.place.another()
+            if not place.try_take():
+                break
+            places.callback(place.release)
+            own.append(place)
+        await _wait_for_all([asyncio.ensure_future(run.work(place)) for place in own])
     return variants.breakdown(whole, run.counts)
 
 
@@ -119,10 +123,10 @@ class _Run:
         self._progress = progress
         self._report()
 
-    async def work(self) -> None:
-        """Count the remaining variants, one after another."""
+    async def work(self, place: Place | None) -> None:
+        """Count the remaining variants in a place, one after another."""
         while (variant := await self._next()) is not None:
-            await self._count(*variant)
+            await self._count(*variant, place)
             self._report()
 
     async def _next(self) -> tuple[str, CountRequest] | None:
@@ -133,12 +137,13 @@ class _Run:
             else make()
         )
 
-    async def _count(self, name: str, request: CountRequest) -> None:
-        record, own = self._job.record, RequestRecord("breakdown", caller=self._job.record.caller)
+    async def _count(self, name: str, request: CountRequest, place: Place | None) -> None:
+        record = self._job.record
+        own = RequestRecord("breakdown", caller=record.caller, request_id=record.request_id)
         deadline = _deadline_of_count(self._job.snapshot.settings, self._deadline)
         is_fatal = False
         try:
-            part = Job(request, self._job.snapshot, own, deadline)
+            part = Job(request, self._job.snapshot, own, deadline, place)
             count = await self._engine.count_by(self._deployments, part)
             self.counts.tokens[name] = count.input_tokens
         except CountError as error:
@@ -161,5 +166,5 @@ async def _wait_for_all(tasks: Sequence[asyncio.Task[None]]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        with CancelScope(shield=True):  # their slots are released when they have ended
+        with CancelScope(shield=True):  # their places are released when they have ended
             await asyncio.wait(tasks)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.single_flight import RunCancelled, SingleFlight
 from count_tokens_mw.cache.counts import CountCache
 from count_tokens_mw.cache.fingerprint import fingerprint
 from count_tokens_mw.cache.memo import RequestMemo
+from count_tokens_mw.cache.scope import key_of_caller
 from count_tokens_mw.config.models import CacheSettings, Deployment
 from count_tokens_mw.errors import UpstreamUnreachable
 from count_tokens_mw.protocol.omissions import bound_places
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.types import (
+    Caller,
     CountRequest,
     Headers,
     RequestBody,
@@ -24,13 +27,16 @@ from count_tokens_mw.types import (
 
 __all__ = ["CachedSender"]
 
+ToJoiner: TypeAlias = Callable[[BaseException], BaseException | None]
+
 
 class CachedSender:
     """Sender of upstream calls, with a cache of their counts and single flight.
 
     The key of a count is the fingerprint of its upstream call, so bodies that differ only in what
-    is left out share one, and each is answered with its own omissions. With a `ttl` of 0 nothing is
-    cached and every call is sent.
+    is left out share one, and each is answered with its own omissions. With `scope: caller` the
+    keys of the memo and of the counts are each caller's own. With a `ttl` of 0 nothing is cached
+    and every call is sent.
 
     Args:
         settings: the sizes and times of the caches.
@@ -57,8 +63,16 @@ class CachedSender:
         """Return the number of counts in the cache."""
         return 0 if self._cache is None else len(self._cache)
 
-    def parse(self, body: RequestBody, headers: Headers, query: str = "") -> CountRequest:
+    def parse(
+        self,
+        body: RequestBody,
+        headers: Headers,
+        query: str = "",
+        caller: Caller | None = None,
+    ) -> CountRequest:
         """Return the parsed request; a byte-identical recent body is not parsed again.
+
+        A request that is recalled from the memo has only calls within the scope of its caller.
 
         Raises:
             InvalidRequest: the body cannot be parsed, or is no count request.
@@ -66,10 +80,11 @@ class CachedSender:
         memo = self._memo
         if memo is None:
             return parse_request(body.raw, headers, query=query)
-        request = memo.get(body.digest, body.raw, headers, query)
+        digest = key_of_caller(body.digest, caller) if self._is_by_caller else body.digest
+        request = memo.get(digest, body.raw, headers, query)
         if request is None:
             request = parse_request(body.raw, headers, query=query)
-            memo.put(body.digest, request)
+            memo.put(digest, request)
         return request
 
     def recall(self, request: CountRequest, deployment: Deployment) -> TokenCount | None:
@@ -88,26 +103,31 @@ class CachedSender:
         deployment: Deployment,
         call: UpstreamCall,
         send: Callable[[UpstreamCall], Awaitable[TokenCount]],
+        caller: Caller | None,
+        to_joiner: ToJoiner,
     ) -> TokenCount:
         """Return the count of a call: from the cache, from one in flight, or by `send`.
 
         It has the omissions of this call. An exception is raised to every waiter, and is not
-        cached.
+        cached. A request that joined a call in flight raises what `to_joiner` returns for it, or
+        the exception itself for None.
 
         Raises:
             UpstreamUnreachable: the host cancelled the task of the call.
             CountError: as `send` does.
             PrepareAgain: as `send` does.
         """
-        cache, memo = self._cache, self._memo
+        cache, memo, is_by_caller = self._cache, self._memo, self._is_by_caller
         omitted = bound_places(call.omitted) if call.omitted else ()
         if cache is None or memo is None or deployment.params is None:
             count = await send(call)
         else:
             account = deployment.params.account
             key = await fingerprint(call, account, self._fairness)
+            if is_by_caller:
+                key = key_of_caller(key, caller)
             memo.put_call(request, (account, deployment.upstream_model, key, omitted))
-            count = cache.get(key) or await self._share(cache, key, call, send)
+            count = cache.get(key) or await self._share(cache, key, call, send, to_joiner)
         return count.for_call(omitted)
 
     async def _share(
@@ -116,6 +136,7 @@ class CachedSender:
         key: bytes,
         call: UpstreamCall,
         send: Callable[[UpstreamCall], Awaitable[TokenCount]],
+        to_joiner: ToJoiner,
     ) -> TokenCount:
         """Return the count of a key from Redis or by `send`, once for all that wait for it."""
 
@@ -128,7 +149,7 @@ class CachedSender:
             return count
 
         try:
-            count, is_shared = await self._flights.run((cache, key), fetch)
+            count, is_shared = await self._flights.run((cache, key), fetch, to_joiner)
         except RunCancelled:
             raise UpstreamUnreachable("The call to the provider was interrupted.") from None
         return (count.from_cache() if is_shared else count).for_call(call.omitted)
@@ -155,5 +176,6 @@ class CachedSender:
         await self.close_former()
 
     def _open(self, settings: CacheSettings) -> None:
+        self._is_by_caller = settings.scope == "caller"
         self._cache = CountCache(settings, self._clock) if settings.ttl else None
         self._memo = RequestMemo(settings.max_entries) if settings.ttl else None

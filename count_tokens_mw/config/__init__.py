@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 from count_tokens_mw.config.files import Document, read_documents
 from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
 from count_tokens_mw.config.reader import Reading, read
+from count_tokens_mw.config.rows import read_rows
 from count_tokens_mw.errors import ConfigError
 
 __all__ = ["Config", "read_yaml"]
@@ -33,7 +34,7 @@ class Config:
     """Configuration of the package: deployments and settings.
 
     `warnings` name what is wrong with single entries, and the parts of the file that have no
-    effect or differ from LiteLLM's chat. The first 20 are also logged.
+    effect or differ from LiteLLM's chat. The first 20 of a file or mapping are also logged.
     """
 
     deployments: tuple[Deployment, ...] = ()
@@ -69,6 +70,24 @@ class Config:
         includes = isinstance(document.data, Mapping) and document.data.get("include")
         problems = ("include: a mapping cannot include files; use a file",) if includes else ()
         return cls._from_reading(_read([document], environ, problems), source)
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        allow_base: Callable[[str], bool] | None = None,
+    ) -> Self:
+        """Read tenants' rows, which are entries of `model_list` that the host does not trust.
+
+        A row has keys and values of its own, and nothing of the host's: no environment variable or
+        default, file, profile, role or entry of `credential_list`. Its deployment has a `problem`
+        if it wants more. `warnings` have all problems; none is logged, because the rows are not the
+        operator's. `allow_base(url)` is asked about each `api_base`, as scheme, host and path; None
+        allows no `api_base`.
+        """
+        deployments, warnings = read_rows(rows, allow_base)
+        return cls(deployments, warnings=warnings)
 
     @classmethod
     def _from_reading(cls, reading: Reading, source: str) -> Self:

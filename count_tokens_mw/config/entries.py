@@ -20,7 +20,7 @@ from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
 from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.config.references import ENDLESS, ReferenceResolver
 
-__all__ = ["EntryReader"]
+__all__ = ["Entry", "EntryReader", "Info", "broken_deployment"]
 
 
 class _CountModel(BaseModel):
@@ -32,7 +32,7 @@ def _parse_count_model(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
 
 
-class _Info(BaseModel):
+class Info(BaseModel):
     """The fields of `model_info` that concern a count."""
 
     id: str | int | None = None
@@ -47,7 +47,9 @@ class _Routing(BaseModel):
     weight: Duration | None = None
 
 
-class _Entry(BaseModel):
+class Entry(BaseModel):
+    """An entry of `model_list` as it stands in the file."""
+
     model_name: str = Field(min_length=1)
     litellm_params: dict[str, Any] = Field(repr=False)
     model_info: dict[str, Any] | None = None
@@ -70,11 +72,11 @@ class EntryReader:
         """
         for index, (place, data) in enumerate(items):
             known_problems = len(self._values.problems)
-            entry = self._values.validate(_Entry, data, place)
+            entry = self._values.validate(Entry, data, place)
             name = _name_of(data) if entry is None else entry.model_name
             if entry is not None:
                 place = f"{place} ({name})"  # noqa: PLW2901
-            broken = _broken(index, name)
+            broken = broken_deployment(index, name)
             try:
                 deployment = broken if entry is None else self._build(index, entry, place)
             except RecursionError:
@@ -87,12 +89,12 @@ class EntryReader:
             if deployment is not None and deployment.model_name:
                 yield deployment
 
-    def _build(self, index: int, entry: _Entry, place: str) -> Deployment | None:
+    def _build(self, index: int, entry: Entry, place: str) -> Deployment | None:
         # Separate at first, because entries of other providers may have values that only LiteLLM's
         # proxy understands, or refer to variables that only the proxy has.
         values = ReferenceResolver(self._values.variables)
-        fields = _pick_fields(_Info, entry.model_info or {})
-        info = values.load(_Info, fields, f"{place}: model_info") or _Info()
+        fields = _pick_fields(Info, entry.model_info or {})
+        info = values.load(Info, fields, f"{place}: model_info") or Info()
         params_place = f"{place}: litellm_params"
         fields = _pick_fields(_Routing, entry.litellm_params)
         routing = values.load(_Routing, fields, params_place) or _Routing()
@@ -129,7 +131,7 @@ class EntryReader:
             return deployment
         return self._add_params(deployment, entry, info, params_place)
 
-    def _assign_id(self, index: int, entry: _Entry, info: _Info, place: str) -> str:
+    def _assign_id(self, index: int, entry: Entry, info: Info, place: str) -> str:
         """Return the entry's id, which defaults to its name and its index."""
         default = f"{entry.model_name}#{index}"
         id_ = default if info.id is None else str(info.id)
@@ -141,14 +143,14 @@ class EntryReader:
         return id_
 
     def _add_params(
-        self, deployment: Deployment, entry: _Entry, info: _Info, place: str
+        self, deployment: Deployment, entry: Entry, info: Info, place: str
     ) -> Deployment:
         raw = self._params.read(entry.litellm_params, place)
         deployment = self._configure_all(deployment, raw, info, place)
         return _without_params(deployment, raw.problem) if raw.problem else deployment
 
     def _configure_all(
-        self, deployment: Deployment, raw: RawParams, info: _Info, place: str
+        self, deployment: Deployment, raw: RawParams, info: Info, place: str
     ) -> Deployment:
         """Return the deployment with parameters for its provider, or for every provider."""
         more: dict[str, object] = {} if info.base_model is None else {"base_model": info.base_model}
@@ -187,7 +189,7 @@ class EntryReader:
         )
 
 
-def _resolve_model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
+def _resolve_model(entry: Entry, place: str, values: ReferenceResolver) -> str:
     """Return the entry's model; a missing one is a problem, and becomes the empty string."""
     model = values.resolve(entry.litellm_params.get("model"), place)
     if place in values.unset:
@@ -198,7 +200,7 @@ def _resolve_model(entry: _Entry, place: str, values: ReferenceResolver) -> str:
     return without_context_suffix(model)
 
 
-def _is_countable(deployment: Deployment, info: _Info) -> bool:
+def _is_countable(deployment: Deployment, info: Info) -> bool:
     base_model = provider_of(info.base_model or "")[1]
     names = (deployment.upstream_model, base_model)
     return deployment.provider == ANY_PROVIDER or any(
@@ -216,7 +218,8 @@ def _name_of(data: object) -> str:
     return str(name) if isinstance(name, str | int | float) and not isinstance(name, bool) else ""
 
 
-def _broken(index: int, name: str) -> Deployment:
+def broken_deployment(index: int, name: str) -> Deployment:
+    """Return the deployment of an entry that cannot be read; its caller sets the problem."""
     id_ = f"{name}#{index}"
     return Deployment(id=id_, model_name=name, provider=UNKNOWN_PROVIDER, upstream_model=name)
 

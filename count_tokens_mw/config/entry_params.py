@@ -11,13 +11,19 @@ from count_tokens_mw.config.litellm_keys import ADDS_TO_PROMPT, misspelt, neares
 from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.config.references import REFERENCE, ReferenceResolver
 
-__all__ = ["Credential", "ParamsReader", "RawParams"]
+__all__ = ["Credential", "ParamsReader", "RawParams", "used_keys"]
 
 _ROUTING_KEYS: Final = frozenset(
     {"custom_llm_provider", "litellm_credential_name", "model", "order", "weight"}
 )
 # Placeholders that another tool, or a person, was to replace.
 _TEMPLATE: Final = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|<[^<>]*>|.os\.environ/").search
+
+
+def used_keys() -> frozenset[str]:
+    """Return the keys of `litellm_params` that concern a count at any provider."""
+    kinds = [spec.params for spec in PROVIDERS.values()]
+    return _ROUTING_KEYS.union(*(kind.names(at) for kind in kinds for at in kind.model_fields))
 
 
 class Credential(BaseModel):
@@ -57,10 +63,7 @@ class ParamsReader:
         self._mistakes = _Findings()
         self._prompts = _Findings()
         self._compared: dict[str, str | None] = {}
-        kinds = [spec.params for spec in PROVIDERS.values()]
-        self._used = _ROUTING_KEYS.union(
-            *(kind.names(at) for kind in kinds for at in kind.model_fields)
-        )
+        self._used = used_keys()
 
     def read(self, litellm_params: Mapping[str, object], place: str) -> RawParams:
         """Return the parameters of an entry, with references resolved."""

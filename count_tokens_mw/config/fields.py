@@ -21,6 +21,7 @@ __all__ = [
     "ExtraHeaders",
     "GoogleUrl",
     "HeaderName",
+    "Location",
     "MessagesUrl",
     "PathSegment",
     "RedisUrl",
@@ -47,6 +48,8 @@ _REDIS_OPTIONS: Final = {
     "ssl_cert_reqs": re.compile(r"none|optional|required"),
     "ssl_check_hostname": re.compile(r"true|false", re.IGNORECASE),
 }
+# An IPv6 address in brackets is validated by urlsplit.
+_NETLOC: Final = re.compile(r"(?:[a-z0-9._-]+|\[[^\[\]]+\])(?::\d*)?", re.IGNORECASE).fullmatch
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*").fullmatch
@@ -77,6 +80,8 @@ def _normalize_url(url: str) -> str:
         raise ValueError(_NO_URL)
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError("the URL has more than scheme, host and path; remove the rest")
+    if not _NETLOC(parts.netloc):  # HTTP clients differ on the host of such a URL
+        raise ValueError(_NO_URL)
     # In lower case, because the signature of a request to AWS covers the host in lower case.
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
@@ -110,6 +115,12 @@ def _check_redis_url(url: SecretStr) -> SecretStr:
 def _check_segment(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]*", value):
         raise ValueError("invalid characters; use letters, digits and . _ : -")
+    return value
+
+
+def _check_location(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,46}[A-Za-z0-9])?", value):
+        raise ValueError("invalid characters; use letters, digits and -")
     return value
 
 
@@ -163,5 +174,7 @@ MessagesUrl: TypeAlias = Annotated[
 GoogleUrl: TypeAlias = Annotated[BaseUrl, _strip_path(r"(?<![/:])/(v1|v1beta|v1beta1)(/.*)?")]
 RedisUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_check_redis_url)]
 PathSegment: TypeAlias = Annotated[str, AfterValidator(_check_segment)]
+# A location is part of a host's name. It is one label, so that no other domain can follow.
+Location: TypeAlias = Annotated[str, AfterValidator(_check_location)]
 HeaderName: TypeAlias = Annotated[str, AfterValidator(_check_header_name)]
 ExtraHeaders: TypeAlias = Annotated[Mapping[str, str], AfterValidator(_check_headers)]

@@ -62,12 +62,14 @@ class CacheSettings(BaseModel):
     """Settings of the cache: the seconds that a count is kept, and the number of counts.
 
     A `ttl` of 0 turns the cache off. `url` is the Redis server by which processes share counts.
+    With `scope: caller`, each caller has counts, calls in flight and parsed bodies of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ttl: Duration = 300
     max_entries: Amount = 10_000
+    scope: Literal["shared", "caller"] = "shared"
     url: RedisUrl | None = None
 
 
@@ -104,7 +106,8 @@ class Settings(BaseModel):
     all attempts together. `upload_timeout` is for its body, and as long as `timeout` if it is None.
     A deployment that failed is tried last for `cooldown` seconds. With `omissions: refuse`, a
     deployment cannot count a request if its call leaves out anything that may matter to the count.
-    With `strict`, a fault of any entry refuses the whole file. `end_user_headers` may name the end
+    With `strict`, a fault of any entry refuses the whole file. The bodies of all requests together
+    have `max_total_bytes`, and never less than one body. `end_user_headers` may name the end
     user, in order of precedence.
     """
 
@@ -119,6 +122,7 @@ class Settings(BaseModel):
     http: HttpSettings = HttpSettings()
     # Anthropic's own limit: https://docs.claude.com/en/api/errors#request-size-limits
     max_body_bytes: Amount = 32 * 1024 * 1024
+    max_total_bytes: Amount = 128 * 1024 * 1024
     max_concurrency: Amount = 256
     end_user_headers: tuple[HeaderName, ...] = (
         "x-end-user-id",

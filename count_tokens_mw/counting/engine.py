@@ -12,10 +12,11 @@ from count_tokens_mw.aio.guard import notify
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config import Config
 from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.counting.admission import Admission
 from count_tokens_mw.counting.failover import Failover
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
-from count_tokens_mw.errors import NotFound, TooManyRequests
+from count_tokens_mw.errors import NotFound
 from count_tokens_mw.host.callbacks import Resolver, call_resolve
 from count_tokens_mw.providers.pool import Providers
 from count_tokens_mw.types import TokenCount
@@ -30,7 +31,7 @@ class CountingEngine:
     """Engine that counts requests by the deployments of a configuration, which can be reloaded.
 
     `snapshot` is the configuration in force. A request reads it once, at its start. `sender` keeps
-    the caches. `in_flight` is the number of slots in use. `fairness` bounds the time for which
+    the caches. `admission` has the places of counts in flight. `fairness` bounds the time for which
     large bodies hold the event loop. `observers` are called when `in_flight` or the number of
     cached counts changes; an exception of theirs is logged and suppressed.
 
@@ -57,31 +58,15 @@ class CountingEngine:
         self.fairness = LoopFairness()
         self.sender = CachedSender(config.settings.cache, self.fairness, clock, self._notify)
         self._providers = Providers(http_client, config.settings.http, self.fairness)
-        self._failover = Failover(self._providers, self.sender, self.fairness, pause)
-        self.in_flight = 0
+        self._failover = Failover(self._providers, self.sender, self.fairness, pause, clock)
+        self.admission = Admission(config.settings, self._notify)
         self.observers: list[Callable[[], object]] = []
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
-    def free(self) -> int:
-        """The number of free slots."""
-        return max(0, self.snapshot.settings.max_concurrency - self.in_flight)
-
-    def acquire_slot(self) -> None:
-        """Take one of the `max_concurrency` slots; an entry point does so before it reads a body.
-
-        Raises:
-            TooManyRequests: no slot is free.
-        """
-        if self.in_flight >= self.snapshot.settings.max_concurrency:
-            raise TooManyRequests("This gateway has too many counts in flight; try again.")
-        self.in_flight += 1
-        self._notify()
-
-    def release_slot(self) -> None:
-        """Give a slot back."""
-        self.in_flight -= 1
-        self._notify()
+    def in_flight(self) -> int:
+        """The number of places in use."""
+        return self.admission.places.in_use
 
     async def count(self, job: Job) -> TokenCount:
         """Count a request by the deployments of its model, in turn.
@@ -129,6 +114,7 @@ class CountingEngine:
         """
         before, self.snapshot = self.snapshot, ConfigSnapshot(config, self._clock)
         self._providers.retain(self.snapshot.identities)
+        self.admission.reload(config.settings)
         if config.settings.cache != before.settings.cache:
             self.sender.reload(config.settings.cache)
         self._schedule_closing()

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -19,12 +20,16 @@ from count_tokens_mw.aio.fairness import (
 )
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.config.models import Deployment
+from count_tokens_mw.counting.cooldown import retry_after
 from count_tokens_mw.counting.job import Job
+from count_tokens_mw.counting.joined import error_for_joiner
+from count_tokens_mw.counting.rate_limits import RateLimits
 from count_tokens_mw.errors import (
     CannotCount,
     ClientClosedRequest,
     CountError,
     DeadlineExceeded,
+    UpstreamError,
     UpstreamUnreachable,
 )
 from count_tokens_mw.protocol.omissions import bound_places
@@ -37,6 +42,7 @@ __all__ = ["Failover"]
 # Client errors that concern the deployment: it is busy or refuses the gateway's credentials. Any
 # other client error concerns the request itself, and no other deployment would accept it.
 _FAILOVER_STATUSES: Final = frozenset({401, 403, 408, 429})
+_TOO_MANY: Final = 429
 
 # Long enough for a server that is being replaced; random, so that retries do not come at once.
 _PAUSE_SECONDS: Final = (0.05, 0.25)
@@ -59,6 +65,7 @@ class Failover:
         sender: sends the prepared calls.
         fairness: bounds the time for which large bodies hold the event loop.
         pause: the sleep before a retry.
+        clock: the monotonic time in seconds.
     """
 
     def __init__(
@@ -67,11 +74,13 @@ class Failover:
         sender: CachedSender,
         fairness: LoopFairness,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._providers = providers
         self._sender = sender
         self._fairness = fairness
         self._pause = pause
+        self._limits = RateLimits(clock)
 
     async def first_count(self, job: Job, deployments: Sequence[Deployment]) -> TokenCount:
         """Return the first count that a deployment gives; those in cooldown are tried last.
@@ -105,15 +114,44 @@ class Failover:
         raise errors[0]
 
     async def _try(self, job: Job, deployment: Deployment, *, others: bool) -> TokenCount:
-        """Make an attempt, and retry a broken connection if there is no other deployment."""
+        """Make an attempt, and another one if there is no other deployment.
+
+        A broken connection is retried. A rate limit is waited for once, if its `retry-after` fits
+        into half of the time left.
+        """
+        seconds = 0 if others else self._limits.seconds_left(deployment)
+        has_waited = seconds > 0 and await self._wait_for_limit(job, seconds)
         try:
             return await self._attempt(job, deployment, others=others)
         except UpstreamUnreachable:
             pause = random.uniform(*_PAUSE_SECONDS)  # noqa: S311 - it spreads load
             if others or not job.snapshot.retries or job.deadline.seconds_left() <= pause:
                 raise
-        await self._pause(pause)
+            await self._pause(pause)
+        except UpstreamError as error:
+            if others or has_waited or error.status != _TOO_MANY:
+                raise
+            seconds = retry_after(error.headers, datetime.now(UTC))
+            self._limits.start(deployment, seconds)
+            if not await self._wait_for_limit(job, seconds):
+                raise
         return await self._attempt(job, deployment, others=False)
+
+    async def _wait_for_limit(self, job: Job, seconds: float) -> bool:
+        """Wait for the end of a rate limit; return False if that takes too long.
+
+        Another request may have met it. A request that waits holds no place.
+        """
+        if not 0 < seconds <= job.deadline.seconds_left() / 2:
+            return False
+        if job.place is None:
+            await self._pause(seconds)
+            return True
+        job.place.release()
+        job.will_wait()
+        await self._pause(seconds)
+        await job.place.take(job.deadline)
+        return True
 
     async def _attempt(self, job: Job, deployment: Deployment, *, others: bool) -> TokenCount:
         started = time.perf_counter()
@@ -143,9 +181,13 @@ class Failover:
         call = await self._prepare(job, deployment, provider, job.deadline)
         seconds = _seconds_of_attempt(job, deployment, others=others)
         deadline, calls = Deadline(seconds), 0
+        job.will_wait()
+        to_joiner = partial(error_for_joiner, request_id=job.record.request_id)
         while True:
             calls += 1
-            sending = self._sender.send(job.request, deployment, call, provider.send)
+            sending = self._sender.send(
+                job.request, deployment, call, provider.send, job.record.caller, to_joiner
+            )
             try:
                 return await deadline.wait(_to_unreachable(sending), _late(deployment))
             except PrepareAgain as learnt:

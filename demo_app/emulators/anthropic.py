@@ -52,7 +52,7 @@ async def _count_tokens(request: Request) -> Response:
         body = _read_body(await request.body(), request.headers)
     except Refused as error:
         if error.status == 429:
-            headers |= {"retry-after": "7", "anthropic-ratelimit-requests-remaining": "0"}
+            headers |= {"retry-after": "17", "anthropic-ratelimit-requests-remaining": "0"}
         return anthropic_error(error, headers)
     headers |= {
         "anthropic-ratelimit-requests-limit": "4000",

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from count_tokens_mw import CountTokensMiddleware, InvalidRequest
 from count_tokens_mw.aio.fairness import YIELD_ABOVE_BYTES, LoopFairness
-from count_tokens_mw.asgi.body import TimedRequest, read_body
+from count_tokens_mw.asgi.body import TimedRequest, expected_size, read_body
 from count_tokens_mw.asgi.encodings import BodyDecoder, open_decoder
 from count_tokens_mw.cache.memo import RequestMemo
 from count_tokens_mw.config.models import Settings
@@ -361,9 +361,9 @@ async def test_a_body_that_is_too_large_as_received_has_no_code(host_decoded: bo
 
 
 async def test_a_compressed_body_that_announces_itself_too_large_is_refused_unread() -> None:
-    request, headers = request_of([], "gzip")
+    _, headers = request_of([], "gzip")
     with pytest.raises(RequestTooLarge):
-        await read_body(request, {**headers, "content-length": "101"}, 100, LoopFairness())
+        expected_size({**headers, "content-length": "101"}, 100)
 
 
 # Turns on the event loop

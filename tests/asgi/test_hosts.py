@@ -153,7 +153,7 @@ class Case:
 
 def busy(upstream: FakeUpstream) -> None:
     envelope = b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down."}}'
-    upstream.answers(429, envelope, retry_after="7")
+    upstream.answers(429, envelope, retry_after="17")
 
 
 CASES = {
@@ -197,7 +197,7 @@ async def test_every_way_in_gives_the_same_answer_and_one_event(
         assert (answer["type"], answer["error"]["type"]) == ("error", case.error)
         assert answer["error"]["message"]
     assert (recorder.event.status, recorder.event.error_type) == (case.status, case.error)
-    assert response.headers.get("retry-after") == ("7" if case.status == 429 else None)
+    assert response.headers.get("retry-after") == ("17" if case.status == 429 else None)
     # The counter as a middleware answers before the inner middleware.
     assert host.order == (["outer"] if form == "middleware" else ["outer", "inner"])
 

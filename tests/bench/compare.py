@@ -102,7 +102,7 @@ def _ask_extra_fields(client: httpx.Client, upstream: Upstream) -> str:
 
 
 def _ask_rate_limit(client: httpx.Client, upstream: Upstream) -> str:
-    upstream.status, upstream.headers = 429, {"retry-after": "7", "request-id": "req_1"}
+    upstream.status, upstream.headers = 429, {"retry-after": "17", "request-id": "req_1"}
     error = {"type": "rate_limit_error", "message": "slow down"}
     upstream.answer = {"type": "error", "error": error}
     answer = client.post(PATH, json=_HELLO)

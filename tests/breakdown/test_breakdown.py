@@ -390,9 +390,9 @@ async def test_no_more_counts_are_under_way_at_once_than_are_allowed(
     assert watched.most == at_once
 
 
-@pytest.mark.parametrize("places", [1, 2])
-async def test_it_takes_the_gateways_places_as_far_as_there_are_any(
-    upstream: Counting, places: int
+@pytest.mark.parametrize(("places", "at_once"), [(1, 1), (2, 1), (7, 1), (8, 2), (11, 2), (40, 3)])
+async def test_it_takes_a_quarter_of_the_gateways_places_at_most(
+    upstream: Counting, places: int, at_once: int
 ) -> None:
     watched = Watched(upstream)
     count_tokens = count_tokens_with(
@@ -403,7 +403,7 @@ async def test_it_takes_the_gateways_places_as_far_as_there_are_any(
     async with mounted(count_tokens) as client:
         response = await client.post(BREAKDOWN, json=CONVERSATION)
     assert response.json()["overhead"] == 307
-    assert watched.most == places
+    assert watched.most == at_once
     assert count_tokens.in_flight == 0
 
 

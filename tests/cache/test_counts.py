@@ -28,44 +28,11 @@ from count_tokens_mw.counting.engine import CountingEngine
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.types import UpstreamCall
 from tests.support.fakes import CONFIG, HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
+from tests.support.gated import Gated, settle
 from tests.support.jobs import job_of
 
 COUNT = "/v1/messages/count_tokens"
 ON: dict[str, Any] = {"cache": {"ttl": 300}}
-LIMITS = {
-    "anthropic-ratelimit-requests-remaining": "7",
-    "retry-after": "9",
-    "request-id": "req_of_the_first",
-}
-
-
-class Gated:
-    """An upstream that blocks until `gate` is set, and counts its requests."""
-
-    def __init__(self) -> None:
-        self.gate = anyio.Event()
-        self.asked = 0
-        self.left = 0
-        self.answers: list[httpx.Response] = []
-
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked += 1
-        try:
-            await self.gate.wait()
-        except BaseException:
-            self.left += 1
-            raise
-        if self.answers:
-            return self.answers.pop(0)
-        return httpx.Response(200, json={"input_tokens": 14}, headers=LIMITS)
-
-    def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self))
-
-
-async def settle() -> None:
-    for _ in range(50):
-        await anyio.lowlevel.checkpoint()
 
 
 def caching(upstream: FakeUpstream | Gated, **options: Any) -> CountTokens:

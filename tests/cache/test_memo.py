@@ -40,7 +40,7 @@ def remembering(upstream: FakeUpstream, config: Any = CONFIG, **options: Any) ->
 async def counted(count_tokens: CountTokens, raw: bytes = RAW) -> Any:
     """Read and count a body as the endpoint does."""
     pipeline = count_tokens._pipeline
-    request = pipeline.read(RequestBody(raw, hashlib.sha256(raw).digest()), ())
+    request = pipeline.read(RequestBody(raw, hashlib.sha256(raw).digest()), (), caller=None)
     count = await pipeline.count(job_of(pipeline.engine, request))
     return request, count
 

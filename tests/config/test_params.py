@@ -205,7 +205,7 @@ def test_foundry_is_a_host_and_a_credential_of_its_own(credential: dict[str, Any
 
 
 NO_BASE = ": api_base is missing; set it or AZURE_AI_API_BASE"
-NO_KEY = ": api_key is missing; set it, auth_token or AZURE_AI_API_KEY"
+NO_KEY = ": api_key is missing; set it or auth_token, or AZURE_AI_API_KEY"
 
 
 @pytest.mark.parametrize(

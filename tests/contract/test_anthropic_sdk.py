@@ -154,4 +154,4 @@ def test_the_upstreams_errors_are_the_clients_typed_exceptions(
         client.messages.count_tokens(model=MODEL, messages=HELLO, extra_headers=emulate)
     assert (raised.value.status_code, raised.value.type) == (status, name)
     assert str(raised.value.request_id).startswith("req_emulated_")
-    assert raised.value.response.headers.get("retry-after") == ("7" if status == 429 else None)
+    assert raised.value.response.headers.get("retry-after") == ("17" if status == 429 else None)

@@ -16,7 +16,7 @@ import yaml
 from starlette.testclient import TestClient
 
 import count_tokens_mw
-from count_tokens_mw import Config, NotFound, Settings
+from count_tokens_mw import Config, CredentialsUnavailable, NotFound, Settings
 from count_tokens_mw.__main__ import main
 from count_tokens_mw.config.model_names import may_count, provider_of
 from count_tokens_mw.config.params.base import Params
@@ -286,6 +286,10 @@ async def test_a_database_stands_in_for_the_list_and_a_new_file_comes_without_a_
     names = executed(snippet("python", "on_change"))
     row = names["ROWS"]["team-a"]
     row |= {"api_base": emulator, "api_key": EMULATED_KEY}
+    team_a = names["Caller"]("team-a")
+    with pytest.raises(CredentialsUnavailable):  # BASES does not have the emulator
+        await names["count_tokens"].count(HELLO, caller=team_a)
+    names["BASES"].add(emulator)
     async with names["count_tokens"].lifespan():
         for caller in (None, names["Caller"]("team-a"), names["Caller"]("team-b")):
             counted = await names["count_tokens"].count(HELLO, caller=caller)

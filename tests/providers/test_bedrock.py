@@ -379,7 +379,7 @@ UNSUPPORTED: Any = (400, {"message": "The provided model doesn't support countin
 async def test_an_error_of_aws_keeps_status_and_message_and_is_tried_once(
     status: int, kind: str, error_type: str, message: str
 ) -> None:
-    headers = {"x-amzn-ErrorType": f"{kind}:http://internal.amazon.com/", "retry-after": "5"}
+    headers = {"x-amzn-ErrorType": f"{kind}:http://internal.amazon.com/", "retry-after": "15"}
     hook = Recorder()
     with cloud(aws((status, {"message": message}, headers))) as upstream:
         async with (
@@ -393,7 +393,7 @@ async def test_an_error_of_aws_keeps_status_and_message_and_is_tried_once(
         "error": {"type": error_type, "message": message},
         "request_id": "amzn-1",
     }
-    assert response.headers["retry-after"] == "5"
+    assert response.headers["retry-after"] == "15"
     (attempt,) = hook.event.attempts
     assert (attempt.upstream_code, attempt.upstream_request_id) == (kind, "amzn-1")
     assert len(upstream.paths) == 1

@@ -19,4 +19,6 @@ def job_of(
     """Return the job of a request that starts now."""
     snapshot = snapshot or engine.snapshot
     deadline = Deadline(snapshot.settings.timeout)
-    return Job(request, snapshot, record or RequestRecord("count"), deadline)
+    record = record or RequestRecord("count")
+    place = engine.admission.place(record.caller)
+    return Job(request, snapshot, record, deadline, place)

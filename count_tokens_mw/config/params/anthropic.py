@@ -29,6 +29,7 @@ class AnthropicParams(Params):
     """
 
     credentials: ClassVar = ("api_key", "auth_token")
+    row_keys: ClassVar = Params.row_keys | {"api_base", "api_key", "auth_token", "base_url"}
 
     api_key: Credential | None = None
     auth_token: Credential | None = None
@@ -52,6 +53,10 @@ class AnthropicParams(Params):
     def credential_field(self) -> str | None:
         has_header = self.extra_headers.keys() & CREDENTIAL_HEADERS  # takes precedence
         return "extra_headers" if has_header else super().credential_field
+
+    def row_problem(self) -> str | None:
+        """Return None, because the parameters are invalid without a credential that is needed."""
+        return None
 
     @property
     def endpoint(self) -> str:
@@ -116,6 +121,8 @@ class AzureParams(AnthropicParams):
     defaults to AZURE_AI_API_BASE, and the key to AZURE_AI_API_KEY.
     """
 
+    row_keys: ClassVar = AnthropicParams.row_keys | {"azure_ad_token"}
+
     auth_token: Credential | None = Field(
         default=None, validation_alias=AliasChoices("auth_token", "azure_ad_token")
     )
@@ -136,5 +143,5 @@ class AzureParams(AnthropicParams):
         if self.api_base == ANTHROPIC_API:
             return "api_base is missing; set it or AZURE_AI_API_BASE"
         if not self._has_credential():
-            return "api_key is missing; set it, auth_token or AZURE_AI_API_KEY"
+            return "api_key is missing; set it or auth_token, or AZURE_AI_API_KEY"
         return None

@@ -28,11 +28,14 @@ class Params(BaseModel):
 
     `credentials` are the fields that authenticate the gateway at the provider, in order of
     precedence. `without_credentials` names the source that is used if none of them is set.
+    `row_keys` are the names of parameters that a tenant's row may use (see `config.rows`); a new
+    parameter is not allowed there until it is listed.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     credentials: ClassVar[tuple[str, ...]] = ()
     without_credentials: ClassVar[str] = "none"
+    row_keys: ClassVar[frozenset[str]] = frozenset({"timeout"})
 
     timeout: Seconds | None = None
 
@@ -66,6 +69,11 @@ class Params(BaseModel):
         return {field: name for field, name in first.items() if name is not None}
 
     @classmethod
+    def base_field(cls) -> str:
+        """Return the field that `api_base` sets."""
+        return next(name for name in cls.model_fields if "api_base" in cls.names(name))
+
+    @classmethod
     def canonical(cls, raw: Mapping[str, V]) -> dict[str, V]:
         """Return `raw` with aliases replaced by field names; the field's first alias wins."""
         renamed = dict(raw)
@@ -88,6 +96,18 @@ class Params(BaseModel):
             CannotCount: the provider does not count for it, whatever the content.
         """
         return model
+
+    @classmethod
+    def is_path(cls, key: str, value: object) -> bool:
+        """Return whether the value of a parameter is the path of a file."""
+        return False
+
+    def row_problem(self) -> str | None:
+        """Return what a tenant's row lacks, or has and must not have, as `key: text`; or None."""
+        if self.credential_field is None:
+            names = " or ".join(name for name in self.credentials if name in self.row_keys)
+            return f"{names}: a tenant's row needs a credential of its own; set it"
+        return None
 
     def credential_source(self, origins: Mapping[str, str]) -> str:
         """Return the source of the credential, given the origin of each field that is set."""

@@ -10,6 +10,7 @@ from count_tokens_mw.config.fields import (
     BaseUrl,
     Credential,
     HeaderName,
+    Location,
     MessagesUrl,
     PathSegment,
 )
@@ -56,8 +57,22 @@ class BedrockParams(Params):
         "aws_profile_name",
     )
     without_credentials: ClassVar = "AWS's own chain"
+    row_keys: ClassVar = Params.row_keys | {
+        "api_base",
+        "api_key",
+        "aws_access_key_id",
+        "aws_region_name",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "base_model",
+        "base_url",
+        "bedrock_betas",
+        "count_tokens_model",
+        "count_tokens_via",
+        "model_id",
+    }
 
-    aws_region_name: PathSegment
+    aws_region_name: Location
     model_id: str | None = None
     api_key: Credential | None = None
     aws_web_identity_token: SecretStr | None = None

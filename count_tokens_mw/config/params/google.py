@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
-from count_tokens_mw.config.fields import Credential, GoogleUrl, PathSegment
+from count_tokens_mw.config.fields import Credential, GoogleUrl, Location, PathSegment
 from count_tokens_mw.config.params.base import FILE_VARIABLE, Params, Raw
+from count_tokens_mw.config.params.google_keys import key_problem
 
 __all__ = ["GEMINI_API", "GeminiParams", "VertexParams"]
 
@@ -24,6 +25,14 @@ class _TranslatedParams(Params):
     `thought_signatures: placeholder` marks function calls of other models with the documented
     placeholder for a missing signature. `base_model` names the model that a tuned one is based on.
     """
+
+    row_keys: ClassVar = Params.row_keys | {
+        "api_base",
+        "api_key",
+        "base_model",
+        "base_url",
+        "thought_signatures",
+    }
 
     thought_signatures: Literal["none", "placeholder"] = "none"
     base_model: str | None = None
@@ -72,12 +81,16 @@ class GeminiParams(_TranslatedParams):
         return self.api_base
 
 
+def _is_path(value: str) -> bool:
+    return not value.lstrip().startswith("{")
+
+
 def _parse_credentials(value: object) -> object:
     """Return the mapping of `vertex_credentials`, which may be JSON text or the path of a file."""
     if not isinstance(value, str):
         return value
     try:
-        text = value if value.lstrip().startswith("{") else Path(value).read_text(encoding="utf-8")
+        text = Path(value).read_text(encoding="utf-8") if _is_path(value) else value
         return json.loads(text)
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
@@ -107,11 +120,22 @@ class VertexParams(_TranslatedParams):
 
     credentials: ClassVar = ("vertex_credentials", "api_key")
     without_credentials: ClassVar = "application default credentials"
+    row_keys: ClassVar = _TranslatedParams.row_keys | {
+        "forward_beta",
+        "strip_version",
+        "vertex_ai_credentials",
+        "vertex_ai_location",
+        "vertex_ai_project",
+        "vertex_count_tokens_location",
+        "vertex_credentials",
+        "vertex_location",
+        "vertex_project",
+    }
 
-    vertex_location: PathSegment | None = Field(
+    vertex_location: Location | None = Field(
         default=None, validation_alias=AliasChoices("vertex_location", "vertex_ai_location")
     )
-    vertex_count_tokens_location: PathSegment | None = None
+    vertex_count_tokens_location: Location | None = None
     vertex_project: PathSegment | None = Field(
         default=None, validation_alias=AliasChoices("vertex_project", "vertex_ai_project")
     )
@@ -145,6 +169,19 @@ class VertexParams(_TranslatedParams):
         if not raw.get("vertex_credentials"):  # a key file names its own project
             variables["vertex_project"] = ("VERTEXAI_PROJECT",)
         return cls.first_set(variables, raw, environ)
+
+    @classmethod
+    def is_path(cls, key: str, value: object) -> bool:
+        is_key_file = key in cls.names("vertex_credentials")
+        return is_key_file and isinstance(value, str) and _is_path(value)
+
+    def row_problem(self) -> str | None:
+        if self.vertex_credentials is not None:
+            return key_problem(self.vertex_credentials)
+        if self.express_key is not None and self.location:
+            # Claude and tuned models at this location would use the host's default credentials.
+            return "vertex_location: not allowed beside api_key alone in a tenant's row; remove it"
+        return super().row_problem()
 
     @property
     def location(self) -> str:
