@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from count_tokens_mw import Caller, Config, CountEvent, CountTokens, api_key
+from count_tokens_mw import Config, CountEvent, CountTokens, api_key
 from demo_app.loopback import serving
 from tests.support.fakes import HELLO
 
@@ -47,22 +47,23 @@ class Upstream:
         await send({"type": "http.response.body", "body": b'{"input_tokens": 14}'})
 
 
+def counter(url: str, events: list[CountEvent], **settings: Any) -> CountTokens:
+    """Return a counter in front of an upstream."""
+    params = {"model": "anthropic/claude-x", "api_base": url, "api_key": "k"}
+    data = {
+        "model_list": [{"model_name": HELLO["model"], "litellm_params": params}],
+        "count_tokens": {"cache": {"ttl": 0}, **settings},
+    }
+    config = Config.from_mapping(data, {})
+    return CountTokens(config, authenticate=api_key(KEYS), hooks=[events.append])
+
+
 @contextmanager
 def gateway(upstream: Upstream, **settings: Any) -> Iterator[tuple[str, list[CountEvent]]]:
     """Serve a gateway in front of an upstream, and yield its URL and its events."""
     events: list[CountEvent] = []
-    with serving(upstream) as url:
-        params = {"model": "anthropic/claude-x", "api_base": url, "api_key": "k"}
-        data = {
-            "model_list": [{"model_name": HELLO["model"], "litellm_params": params}],
-            "count_tokens": {"cache": {"ttl": 0}, **settings},
-        }
-        keys = {key: Caller(owner) for key, owner in KEYS.items()}
-        app = CountTokens(
-            Config.from_mapping(data, {}), authenticate=api_key(keys), hooks=[events.append]
-        )
-        with serving(app) as base:
-            yield base, events
+    with serving(upstream) as url, serving(counter(url, events, **settings)) as base:
+        yield base, events
 
 
 def body_of(number: int, kind: str = "slow") -> dict[str, Any]:
@@ -100,6 +101,42 @@ async def test_a_caller_who_abandons_64_counts_keeps_no_place() -> None:
         await eventually(lambda: upstream.left == 64)
     statuses = [event.status for event in events]
     assert sorted(statuses) == [200] + [499] * 64
+
+
+async def test_a_count_that_another_request_joined_goes_on_without_its_first_client() -> None:
+    upstream = Upstream(1)
+    with gateway(upstream, cache={"ttl": 60}) as (url, events):
+        async with httpx.AsyncClient(base_url=url, headers=A, timeout=60) as client:
+            first = asyncio.ensure_future(client.post(COUNT, json=body_of(0)))
+            await eventually(lambda: upstream.asked == 1)
+            second = asyncio.ensure_future(client.post(COUNT, json=body_of(0)))
+            await asyncio.sleep(0.1)
+            first.cancel()
+            await asyncio.wait([first])
+            assert (await second).json() == {"input_tokens": 14}
+        await eventually(lambda: len(events) == 2)
+    assert (upstream.asked, upstream.left) == (1, 0)
+    assert sorted(event.status for event in events) == [200, 499]
+
+
+async def test_a_host_that_replays_the_body_is_left_alone() -> None:
+    with serving(Upstream(0.3)) as url:
+        app = counter(url, [])
+        body = json.dumps(body_of(0)).encode()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"x-api-key", b"sk-a"), (b"content-length", str(len(body)).encode())]
+        scope = {"type": "http", "method": "POST", "path": COUNT, "query_string": b""}
+        await app({**scope, "headers": headers}, receive, send)
+        await app.aclose()
+    assert sent[0]["status"] == 200
 
 
 @asynccontextmanager
