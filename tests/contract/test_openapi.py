@@ -23,7 +23,7 @@ def busy_at_times(request: httpx.Request) -> httpx.Response:
     """Answer with a count, or with a 429 to a long body, like an upstream with a limit."""
     if len(request.content) > 400:
         envelope = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}}
-        return httpx.Response(429, json=envelope, headers={"retry-after": "1"})
+        return httpx.Response(429, json=envelope, headers={"retry-after": "60"})
     return httpx.Response(200, json={"input_tokens": len(request.content)})
 
 
