@@ -23,6 +23,7 @@ from demo_app.emulators import (
     count,
     count_gemini,
 )
+from demo_app.loopback import serving
 from tests.support.cloud import Cloud, cloud, counting, vertex_params
 from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
 from tests.support.gemini import GEMINI_2, VERTEX_2, VERTEX_3, translate
@@ -250,8 +251,8 @@ async def test_a_token_is_renewed_ahead_of_its_expiry(endpoint: Cloud) -> None:
 
 async def test_a_token_that_is_still_good_is_used_where_its_renewal_fails() -> None:
     brief = EmulatedGoogle(token_lifetime=200)
-    with cloud(brief.app) as endpoint:
-        tokens = GoogleTokens(brief.service_account(f"{endpoint.url}/token"))
+    with serving(brief.app) as url:  # unlike `cloud`, it has ended after its block
+        tokens = GoogleTokens(brief.service_account(f"{url}/token"))
         token = await tokens.token()
     assert await tokens.token() == token
     with pytest.raises(CredentialsUnavailable):
