@@ -46,6 +46,7 @@ from demo_app.emulators import (
     emulated_bedrock,
 )
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
+from demo_app.loopback import serving
 from tests.providers.test_http import never, raw_server, sending
 from tests.support.cloud import NEW_CLAUDE_ON_BEDROCK, Cloud, bedrock_params, cloud, counting
 from tests.support.fakes import FakeUpstream, Recorder, count_tokens_with, mounted
@@ -222,9 +223,9 @@ async def test_a_role_is_assumed_once_for_all_who_wait_for_it(bedrock: Cloud) ->
 
 
 async def test_a_token_service_where_nobody_listens_is_a_502(bedrock: Cloud) -> None:
-    with cloud(Sts().app) as endpoint:
+    with serving(Sts().app) as url:  # unlike `cloud`, it has ended after its block
         pass
-    async with counting(role_params(bedrock.url, endpoint.url)) as count_tokens:
+    async with counting(role_params(bedrock.url, url)) as count_tokens:
         with pytest.raises(UpstreamUnreachable, match="could not be reached for credentials"):
             await count_tokens.count(BODY)
     assert not bedrock.paths
@@ -431,9 +432,9 @@ async def test_an_answer_without_a_count_is_a_502(body: dict[str, Any]) -> None:
 
 
 async def test_a_port_where_nobody_listens_is_a_502() -> None:
-    with cloud(aws()) as upstream:
+    with serving(aws()) as url:
         pass
-    async with counting(bedrock_params(upstream.url)) as count_tokens:
+    async with counting(bedrock_params(url)) as count_tokens:
         with pytest.raises(UpstreamUnusable):
             await count_tokens.count(BODY)
 
