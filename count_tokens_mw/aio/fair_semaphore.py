@@ -36,7 +36,7 @@ class FairSemaphore:
     """Units of a resource, such as places or bytes, with a queue for each owner.
 
     Waiters proceed in order of arrival within an owner, and by turns between owners. It may be used
-    on several event loops, and the capacity may be set at any time.
+    on several event loops, and `resize` may be called at any time.
 
     Args:
         capacity: the number of units.
@@ -52,6 +52,12 @@ class FairSemaphore:
         self._queues: OrderedDict[Hashable, deque[_Waiter]] = OrderedDict()
         self.in_use = 0
         self.waiting = 0
+
+    def resize(self, capacity: int) -> None:
+        """Have another number of units from now on, and let waiters proceed if there are more."""
+        with self._lock:
+            self.capacity = capacity
+        self._grant()
 
     def try_acquire(self, owner: Hashable, units: int = 1) -> bool:
         """Take units and return True if they are free and no waiter comes first."""

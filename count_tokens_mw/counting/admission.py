@@ -42,9 +42,9 @@ class Admission:
     def reload(self, settings: Settings) -> None:
         """Admit by other settings from now on; what is taken stays taken."""
         self.settings = settings
-        self.places.capacity = settings.max_concurrency
-        self.breakdowns.capacity = max(1, settings.max_concurrency // _BREAKDOWNS)
-        self.bytes.capacity = max(settings.max_total_bytes, settings.max_body_bytes)
+        self.places.resize(settings.max_concurrency)
+        self.breakdowns.resize(max(1, settings.max_concurrency // _BREAKDOWNS))
+        self.bytes.resize(max(settings.max_total_bytes, settings.max_body_bytes))
 
     def place(self, caller: Caller | None, *, is_breakdown: bool = False) -> Place:
         """Return a place for a request, which is not taken yet."""

@@ -29,6 +29,7 @@ from count_tokens_mw.errors import (
     ClientClosedRequest,
     CountError,
     DeadlineExceeded,
+    TooManyRequests,
     UpstreamError,
     UpstreamUnreachable,
 )
@@ -133,7 +134,11 @@ class Failover:
                 raise
             seconds = retry_after(error.headers, datetime.now(UTC))
             self._limits.start(deployment, seconds)
-            if not await self._wait_for_limit(job, seconds):
+            try:
+                has_waited = await self._wait_for_limit(job, seconds)
+            except TooManyRequests:  # no place is free; the provider's answer is the better one
+                raise error from None
+            if not has_waited:
                 raise
         return await self._attempt(job, deployment, others=False)
 

@@ -137,16 +137,29 @@ async def test_units_that_were_granted_to_a_cancelled_wait_go_to_the_next() -> N
     assert proceeded == ["c1"]
 
 
-async def test_a_higher_capacity_counts_from_the_next_call() -> None:
+@pytest.mark.parametrize(
+    ("capacity", "turns"), [(1, ""), (2, "a0"), (3, "a0 b2"), (4, "a0 b2 a1"), (0, "")]
+)
+async def test_waiters_proceed_as_soon_as_there_are_more_units(capacity: int, turns: str) -> None:
     units = FairSemaphore(1)
-    units.try_acquire("a")
-    proceeded, tasks = await queue(units, "ab")
-    units.capacity = 3
-    units.try_acquire("c")
-    units.release("a")
+    units.try_acquire("x")
+    proceeded, tasks = await queue(units, "aab")
+    units.resize(capacity)
     await settle()
-    assert sorted(proceeded) == ["a0", "b1"]
+    assert proceeded == turns.split()
+    units.resize(4)
     await asyncio.gather(*tasks)
+
+
+async def test_a_lower_capacity_takes_nothing_away() -> None:
+    units = FairSemaphore(2)
+    assert units.try_acquire("a")
+    assert units.try_acquire("b")
+    units.resize(1)
+    units.release("a")
+    assert not units.try_acquire("c")
+    units.release("b")
+    assert units.try_acquire("c")
 
 
 def test_no_unit_is_lost_between_several_event_loops() -> None:

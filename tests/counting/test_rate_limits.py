@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from count_tokens_mw import CountEvent
+from count_tokens_mw.counting.admission import Place
+from count_tokens_mw.errors import TooManyRequests
 from tests.counting.test_failover import Fleet
 from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
 
@@ -153,3 +155,17 @@ async def test_who_waits_holds_no_place(upstream: FakeUpstream) -> None:
     events: list[CountEvent] = recorder.events
     assert sorted(len(event.attempts) for event in events) == [1, 1, 1, 2]
     assert count_tokens.in_flight == 0
+
+
+async def test_without_a_place_afterwards_the_providers_429_is_the_answer(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise TooManyRequests("no place")
+
+    monkeypatch.setattr(Place, "take", refuse)
+    upstream.answer = lambda _: limited(retry_after_ms="1")()
+    async with mounted(count_tokens_with(upstream)) as client:
+        response = await client.post(COUNT, json=HELLO)
+    assert (response.status_code, response.json()) == (429, LIMITED)
+    assert response.headers["retry-after-ms"] == "1"
