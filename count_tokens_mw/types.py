@@ -113,11 +113,14 @@ class UpstreamCall:
 
     `target` is the URL. `repr` shows neither its query, which is the caller's, nor `headers`, which
     may hold the credential, nor `body`, which holds the prompt. A `signed` call must not get
-    further headers. `model` is the upstream's, and `betas` are those that headers or body send.
+    further headers. `kind` is the provider's own name for the API that is called. `model` is the
+    upstream's, and `betas` are those that headers or body send. `refusals` are the answers of the
+    provider's other APIs, which do not count the model, for the message of an error.
 
     `omitted` are the places of the caller's request that the call leaves out and that may matter to
     its count, as plain text: `tools.0.custom.strict`, `anthropic-beta:NAME`. They are no part of
-    the request to the upstream, so calls that differ only in them are equal and share a count.
+    the request to the upstream, and neither are `refusals`, so calls that differ only in these are
+    equal and share a count.
     """
 
     provider: str
@@ -125,9 +128,11 @@ class UpstreamCall:
     headers: Headers
     body: bytes
     signed: bool = False
+    kind: str = ""
     model: str = ""
     betas: tuple[str, ...] = ()
     omitted: tuple[str, ...] = field(default=(), compare=False)
+    refusals: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         return f"<UpstreamCall to {self.provider} at {self.target.partition('?')[0]}>"

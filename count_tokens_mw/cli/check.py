@@ -14,7 +14,7 @@ from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.cli.hints import hint_for
 from count_tokens_mw.config import Config
-from count_tokens_mw.config.model_names import ANY_PROVIDER
+from count_tokens_mw.config.model_names import ANY_PROVIDER, kind_of_uncounted
 from count_tokens_mw.config.models import CacheSettings, Deployment
 from count_tokens_mw.config.reader import Reading
 from count_tokens_mw.counting.failover import Failover
@@ -178,7 +178,9 @@ def _row(name: str, deployment: Deployment) -> Row:
             return Row(name, "problem", deployment, message=problem)
         return Row(name, "pattern", deployment, message=f"any model of {', '.join(configured)}")
     if params is None:
-        return Row(name, "cannot_count", deployment, message="no counting API; answers 501")
+        kind = kind_of_uncounted(deployment.provider, deployment.upstream_model)
+        api = f"no counting API for {kind}" if kind else "no counting API"
+        return Row(name, "cannot_count", deployment, message=f"{api}; answers 501")
     state: State = "pattern" if "*" in deployment.upstream_model else "configured"
     message = None if state == "configured" else "any model that matches"
     asked_model = None
@@ -187,7 +189,10 @@ def _row(name: str, deployment: Deployment) -> Row:
             asked_model = params.countable_model(deployment.upstream_model)
     except CannotCount as error:
         return Row(name, "problem", deployment, message=error.message)
-    host, credential = urlsplit(params.endpoint).netloc, deployment.credential_source
+    host, credential = (
+        urlsplit(params.endpoint_for(deployment.upstream_model)).netloc,
+        deployment.credential_source,
+    )
     return Row(name, state, deployment, host, credential, message, asked_model=asked_model)
 
 

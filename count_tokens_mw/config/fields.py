@@ -21,6 +21,7 @@ __all__ = [
     "ExtraHeaders",
     "GoogleUrl",
     "HeaderName",
+    "HeaderValue",
     "Location",
     "MessagesUrl",
     "PathSegment",
@@ -51,6 +52,7 @@ _REDIS_OPTIONS: Final = {
 # An IPv6 address in brackets is validated by urlsplit.
 _NETLOC: Final = re.compile(r"(?:[a-z0-9._-]+|\[[^\[\]]+\])(?::\d*)?", re.IGNORECASE).fullmatch
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+_LONGEST_VALUE: Final = 1024
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*").fullmatch
 
@@ -130,6 +132,12 @@ def _check_header_name(name: str) -> str:
     return name.lower()
 
 
+def _check_header_value(value: str) -> str:
+    if not _VISIBLE(value) or len(value) > _LONGEST_VALUE:
+        raise ValueError("invalid characters, or too long; use visible ASCII")
+    return value
+
+
 def _check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in headers.items():
         if not _HEADER_NAME(name) or not _PRINTABLE(value):
@@ -177,4 +185,5 @@ PathSegment: TypeAlias = Annotated[str, AfterValidator(_check_segment)]
 # A location is part of a host's name. It is one label, so that no other domain can follow.
 Location: TypeAlias = Annotated[str, AfterValidator(_check_location)]
 HeaderName: TypeAlias = Annotated[str, AfterValidator(_check_header_name)]
+HeaderValue: TypeAlias = Annotated[str, AfterValidator(_check_header_value)]
 ExtraHeaders: TypeAlias = Annotated[Mapping[str, str], AfterValidator(_check_headers)]

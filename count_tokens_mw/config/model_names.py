@@ -14,6 +14,7 @@ __all__ = [
     "ANY_PROVIDER",
     "UNKNOWN_PROVIDER",
     "is_encrypted",
+    "kind_of_uncounted",
     "may_count",
     "provider_of",
     "without_context_suffix",
@@ -42,19 +43,28 @@ def provider_of(model: str, named: str | None = None) -> tuple[str, str]:
     wildcard.
     """
     if named:
-        return _resolve_alias(named), model.removeprefix(f"{named}/")
+        return _resolve_alias(named, model.removeprefix(f"{named}/"))
     for spec in PROVIDERS.values():
         if spec.bare.match(model):
             return spec.name, model
     prefix, slash, upstream_model = model.partition("/")
     if "*" in prefix:
         return ANY_PROVIDER, model
-    return (_resolve_alias(prefix), upstream_model) if slash else (UNKNOWN_PROVIDER, model)
+    return _resolve_alias(prefix, upstream_model) if slash else (UNKNOWN_PROVIDER, model)
 
 
 def may_count(provider: str, upstream_model: str) -> bool:
     """Return whether the provider has a counting API for the model."""
-    return provider in PROVIDERS and bool(PROVIDERS[provider].models.match(upstream_model))
+    if provider not in PROVIDERS or kind_of_uncounted(provider, upstream_model):
+        return False
+    return bool(PROVIDERS[provider].models.match(upstream_model))
+
+
+def kind_of_uncounted(provider: str, upstream_model: str) -> str | None:
+    """Return what a model is that the provider can never count, if it is known; else None."""
+    spec = PROVIDERS.get(provider)
+    kinds = spec.uncounted if spec else ()
+    return next((kind for pattern, kind in kinds if pattern.match(upstream_model)), None)
 
 
 def is_encrypted(value: str) -> bool:
@@ -88,5 +98,8 @@ def without_context_suffix(model: str) -> str:
     return model[:end] or model
 
 
-def _resolve_alias(prefix: str) -> str:
-    return next((spec.name for spec in PROVIDERS.values() if prefix in spec.aliases), prefix)
+def _resolve_alias(prefix: str, model: str) -> tuple[str, str]:
+    for spec in PROVIDERS.values():
+        if prefix in spec.aliases:
+            return spec.name, spec.aliases[prefix] + model
+    return prefix, model

@@ -4,7 +4,8 @@ https://docs.litellm.ai/docs/providers
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
@@ -19,8 +20,10 @@ __all__ = ["PROVIDERS", "ProviderSpec", "spec_of"]
 class ProviderSpec:
     """A provider: all that modules other than its own know about it.
 
-    `name` and `aliases` are LiteLLM's prefixes. `bare` matches the start of a model's name without
-    a prefix, and `models` the start of an upstream model that can be counted. `params` belongs to
+    `name` and `aliases` are LiteLLM's prefixes; an alias has the route that it stands for, as in
+    `bedrock/mantle/MODEL`. `bare` matches the start of a model's name without a prefix, and
+    `models` the start of an upstream model that can be counted. `uncounted` has exceptions, each a
+    pattern at the start of an upstream model, and a name for what it matches. `params` belongs to
     this row alone. `factory` is the `module:callable` that makes a `Provider` from `params` and an
     `HttpClient`; it is imported on first use. `region_field` is the parameter that
     `token_count_model.region` sets. `telemetry_name` is OpenTelemetry's `gen_ai.provider.name`.
@@ -29,10 +32,11 @@ class ProviderSpec:
     """
 
     name: str
-    aliases: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
     params: type[Params]
     factory: str
     models: re.Pattern[str] = re.compile("")
+    uncounted: tuple[tuple[re.Pattern[str], str], ...] = ()
     bare: re.Pattern[str] = re.compile("(?!)")
     region_field: str | None = None
     telemetry_name: str
@@ -72,7 +76,7 @@ _ROWS: Final = (
         name="anthropic",
         params=AnthropicParams,
         factory="count_tokens_mw.providers.anthropic:create",
-        bare=re.compile(r"claude-"),
+        bare=re.compile(r"claude-(?!.*-v\d+:\d+\Z)"),  # such a version is Bedrock's
         telemetry_name="anthropic",
     ),
     ProviderSpec(
@@ -85,12 +89,22 @@ _ROWS: Final = (
     ),
     ProviderSpec(
         name="bedrock",
-        aliases=("bedrock_mantle",),
+        aliases={"bedrock_mantle": "mantle/"},
         params=BedrockParams,
         factory="count_tokens_mw.providers.bedrock.provider:Bedrock",
-        models=re.compile(r"(?:.*[./])?anthropic\.|.*arn:|.*\*"),
+        models=re.compile(r".*anthropic\.|(?:.*/)?claude-|.*arn:|.*\*"),
+        uncounted=(
+            (re.compile(r"(?:.*/)?claude_platform/"), "Claude Platform on AWS (claude_platform/)"),
+            (re.compile(r".*arn:[^:]*:bedrock-agentcore:|(?:.*/)?agent(?:core)?/"), "an agent"),
+            (re.compile(r".*arn:[^:]*:bedrock(?::[^:]*){2}:imported-model/"), "an imported model"),
+            (
+                re.compile(r"(?:.*/)?(?:deepseek_r1|llama|moonshot|nova(?:-2)?|openai|qwen\d)/"),
+                "another vendor's model",
+            ),
+        ),
         bare=re.compile(
-            r"(?:[a-z]{2}(?:-[a-z]+)+-\d/)?(?:[a-z-]+\.)?anthropic\.claude|arn:aws[a-z-]*:bedrock:"
+            r"(?:[a-z-]+-\d+/)?(?:[a-z-]+\.)?anthropic\.claude|claude-.*-v\d+:\d+\Z|"
+            r"arn:aws[a-z-]*:bedrock:"
         ),
         region_field="aws_region_name",
         telemetry_name="aws.bedrock",
@@ -114,7 +128,7 @@ _ROWS: Final = (
     ),
     ProviderSpec(
         name="vertex_ai",
-        aliases=("vertex_ai_beta",),
+        aliases={"vertex_ai_beta": ""},
         params=VertexParams,
         factory="count_tokens_mw.providers.google.vertex:Vertex",
         models=re.compile(
@@ -126,7 +140,7 @@ _ROWS: Final = (
         hints=(
             (403, "", "grant aiplatform.endpoints.predict (roles/aiplatform.user)"),
             (404, "", "try another vertex_count_tokens_location, or enable the model there"),
-            (400, "not supported", "try strip_version, or another vertex_count_tokens_location"),
+            (400, "not supported", "try another vertex_count_tokens_location"),
             (401, "", "the Google credentials are refused; check vertex_credentials"),
             *_SCHEMA_HINTS,
         ),

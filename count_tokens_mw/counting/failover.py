@@ -52,8 +52,8 @@ _PAUSE_SECONDS: Final = (0.05, 0.25)
 # callables, or another attempt, may have taken the rest.
 _LEAST_SHARE: Final = 1 / 20
 
-# Calls of one attempt: one to each of two APIs, and another one for each after refused betas.
-_MOST_CALLS: Final = 4
+# Calls of one attempt: one to each of three APIs, and another one for each after refused betas.
+_MOST_CALLS: Final = 6
 
 _CANCELLED: Final = ClientClosedRequest("")  # the outcome until there is another
 

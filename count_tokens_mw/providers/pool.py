@@ -15,6 +15,7 @@ from anyio import CancelScope
 from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.guard import log_and_suppress
+from count_tokens_mw.config.model_names import kind_of_uncounted
 from count_tokens_mw.config.models import Deployment, HttpSettings
 from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.config.providers import spec_of
@@ -161,7 +162,8 @@ def _unusable_error(deployment: Deployment) -> CannotCount | CredentialsUnavaila
         return CredentialsUnavailable("This gateway is not configured for this model.")
     star = "*" in deployment.model_name
     model = deployment.upstream_model if star else deployment.model_name
+    kind = kind_of_uncounted(deployment.provider, deployment.upstream_model)
     return CannotCount(
-        f"{model[:256]} cannot be counted: this gateway knows no token counting API for it at the "
-        f"provider {deployment.provider}."
+        f"{model[:256]} cannot be counted: this gateway knows no token counting API for "
+        f"{kind or 'it'} at the provider {deployment.provider}."
     )

@@ -11,7 +11,9 @@ from demo_app.emulators.bedrock import (
     EMULATED_REGION,
     EMULATED_SECRET_ACCESS_KEY,
     emulated_bedrock,
+    emulated_runtime,
 )
+from demo_app.emulators.bedrock_models import MANTLE_REGIONS
 from demo_app.emulators.counting import count, count_gemini
 from demo_app.emulators.google import EMULATED_EXPRESS_KEY, EMULATED_GEMINI_KEY, EmulatedGoogle
 
@@ -23,9 +25,11 @@ __all__ = [
     "EMULATED_KEY",
     "EMULATED_REGION",
     "EMULATED_SECRET_ACCESS_KEY",
+    "MANTLE_REGIONS",
     "EmulatedGoogle",
     "count",
     "count_gemini",
     "emulated_anthropic",
     "emulated_bedrock",
+    "emulated_runtime",
 ]

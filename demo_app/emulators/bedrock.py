@@ -9,7 +9,7 @@ import hmac
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -24,6 +24,7 @@ from demo_app.emulators.answers import (
     new_request_id,
     object_of,
 )
+from demo_app.emulators.bedrock_models import check_on_mantle, check_on_runtime
 from demo_app.emulators.bodies import (
     BETA_FIELDS,
     CLOUD_BETAS,
@@ -42,6 +43,7 @@ __all__ = [
     "EMULATED_REGION",
     "EMULATED_SECRET_ACCESS_KEY",
     "emulated_bedrock",
+    "emulated_runtime",
 ]
 
 EMULATED_ACCESS_KEY_ID: Final = "AKIAEMULATED00000000"
@@ -52,24 +54,18 @@ EMULATED_REGION: Final = "us-west-2"
 _MAX_BODY: Final = 20 * 1024 * 1024
 _MAX_BLOB: Final = 25_000_000
 _ERROR_TYPE: Final = "http://internal.amazon.com/coral/com.amazon.bedrock/"
+_UNKNOWN_OPERATION: Final = "com.amazon.coral.service#UnknownOperationException"
+_HOST: Final = re.compile(r"bedrock-(?:runtime|mantle)\.([a-z0-9-]+)\.").match
 _VERSIONS: Final = {"2023-06-01", "2026-10-21"}
-_COUNTED: Final = re.compile(
-    r"anthropic\.claude-(?:"
-    r"(?:3-[57]-(?:haiku|sonnet|opus)|(?:haiku|sonnet|opus)-4(?:-[156])?)-[0-9]{8}-v[12]:0"
-    r"|sonnet-4-6|opus-4-6-v1(?::0)?)"
-).fullmatch
-_NOT_COUNTED: Final = re.compile(
-    r"anthropic\.claude-(?:opus-4-[78]|sonnet-5|opus-5(?:-5)?|fable-5)"
-    r"(?:-[0-9]{8})?(?:-v[0-9](?::0)?)?"
-    r"|(?:us|eu|apac|jp|au|ca|global|us-gov)\.anthropic\.[a-z0-9.:-]+"
-    r"|arn:aws[a-z-]*:bedrock:.+"
-).fullmatch
+_COUNT_TOKENS: Final = "/model/{model_id:path}/count-tokens"
+_MESSAGES: Final = "/anthropic/v1/messages/count_tokens"
+_CLAUDE: Final = re.compile(r"anthropic\.claude-[a-z0-9.:-]+").fullmatch
+_PROFILE_HEADER: Final = "anthropic-user-profile-id"
 _RESERVED: Final = "x-anthropic-billing-header:"
 # Mantle speaks Anthropic's API, and names the betas that it does not know.
 _MANTLE_BETAS: Final = (CLOUD_BETAS | {"claude-code-20250219", "effort-2025-11-24"}) - {
     "mcp-client-2025-11-20"
 }
-_ON_MANTLE: Final = re.compile(r"anthropic\.claude-[a-z0-9.:-]+").fullmatch
 _BODY_FIELDS: Final = {
     "anthropic_beta",
     "anthropic_version",
@@ -90,15 +86,29 @@ _SEARCHED_TOOL_FIELDS: Final = ("allowed_callers", "defer_loading", "input_examp
 
 
 def emulated_bedrock() -> Starlette:
-    """Return the runtime and mantle as one ASGI app, for `EMULATED_REGION` and the emulated keys.
+    """Return the runtime and mantle as one ASGI app, with the emulated keys.
 
-    The signature's service is `bedrock` on the runtime and `bedrock-mantle` on mantle. Both take
+    A signature is for the region of the host, and for `EMULATED_REGION` where the host's name has
+    none. Its service is `bedrock` on the runtime and `bedrock-mantle` on mantle. Both take
     `EMULATED_BEDROCK_API_KEY` as a bearer token, and mantle also as `x-api-key`.
     """
+    return _serve(_count_at_mantle)
+
+
+def emulated_runtime(*, messages: bool = False) -> Starlette:
+    """Return the runtime alone.
+
+    The count below its Messages API, `/anthropic`, is not documented, and unknown to the emulator
+    unless `messages` is set.
+    """
+    return _serve(_count_at_runtimes_messages if messages else _refuse_operation)
+
+
+def _serve(count_messages: Callable[[Request], Awaitable[Response]]) -> Starlette:
     return Starlette(
         routes=[
-            Route("/model/{model_id:path}/count-tokens", _count_at_runtime, methods=["POST"]),
-            Route("/anthropic/v1/messages/count_tokens", _count_at_mantle, methods=["POST"]),
+            Route(_COUNT_TOKENS, _count_at_runtime, methods=["POST"]),
+            Route(_MESSAGES, count_messages, methods=["POST"]),
         ]
     )
 
@@ -108,7 +118,7 @@ async def _count_at_runtime(request: Request) -> Response:
     try:
         raw = await request.body()
         _authenticate(request, raw, "bedrock")
-        _check_model(request.path_params["model_id"])
+        check_on_runtime(request.path_params["model_id"])
         tokens = count(_read_invoke_body(raw))
     except Refused as error:
         headers["x-amzn-ErrorType"] = f"{error.kind}:{_ERROR_TYPE}"
@@ -121,10 +131,39 @@ async def _count_at_mantle(request: Request) -> Response:
     try:
         raw = await request.body()
         _authenticate_at_mantle(request, raw)
-        tokens = count(_read_mantle_body(raw, request.headers))
+        if _PROFILE_HEADER in request.headers:
+            raise Refused(400, f"{_PROFILE_HEADER}: this emulator reads user_profile_id only.")
+        body = _read_messages_body(raw, request.headers, FIELDS | {"user_profile_id"})
+        if not isinstance(body.get("user_profile_id", ""), str):
+            raise Refused(400, "user_profile_id: Input should be a valid string")
+        check_on_mantle(body["model"], _region_of(request))
+        tokens = count(body)
     except Refused as error:
         return anthropic_error(error, headers)
     return json_answer({"input_tokens": tokens}, 200, headers)
+
+
+async def _count_at_runtimes_messages(request: Request) -> Response:
+    headers = {"request-id": new_request_id()}
+    try:
+        raw = await request.body()
+        _authenticate(request, raw, "bedrock")
+        body = _read_messages_body(raw, request.headers, FIELDS)
+        if not _CLAUDE(body["model"]):
+            raise Refused(404, f"model: {body['model']}")
+        tokens = count(body)
+    except Refused as error:
+        return anthropic_error(error, headers)
+    return json_answer({"input_tokens": tokens}, 200, headers)
+
+
+async def _refuse_operation(request: Request) -> Response:
+    return json_answer({"Output": {"__type": _UNKNOWN_OPERATION}, "Version": "1.0"}, 404, {})
+
+
+def _region_of(request: Request) -> str:
+    host = _HOST(request.headers.get("host", ""))
+    return host[1] if host else EMULATED_REGION
 
 
 def _authenticate(request: Request, raw: bytes, service: str) -> None:
@@ -137,7 +176,7 @@ def _authenticate(request: Request, raw: bytes, service: str) -> None:
             raw,
             key=EMULATED_ACCESS_KEY_ID,
             secret=EMULATED_SECRET_ACCESS_KEY,
-            region=EMULATED_REGION,
+            region=_region_of(request),
             service=service,
         )
     elif not _is_key(authorization.removeprefix("Bearer ")):
@@ -159,13 +198,6 @@ def _authenticate_at_mantle(request: Request, raw: bytes) -> None:
 
 def _is_key(key: str) -> bool:
     return hmac.compare_digest(key.encode(), EMULATED_BEDROCK_API_KEY.encode())
-
-
-def _check_model(model_id: str) -> None:
-    if _NOT_COUNTED(model_id):
-        raise Refused(400, "The provided model doesn't support counting tokens.")
-    if not _COUNTED(model_id):
-        raise Refused(400, "The provided model identifier is invalid.")
 
 
 def _read_invoke_body(raw: bytes) -> dict[str, Any]:
@@ -224,16 +256,15 @@ def _read_blob(raw: bytes) -> bytes:
         raise Refused(400, "input.invokeModel.body: not base64", "SerializationException") from None
 
 
-def _read_mantle_body(raw: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+def _read_messages_body(
+    raw: bytes, headers: Mapping[str, str], fields: frozenset[str]
+) -> dict[str, Any]:
     version = headers.get("anthropic-version")
     if version not in _VERSIONS:
         raise Refused(400, f"anthropic-version: {json.dumps(version)} is not a valid version.")
     betas = read_betas(headers.get("anthropic-beta", ""), _MANTLE_BETAS)
-    known = FIELDS | (BETA_FIELDS if betas else set())
+    known = fields | (BETA_FIELDS if betas else set())
     body = check_body(raw, known, required=("model", "messages"), most=_MAX_BODY)
-    if not _ON_MANTLE(body["model"]):
-        message = f"The model '{body['model']}' does not support the '/anthropic/v1/messages' API"
-        raise Refused(400, message)
     refuse_tool_fields(body, ("strict",))
     refuse_remote_content(body)
     return body

@@ -1,7 +1,7 @@
 """Checks of an Anthropic body that Anthropic, Bedrock, mantle and Vertex have in common."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from demo_app.emulators.answers import Refused, object_of
@@ -14,6 +14,7 @@ __all__ = [
     "read_betas",
     "refuse_remote_content",
     "refuse_tool_fields",
+    "refuse_tool_search",
 ]
 
 FIELDS: Final = frozenset(
@@ -56,6 +57,7 @@ CLOUD_BETAS: Final = frozenset(
 )
 _ROLES: Final = ("user", "assistant", "system")
 _REMOTE: Final = {"url", "file"}
+_TOOL_SEARCH: Final = re.compile(r"tool_search_tool_\w+").fullmatch
 _SERVER_TOOL: Final = re.compile(r"(?:web_fetch|code_execution)_\d+").fullmatch
 
 
@@ -110,9 +112,22 @@ def refuse_remote_content(body: Mapping[str, Any]) -> None:
         kind = source.get("type") if isinstance(source, dict) else None
         if isinstance(kind, str) and kind in _REMOTE:
             raise Refused(400, f"{place}.{block['type']}.source: {_explain_tag(kind)}'base64'")
+    _refuse_tools(body, _SERVER_TOOL)
+
+
+def refuse_tool_search(body: Mapping[str, Any]) -> None:
+    """Refuse the tools that search tools, which creating takes and counting may not.
+
+    Raises:
+        Refused: with a 400 that names the place.
+    """
+    _refuse_tools(body, _TOOL_SEARCH)
+
+
+def _refuse_tools(body: Mapping[str, Any], is_refused: Callable[[str], object]) -> None:
     for index, tool in enumerate(_objects(body.get("tools"))):
         kind = tool.get("type")
-        if isinstance(kind, str) and _SERVER_TOOL(kind):
+        if isinstance(kind, str) and is_refused(kind):
             raise Refused(400, f"tools.{index}: {_explain_tag(kind)}'bash_20250124', 'custom'")
 
 

@@ -23,6 +23,8 @@ from demo_app.emulators.bodies import (
     check_body,
     read_betas,
     refuse_remote_content,
+    refuse_tool_fields,
+    refuse_tool_search,
 )
 from demo_app.emulators.counting import billable_characters, count, count_gemini, gemini_details
 from demo_app.emulators.gemini import read_gemini_api_request, read_vertex_request
@@ -40,7 +42,8 @@ _STATUSES: Final = {
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
 }
-_CLAUDE: Final = re.compile(r"claude-(?!does-not-exist)[a-z0-9-]+(?:@[0-9]{8})?").fullmatch
+_CLAUDE: Final = re.compile(r"claude-(?!does-not-exist)[a-z0-9-]+").fullmatch
+# Names with a version, of which the documentation of counting lists none any more.
 _UNCOUNTED: Final = re.compile(r"claude-[a-z0-9-]+@.*").fullmatch
 _GEMINI: Final = re.compile(r"gemini-(?!does-not-exist)[a-z0-9.-]+").fullmatch
 _OF_GEMINI_API: Final = re.compile(
@@ -243,6 +246,8 @@ def _read_claude_body(raw: bytes, request: Request) -> dict[str, Any]:
     version = body.get("anthropic_version", "vertex-2023-10-16")
     if not isinstance(version, str) or version not in _VERSIONS:
         raise Refused(400, "anthropic_version: Input should be 'vertex-2023-10-16'")
+    refuse_tool_fields(body, ("defer_loading",))
+    refuse_tool_search(body)
     refuse_remote_content(body)
     return body
 

@@ -36,7 +36,7 @@ def refusal(status: int, message: str = "no") -> UpstreamError:
         ("bedrock", refusal(404), "request access"),
         ("vertex_ai", refusal(403), "aiplatform.endpoints.predict"),
         ("vertex_ai", refusal(404), "vertex_count_tokens_location"),
-        ("vertex_ai", refusal(400, "x is not supported for token counting"), "strip_version"),
+        ("vertex_ai", refusal(400, "x is not supported for token counting"), "another vertex"),
         ("vertex_ai", refusal(401), "vertex_credentials"),
         ("gemini", refusal(403), "Generative Language API"),
         ("gemini", refusal(401), "the credential is refused"),

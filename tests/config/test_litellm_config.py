@@ -674,7 +674,7 @@ def test_an_order_or_weight_that_is_no_number_is_a_problem(key: str, value: Any)
         ("us-west-2/anthropic.claude-x", "bedrock", "us-west-2/anthropic.claude-x"),
         ("gemini-2.5-flash", "vertex_ai", "gemini-2.5-flash"),
         ("vertex_ai_beta/gemini-2.5-pro", "vertex_ai", "gemini-2.5-pro"),
-        ("bedrock_mantle/anthropic.claude-x", "bedrock", "anthropic.claude-x"),
+        ("bedrock_mantle/anthropic.claude-x", "bedrock", "mantle/anthropic.claude-x"),
         ("openrouter/anthropic/claude-x", "openrouter", "anthropic/claude-x"),
         ("openrouter/anthropic.claude-x", "openrouter", "anthropic.claude-x"),
         ("gpt-4o", "unknown", "gpt-4o"),
@@ -747,4 +747,4 @@ def test_bedrocks_endpoint_is_where_the_operator_says(
     params = only(config_of(bedrock, environ=environ)).params
     assert isinstance(params, BedrockParams)
     assert params.endpoint == "https://vpce.example"
-    assert not params.may_use_mantle, "mantle has no configured endpoint"
+    assert params.rungs("") == ("runtime",), "mantle has no configured endpoint"

@@ -20,6 +20,7 @@ from count_tokens_mw import Config, CredentialsUnavailable, NotFound, Settings
 from count_tokens_mw.__main__ import main
 from count_tokens_mw.config.model_names import may_count, provider_of
 from count_tokens_mw.config.params.base import Params
+from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from demo_app.emulators import EMULATED_KEY, count
@@ -414,6 +415,14 @@ def test_the_entries_of_the_other_providers_load() -> None:
     ]
 
 
+def test_bedrocks_entry_counts_by_both_apis_in_the_region_that_its_comment_names() -> None:
+    data = yaml.safe_load(snippet("yaml", "bedrock_mantle_region"))
+    (deployment,) = Config.from_mapping(data, {}).deployments
+    assert isinstance(deployment.params, BedrockParams)
+    assert deployment.params.rungs(deployment.upstream_model) == ("runtime", "mantle")
+    assert ".us-west-2." in deployment.params.endpoint_of("mantle", deployment.upstream_model)
+
+
 def test_every_snippet_is_run_by_one_of_these_tests() -> None:
     run = [
         snippet("bash", "make demo"),
@@ -441,6 +450,7 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("yaml", "timeout: 20"),
         snippet("yaml", "forward_client_credentials"),
         snippet("yaml", "claude-vertex"),
+        snippet("yaml", "bedrock_mantle_region"),
         snippet("yaml", "model_group_alias"),
     ]
     assert sorted(run) == sorted(text for _, text in SNIPPETS)

@@ -383,8 +383,9 @@ SHAPES = {
 
 
 def led_to(deployment: Deployment) -> tuple[str, str, str]:
-    host = urlsplit(deployment.params.endpoint).netloc if deployment.params else ""
-    return deployment.provider, deployment.upstream_model, host
+    model = deployment.upstream_model
+    host = urlsplit(deployment.params.endpoint_for(model)).netloc if deployment.params else ""
+    return deployment.provider, model, host
 
 
 @pytest.mark.parametrize("name", SHAPES)

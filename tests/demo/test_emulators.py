@@ -281,6 +281,9 @@ async def test_base_models_up_to_4_6_are_counted_by_the_runtime(bedrock: str, mo
         ("anthropic.claude-opus-5-5", "The provided model doesn't support counting tokens."),
         (f"us-gov.{SONNET}", "The provided model doesn't support counting tokens."),
         (f"global.{SONNET}", "The provided model doesn't support counting tokens."),
+        (f"in.{SONNET}", "The provided model doesn't support counting tokens."),
+        ("us.anthropic.claude-nobody", "The provided model identifier is invalid."),
+        ("anthropic.claude-haiku-4-5", "The provided model identifier is invalid."),
         (
             "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc",
             "The provided model doesn't support counting tokens.",
@@ -301,6 +304,7 @@ TOOL: Final = {"name": "t", "input_schema": {"type": "object"}}
 BY_URL: Final = {"type": "image", "source": {"type": "url", "url": "https://a.example/b.png"}}
 RESULT_BY_URL: Final = {"type": "tool_result", "tool_use_id": "t", "content": [BY_URL]}
 CODE: Final = {"type": "code_execution_20250825", "name": "code_execution"}
+SEARCH: Final = {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}
 
 
 @pytest.mark.parametrize(
@@ -459,7 +463,7 @@ def test_the_token_endpoint_takes_no_other_signature_and_no_other_grant(
     ("headers", "change", "status", "message"),
     [
         ({}, {"anthropic_version": "vertex-2023-10-16"}, 200, ""),
-        ({}, {"model": "claude-sonnet-4-5@20250929"}, 200, ""),
+        ({}, {"model": "claude-sonnet-4-5@20250929"}, 400, "is not supported for token counting"),
         ({"anthropic-beta": "output-128k-2025-02-19, effort-2025-11-24"}, {}, 200, ""),
         ({}, {"anthropic_version": "2023-06-01"}, 400, "anthropic_version"),
         (
@@ -469,6 +473,8 @@ def test_the_token_endpoint_takes_no_other_signature_and_no_other_grant(
             "claude-sonnet-4-6@default is not supported for token counting",
         ),
         ({}, {"model": "claude-opus-4@latest"}, 400, "is not supported for token counting"),
+        ({}, {"tools": [{**TOOL, "defer_loading": True}]}, 400, "tools.0.custom.defer_loading"),
+        ({}, {"tools": [SEARCH]}, 400, "tools.0: Input tag 'tool_search_tool_regex_20251119'"),
         ({}, {"model": "gemini-2.5-flash"}, 404, "model: gemini-2.5-flash"),
         ({}, {"max_tokens": 1}, 400, "max_tokens: Extra inputs are not permitted"),
         ({}, {"stream": True}, 400, "stream: Extra inputs are not permitted"),

@@ -13,6 +13,7 @@ __all__ = [
     "ANTHROPIC",
     "FOLDER",
     "LITELLM_BETAS",
+    "LITELLM_MODELS",
     "LITELLM_PARAMS",
     "Facts",
     "as_text",
@@ -26,6 +27,7 @@ Facts: TypeAlias = dict[str, Any]
 FOLDER: Final = Path(__file__).parent
 ANTHROPIC: Final = "anthropic.json"
 LITELLM_BETAS: Final = "litellm_betas.json"
+LITELLM_MODELS: Final = "litellm_models.json"
 LITELLM_PARAMS: Final = "litellm_params.json"
 
 

@@ -8,6 +8,7 @@ from tests.facts import (
     ANTHROPIC,
     FOLDER,
     LITELLM_BETAS,
+    LITELLM_MODELS,
     LITELLM_PARAMS,
     anthropic_sdk,
     litellm_wheel,
@@ -16,7 +17,7 @@ from tests.facts import (
 
 
 def main() -> None:
-    """Write Anthropic's file; LiteLLM's two if it is installed, or a path leads to it."""
+    """Write Anthropic's file; LiteLLM's three if it is installed, or a path leads to it."""
     parser = argparse.ArgumentParser(prog="python -m tests.facts", description=__doc__)
     parser.add_argument("--into", type=Path, default=FOLDER, help="folder of the files")
     parser.add_argument("--litellm", type=Path, help="its wheel, or the folder it is installed in")
@@ -25,6 +26,7 @@ def main() -> None:
     litellm = options.litellm or _installed_folder("litellm")
     if litellm:
         write_facts(LITELLM_BETAS, litellm_wheel.generate_betas(litellm), options.into)
+        write_facts(LITELLM_MODELS, litellm_wheel.generate_models(litellm), options.into)
         write_facts(LITELLM_PARAMS, litellm_wheel.generate_params(litellm), options.into)
 
 

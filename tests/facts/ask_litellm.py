@@ -1,7 +1,8 @@
 """The script that LiteLLM's own interpreter runs: how LiteLLM reads each configuration.
 
 It reads shapes as JSON from its standard input, and writes their answers as JSON to the file that
-its argument names. Nothing of this package is imported, and no request leaves the process.
+its argument names, together with the provider that LiteLLM infers for each name of
+`litellm_models.json`. Nothing of this package is imported, and no request leaves the process.
 """
 
 import asyncio
@@ -138,8 +139,15 @@ def _ask_in_child(litellm: Any, proxy: Any, shape: dict[str, Any], home: Path) -
         os._exit(0)
 
 
+def _infer_providers(litellm: Any) -> dict[str, str]:
+    """Return the provider of each name of Claude in LiteLLM's price map."""
+    file = Path(__file__).with_name("litellm_models.json")
+    names = [name for names in json.loads(file.read_text())["models"].values() for name in names]
+    return {name: litellm.get_llm_provider(name)[1] for name in names}
+
+
 def main() -> None:
-    """Ask about each shape."""
+    """Ask about each shape, and about each name of a model."""
     os.environ.update(_OWN_VARIABLES)
     litellm = importlib.import_module("litellm")
     proxy = importlib.import_module("litellm.proxy.proxy_server")
@@ -155,7 +163,8 @@ def main() -> None:
                 (Path(folder) / name).write_text(content)
             answers[shape["name"]] = _ask_in_child(litellm, proxy, own, Path(folder))
     version = importlib.import_module("importlib.metadata").version("litellm")
-    facts = {"package": "litellm", "version": version, "answers": answers}
+    inferred = _infer_providers(litellm)
+    facts = {"package": "litellm", "version": version, "answers": answers, "inferred": inferred}
     Path(sys.argv[1]).write_text(json.dumps(facts))
 
 

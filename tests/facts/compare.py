@@ -6,12 +6,13 @@ from typing import Any, Final
 from tests.facts import Facts
 from tests.facts.litellm_wheel import COLUMNS
 
-__all__ = ["compare_anthropic", "compare_betas", "compare_params"]
+__all__ = ["compare_anthropic", "compare_betas", "compare_models", "compare_params"]
 
 _FIELDS: Final = "count_tokens_mw/providers/claude/fields.py"
 _BETAS: Final = "count_tokens_mw/providers/claude/betas.py"
 _KEYS: Final = "count_tokens_mw/config/litellm_keys.py"
 _GEMINI: Final = "count_tokens_mw/providers/google/"
+_NAMES: Final = "count_tokens_mw/config/params/"
 _UPSTREAM_OF: Final = {
     "bedrock": "runtime",
     "bedrock_mantle": "mantle",
@@ -26,7 +27,7 @@ def compare_anthropic(old: Facts, new: Facts) -> list[str]:
         _compare_fields(old, new),
         _compare_types(old["types"], new["types"]),
         _compare_betas(old["betas"], new["betas"]),
-        _compare_models(old, new),
+        _compare_own_models(old, new),
     )
     return [f"anthropic {new['version']}: {line}" for part in parts for line in part]
 
@@ -43,6 +44,25 @@ def compare_betas(old: Facts, new: Facts) -> list[str]:
         ),
     ]
     return [f"litellm {new['version']}: {line}" for line in lines]
+
+
+def compare_models(old: Facts, new: Facts) -> list[str]:
+    """Return a line for each name of Claude that LiteLLM's price map adds.
+
+    A name that left it asks for nothing, because files may still have it.
+    """
+    added = [
+        f"new name `{name}` of {provider}: which model is asked? Let {_NAMES} resolve it, and "
+        "tests/contract/test_model_keys.py show that."
+        for provider, names in sorted(new["models"].items())
+        for name in _added(old["models"].get(provider, ()), names)
+    ]
+    others = [
+        f"new provider `{name}` has Claude: do we count by it? If so, add it to _COUNTED in "
+        "tests/facts/litellm_wheel.py."
+        for name in _added(old["other_providers"], new["other_providers"])
+    ]
+    return [f"litellm {new['version']}: {line}" for line in [*added, *others]]
 
 
 def compare_params(old: Facts, new: Facts) -> list[str]:
@@ -139,7 +159,7 @@ def _compare_betas(old: Collection[str], new: Collection[str]) -> Iterator[str]:
         )
 
 
-def _compare_models(old: Facts, new: Facts) -> Iterator[str]:
+def _compare_own_models(old: Facts, new: Facts) -> Iterator[str]:
     for model in _added(old["models"], new["models"]):
         yield f"new model `{model}`: should the README's or the demo's examples name it?"
     for model in _added(new["models"], old["models"]):

@@ -16,12 +16,18 @@ from typing import Final, TypeAlias
 from tests.facts import (
     ANTHROPIC,
     LITELLM_BETAS,
+    LITELLM_MODELS,
     LITELLM_PARAMS,
     Facts,
     litellm_wheel,
     read_facts,
 )
-from tests.facts.compare import compare_anthropic, compare_betas, compare_params
+from tests.facts.compare import (
+    compare_anthropic,
+    compare_betas,
+    compare_models,
+    compare_params,
+)
 
 __all__ = ["report"]
 
@@ -105,6 +111,7 @@ def _run(*command: str) -> None:
 _FILES: Final[list[tuple[str, _Generate, _Compare]]] = [
     (ANTHROPIC, _newest_anthropic, compare_anthropic),
     (LITELLM_BETAS, partial(_newest_litellm, litellm_wheel.generate_betas), compare_betas),
+    (LITELLM_MODELS, partial(_newest_litellm, litellm_wheel.generate_models), compare_models),
     (LITELLM_PARAMS, partial(_newest_litellm, litellm_wheel.generate_params), compare_params),
 ]
 

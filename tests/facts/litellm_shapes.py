@@ -120,7 +120,7 @@ def _describe(deployment: Deployment, environ: Mapping[str, str]) -> Answer:
             answer["region"] = params.location
             answer["project"] = params.project or str(account["project_id"])
             answer["key"] = _reveal(params.express_key) or str(account["client_email"])
-    return {**answer, "base": params.endpoint}
+    return {**answer, "base": params.endpoint_for(deployment.upstream_model)}
 
 
 def _reveal(secret: Any) -> str | None:

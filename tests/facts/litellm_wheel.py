@@ -1,4 +1,4 @@
-"""Facts from LiteLLM's wheel: the betas that clouds take, and the keys of `litellm_params`.
+"""Facts from LiteLLM's wheel: betas that clouds take, keys of `litellm_params`, names of models.
 
 LiteLLM is read, not imported. Its table of betas is of what a cloud takes for generating; counting
 differs, so the table is one source of several.
@@ -6,6 +6,7 @@ differs, so the table is one source of several.
 
 import ast
 import json
+import re
 import zipfile
 from email import message_from_string
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from tests.facts import Facts
 
-__all__ = ["COLUMNS", "generate_betas", "generate_params"]
+__all__ = ["COLUMNS", "generate_betas", "generate_models", "generate_params"]
 
 COLUMNS: Final = (
     "anthropic",
@@ -27,6 +28,9 @@ COLUMNS: Final = (
 
 _PACKAGE: Final = "litellm"
 _TABLE: Final = "anthropic_beta_headers_config.json"
+_PRICES: Final = "model_prices_and_context_window_backup.json"
+_MODEL: Final = "claude"
+_COUNTED: Final = re.compile(r"anthropic|azure_ai|bedrock.*|vertex_ai-anthropic_models").fullmatch
 _SOURCES: Final = ("types/router.py", "types/utils.py")
 _DECLARING: Final = ("GenericLiteLLMParams", "LiteLLMParamsTypedDict")
 _EVERY_ENTRYS: Final = "model"
@@ -69,6 +73,27 @@ def generate_params(path: Path) -> Facts:
         "package": _PACKAGE,
         "version": _version_of(root),
         "params": sorted(declared - {_EVERY_ENTRYS}),
+    }
+
+
+def generate_models(path: Path) -> Facts:
+    """Return the names under which LiteLLM's price map has Claude, by `litellm_provider`.
+
+    `other_providers` are those with Claude by which this package does not count.
+
+    Raises:
+        LookupError: the path has no LiteLLM, or no price map.
+    """
+    root = _open(path)
+    names: dict[str, list[str]] = {}
+    for name, price in json.loads(_read(root / _PACKAGE / _PRICES)).items():
+        if _MODEL in name.lower() and "litellm_provider" in price:
+            names.setdefault(price["litellm_provider"], []).append(name)
+    return {
+        "package": _PACKAGE,
+        "version": _version_of(root),
+        "models": {provider: sorted(names[provider]) for provider in names if _COUNTED(provider)},
+        "other_providers": sorted(provider for provider in names if not _COUNTED(provider)),
     }
 
 

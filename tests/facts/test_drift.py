@@ -6,8 +6,21 @@ from typing import Any
 
 import pytest
 
-from tests.facts import ANTHROPIC, LITELLM_BETAS, LITELLM_PARAMS, Facts, drift, read_facts
-from tests.facts.compare import compare_anthropic, compare_betas, compare_params
+from tests.facts import (
+    ANTHROPIC,
+    LITELLM_BETAS,
+    LITELLM_MODELS,
+    LITELLM_PARAMS,
+    Facts,
+    drift,
+    read_facts,
+)
+from tests.facts.compare import (
+    compare_anthropic,
+    compare_betas,
+    compare_models,
+    compare_params,
+)
 
 OLD: Facts = {
     "package": "anthropic",
@@ -175,6 +188,22 @@ def test_a_column_of_another_upstream_is_a_question() -> None:
     assert "new column `claude_platform`: do we count by that upstream?" in line
 
 
+def test_a_name_or_a_provider_that_the_price_map_adds_is_a_question() -> None:
+    old = {
+        "package": "litellm",
+        "version": "1",
+        "models": {"bedrock": ["anthropic.claude-v2"], "azure_ai": ["azure_ai/claude-a"]},
+        "other_providers": ["heroku"],
+    }
+    models = {"bedrock": ["in.anthropic.claude-b"], "bedrock_next": ["bedrock_next/claude-c"]}
+    new = {**old, "version": "2", "models": models, "other_providers": ["heroku", "snowflake"]}
+    bedrock, following, other = compare_models(old, new)
+    assert bedrock.startswith("litellm 2: new name `in.anthropic.claude-b` of bedrock: which model")
+    assert "`bedrock_next/claude-c` of bedrock_next" in following
+    assert "new provider `snowflake` has Claude: do we count by it?" in other
+    assert compare_models(old, {**old, "version": "2"}) == []
+
+
 def test_a_parameter_that_litellm_adds_or_drops_is_a_question() -> None:
     old = {"package": "litellm", "version": "1", "params": ["rpm", "tpm"]}
     added, removed = compare_params(old, {**old, "version": "2", "params": ["rpd", "rpm"]})
@@ -230,7 +259,8 @@ def test_the_exit_status_is_whether_there_is_something_to_decide(
         (ANTHROPIC, lambda _: newest(lambda new: new["betas"].extend(add)), compare_anthropic),
         (LITELLM_PARAMS, lambda _: read_facts(LITELLM_PARAMS), compare_params),
     ]
-    assert [name for name, _, _ in drift._FILES] == [ANTHROPIC, LITELLM_BETAS, LITELLM_PARAMS]
+    names = [ANTHROPIC, LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS]
+    assert [name for name, _, _ in drift._FILES] == names
     monkeypatch.setattr(drift, "_FILES", files)
     assert drift.main() == int(is_new)
     printed = capsys.readouterr().out

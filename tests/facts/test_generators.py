@@ -14,6 +14,7 @@ from tests.facts import (
     ANTHROPIC,
     FOLDER,
     LITELLM_BETAS,
+    LITELLM_MODELS,
     LITELLM_PARAMS,
     Facts,
     as_text,
@@ -22,9 +23,10 @@ from tests.facts import (
 )
 from tests.facts.__main__ import main
 from tests.facts.anthropic_sdk import describe_types, generate
-from tests.facts.litellm_wheel import COLUMNS, generate_betas, generate_params
+from tests.facts.litellm_wheel import COLUMNS, generate_betas, generate_models, generate_params
 
 TABLE = "litellm/anthropic_beta_headers_config.json"
+PRICES = "litellm/model_prices_and_context_window_backup.json"
 TYPED_DICT: Any = TypedDict  # by a call, for types that no source names
 ROUTER = "litellm/types/router.py"
 UTILS = "litellm/types/utils.py"
@@ -159,7 +161,16 @@ class TestLiteLLMsFile:
             facts["params"]
         )
 
-    @pytest.mark.parametrize("name", [LITELLM_BETAS, LITELLM_PARAMS])
+    def test_it_has_the_names_of_claude_at_every_provider_that_counts(self) -> None:
+        facts = read_facts(LITELLM_MODELS)
+        assert facts["version"] == read_facts(LITELLM_BETAS)["version"]
+        assert {"anthropic", "azure_ai", "bedrock", "bedrock_converse", "bedrock_mantle"} < set(
+            facts["models"]
+        )
+        assert "bedrock/claude_platform/claude-sonnet-5" in facts["models"]["bedrock"]
+        assert set(facts["other_providers"]).isdisjoint(facts["models"])
+
+    @pytest.mark.parametrize("name", [LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS])
     def test_it_is_written_as_the_generator_writes(self, name: str) -> None:
         text = (FOLDER / name).read_text(encoding="utf-8")
         assert text == as_text(read_facts(name))
@@ -213,6 +224,28 @@ class TestLiteLLMsGenerator:
             "params": ["api_key", "input_cost", "rpm", "tpm"],
         }
 
+    def test_it_reads_the_names_of_claude_by_provider(self, made: Any, tmp_path: Path) -> None:
+        prices = {
+            "sample_spec": {"litellm_provider": "bedrock"},
+            "us.anthropic.claude-b": {"litellm_provider": "bedrock_converse"},
+            "anthropic.claude-a": {"litellm_provider": "bedrock_converse"},
+            "bedrock/us-east-1/anthropic.claude-a": {"litellm_provider": "bedrock"},
+            "vertex_ai/claude-a": {"litellm_provider": "vertex_ai-anthropic_models"},
+            "heroku/claude-a": {"litellm_provider": "heroku"},
+            "claude-without-a-provider": {},
+        }
+        files = {PRICES: json.dumps(prices), METADATA: "Version: 1.2.3\n"}
+        assert generate_models(made(tmp_path, files)) == {
+            "package": "litellm",
+            "version": "1.2.3",
+            "models": {
+                "bedrock": ["bedrock/us-east-1/anthropic.claude-a"],
+                "bedrock_converse": ["anthropic.claude-a", "us.anthropic.claude-b"],
+                "vertex_ai-anthropic_models": ["vertex_ai/claude-a"],
+            },
+            "other_providers": ["heroku"],
+        }
+
     @pytest.mark.parametrize(
         ("source", "missing"), [(None, "no such file"), ("", "GenericLiteLLMParams")]
     )
@@ -247,10 +280,12 @@ def test_a_file_of_facts_reads_as_it_was_written_in_sorted_order(tmp_path: Path)
 def test_the_command_writes_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: dict[str, Any]
 ) -> None:
-    path = wheel(tmp_path, {**SOURCES, TABLE: json.dumps(table), METADATA: "Version: 1.2.3\n"})
+    data = {TABLE: json.dumps(table), PRICES: "{}"}
+    path = wheel(tmp_path, {**SOURCES, **data, METADATA: "Version: 1.2.3\n"})
     arguments = ["facts", "--into", str(tmp_path), "--litellm", str(path)]
     monkeypatch.setattr("sys.argv", arguments)
     main()
     assert read_facts(ANTHROPIC, tmp_path) == generate()
     assert read_facts(LITELLM_BETAS, tmp_path) == generate_betas(path)
+    assert read_facts(LITELLM_MODELS, tmp_path) == generate_models(path)
     assert read_facts(LITELLM_PARAMS, tmp_path) == generate_params(path)

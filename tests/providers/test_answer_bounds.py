@@ -533,7 +533,7 @@ async def assume_role(url: str) -> Any:
     role = "arn:aws:iam::123456789012:role/r"
     params = bedrock_params("http://127.0.0.1:1", aws_role_name=role, aws_sts_endpoint=url)
     session = AwsSession(BedrockParams.model_validate(params))
-    headers = await session.sign("https://h.example/", {}, b"{}", "bedrock")
+    headers = await session.sign("https://h.example/", {}, b"{}", "bedrock", "us-west-2")
     return headers["x-amz-security-token"]
 
 

@@ -115,7 +115,7 @@ async def test_a_bedrock_api_key_is_sent_as_it_is(
         assert (await count_tokens.count(BODY)).input_tokens == count(BODY)
     assert bedrock.headers[0]["authorization"] == f"Bearer {EMULATED_BEDROCK_API_KEY}"
     if model:
-        assert bedrock.headers[1]["x-api-key"] == EMULATED_BEDROCK_API_KEY
+        assert bedrock.headers[1]["authorization"] == f"Bearer {EMULATED_BEDROCK_API_KEY}"
 
 
 @pytest.mark.parametrize("model", ["anthropic.claude-sonnet-4-6", NEW_CLAUDE_ON_BEDROCK])
@@ -367,7 +367,7 @@ UNSUPPORTED: Any = (400, {"message": "The provided model doesn't support countin
 @pytest.mark.parametrize(
     ("status", "kind", "error_type", "message"),
     [
-        (400, *INVALID, "The provided model identifier is invalid."),
+        (400, *INVALID, "messages: at least one message is required"),
         (400, *INVALID, "tools.0.custom.strict: Extra inputs are not permitted"),
         (400, *INVALID, "prompt is too long: 250000 tokens > 200000 maximum"),
         (403, "AccessDeniedException", "permission_error", "You don't have access to the model."),
@@ -641,16 +641,16 @@ async def test_a_web_identity_token_never_stands_in_a_log(
 
 
 async def test_what_is_remembered_of_models_is_bounded(upstream: FakeUpstream) -> None:
-    upstream.answers(400, b'{"message":"The provided model does not support counting tokens."}')
+    upstream.answers(400, b'{"message":"%b does not support counting tokens."}' % (b"m" * 1000))
     now = [0.0]
     params = BedrockParams.model_validate(bedrock_params("http://127.0.0.1:1"))
     provider = Bedrock(params, HttpClient(upstream.client()), clock=lambda: now[0])
     for number in range(500):
-        provider._only_mantle[b"%d" % number] = True
-    assert len(provider._only_mantle) <= 100
+        provider._refusals[b"%d" % number] = "no"
+    assert len(provider._refusals) <= 100
     now[0] = 3601.0
-    call = UpstreamCall("bedrock", "http://h/" + "m" * 20_000 + "/count-tokens", (), b"")
+    call = UpstreamCall("bedrock", "http://h/" + "m" * 20_000, (), b"", kind="runtime")
     with pytest.raises(PrepareAgain):
         await provider.send(call)
-    (kept,) = provider._only_mantle
-    assert len(kept) == 16
+    ((kept, text),) = provider._refusals.items()
+    assert (len(kept), len(text)) == (16, 500)

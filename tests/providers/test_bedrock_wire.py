@@ -76,8 +76,9 @@ def test_botocores_service_model_accepts_the_call_and_the_sdks_type_its_body(
 
 @pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
 def test_the_sdks_type_accepts_what_mantle_is_sent(body: dict[str, Any]) -> None:
-    mantle = prepare({**body, **LEFT_OUT}, count_tokens_via="mantle")
+    mantle = prepare({**body, **LEFT_OUT, "user_profile_id": "up_1"}, count_tokens_via="mantle")
     sent = json.loads(mantle.body)
+    assert sent.pop("user_profile_id") == "up_1"
     assert sent == {"model": MODEL, **without_beta_fields(body)}
     anthropic_judge(sent)
 

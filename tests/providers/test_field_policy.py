@@ -94,6 +94,7 @@ def prepared(
 def test_what_is_no_input_is_left_out_without_a_word(upstream: str, fields: dict[str, Any]) -> None:
     sent, _, omitted = prepared(upstream, {**HI, **fields})
     own = {"anthropic_version", "max_tokens"} if upstream in {"runtime", "vertex"} else set()
+    own |= {"user_profile_id"} if upstream == "mantle" and fields.get("user_profile_id") else set()
     assert set(sent) - {"model", "messages"} - own == set()
     assert omitted == ()
 

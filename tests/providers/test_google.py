@@ -75,6 +75,22 @@ async def test_claude_on_vertex_counts_with_a_token_of_the_service_account(
     assert hook.event.provider == "vertex_ai"
 
 
+async def test_what_vertex_ais_counter_refuses_is_its_own_400(
+    google: EmulatedGoogle, endpoint: Cloud
+) -> None:
+    """It is input, so a count without it would be wrong: litellm 39597."""
+    params = vertex_params(google, endpoint.url, "claude-sonnet-4-5")
+    tool = {**STANDARD["tools"]["tools"][0], "defer_loading": True}
+    async with counting(params) as count_tokens, mounted(count_tokens) as client:
+        response = await client.post(COUNT, json={**BODY, "tools": [tool]})
+    assert response.status_code == 400
+    assert response.json()["error"] == {
+        "type": "invalid_request_error",
+        "message": "tools.0.custom.defer_loading: Extra inputs are not permitted",
+    }
+    assert response.headers["request-id"].startswith("req_vrtx_emulated_")
+
+
 @pytest.mark.parametrize("body", TRANSLATABLE.values(), ids=TRANSLATABLE)
 async def test_gemini_on_vertex_counts_every_kind_of_request(
     google: EmulatedGoogle, endpoint: Cloud, body: dict[str, Any]

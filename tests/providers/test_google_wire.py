@@ -22,7 +22,7 @@ from tests.support.anthropic_judge import anthropic_judge
 from tests.support.judges import gemini_judge, vertex_judge
 from tests.support.requests import STANDARD, without_beta_fields
 
-CLAUDE = "claude-3-5-sonnet-v2@20241022"
+CLAUDE = "claude-3-5-sonnet-v2"
 HELLO = STANDARD["text as a string"]
 TRANSLATABLE = {name: body for name, body in STANDARD.items() if name != "built-in tools"}
 """Requests with a counterpart in Gemini."""
@@ -110,14 +110,19 @@ def test_api_base_replaces_scheme_and_host(base: str) -> None:
     [
         ("claude-sonnet-4-5@20250929", False, "claude-sonnet-4-5@20250929"),
         ("claude-sonnet-4-5@20250929", True, "claude-sonnet-4-5"),
-        ("claude-opus-4-6@default", False, "claude-opus-4-6"),
-        ("claude-opus-4-6@latest", False, "claude-opus-4-6"),
+        ("claude-sonnet-4-5@20250929", None, "claude-sonnet-4-5"),
+        ("claude-opus-4-6@default", None, "claude-opus-4-6"),
+        ("claude-opus-4-6@latest", None, "claude-opus-4-6"),
+        ("claude-opus-4-6@default", False, "claude-opus-4-6@default"),
         ("claude-opus-4-8", True, "claude-opus-4-8"),
     ],
 )
-def test_of_a_models_version_only_a_date_is_kept(model: str, strip: bool, sent: str) -> None:
-    """Token counting does not support `@default`: litellm 25798."""
-    assert json.loads(vertex(HELLO, model, strip_version=strip).body)["model"] == sent
+def test_a_models_version_is_removed_unless_it_is_configured_to_stay(
+    model: str, strip: bool | None, sent: str
+) -> None:
+    """Token counting supports no version: litellm 25798."""
+    more: dict[str, Any] = {} if strip is None else {"strip_version": strip}
+    assert json.loads(vertex(HELLO, model, **more).body)["model"] == sent
 
 
 BETAS = (

@@ -97,7 +97,7 @@ def aws_session(server: TokenServer) -> AwsSession:
 
 
 async def sign(session: AwsSession) -> str:
-    headers = await session.sign("https://h.example/", {}, b"{}", "bedrock")
+    headers = await session.sign("https://h.example/", {}, b"{}", "bedrock", "us-west-2")
     return headers["x-amz-security-token"]
 
 

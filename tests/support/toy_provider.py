@@ -60,7 +60,7 @@ class Toy:
 
 TOY: Final = ProviderSpec(
     name="toy",
-    aliases=("toy_beta", "toy_next"),
+    aliases={"toy_beta": "", "toy_next": ""},
     params=ToyParams,
     factory=f"{__name__}:Toy",
     models=re.compile(r"bear|\*"),

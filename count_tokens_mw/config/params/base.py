@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, SecretStr
 
 from count_tokens_mw.config.fields import Seconds
 
-__all__ = ["FILE_VARIABLE", "Params", "Raw"]
+__all__ = ["FILE_VARIABLE", "Params", "Raw", "V"]
 
 FILE_VARIABLE: Final = "environment_variables."
 """The prefix of the file's own variables, which keeps them apart from the process's."""
@@ -96,6 +96,10 @@ class Params(BaseModel):
             CannotCount: the provider does not count for it, whatever the content.
         """
         return model
+
+    def endpoint_for(self, model: str) -> str:
+        """Return the base URL that is asked first for an upstream model."""
+        return self.endpoint
 
     @classmethod
     def is_path(cls, key: str, value: object) -> bool:

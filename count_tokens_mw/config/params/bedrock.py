@@ -1,53 +1,62 @@
 """The `litellm_params` of Amazon Bedrock."""
 
-import re
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias, get_args
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
 from count_tokens_mw.config.fields import (
     BaseUrl,
     Credential,
     HeaderName,
+    HeaderValue,
     Location,
-    MessagesUrl,
     PathSegment,
 )
 from count_tokens_mw.config.params.aws_profiles import region_of_profile
-from count_tokens_mw.config.params.base import Params, Raw
-from count_tokens_mw.errors import CannotCount
-
-__all__ = ["BedrockParams"]
-
-# The domains of AWS's partitions other than amazonaws.com, by prefix of the region.
-_AWS_DOMAINS: Final = {
-    "cn-": "amazonaws.com.cn",
-    "eusc-": "amazonaws.eu",
-    "us-iso-": "c2s.ic.gov",
-    "us-isob-": "sc2s.sgov.gov",
-    "us-isof-": "csp.hci.ic.gov",
-    "eu-isoe-": "cloud.adc-e.uk",
-}
-_ROUTE: Final = re.compile(r"^(?:bedrock/|converse/|invoke/|[a-z]{2}(?:-[a-z]+)+-\d/)+")
-_CROSS_REGION: Final = re.compile(r"^(?:us-gov|us|eu|apac|jp|au|ca|global)\.")
-_ARN: Final = re.compile(
-    r"^arn:aws[a-z-]*:bedrock:[^:]*:[^:]*:(foundation-model|inference-profile)/"
+from count_tokens_mw.config.params.base import Params, Raw, V
+from count_tokens_mw.config.params.bedrock_endpoints import (
+    MantleUrl,
+    mantle_endpoint,
+    mantle_region,
+    region_of_mantle,
+    runtime_endpoint,
 )
-_REGION: Final = re.compile(r"(?:^|/|:bedrock:)([a-z]{2}(?:-[a-z]+)+-\d)[/:]").search
-_MODEL: Final = re.compile(r"anthropic\.[A-Za-z0-9._:-]+").fullmatch
+from count_tokens_mw.config.params.bedrock_names import is_on_mantle, model_id_of, region_in
+
+__all__ = ["BedrockParams", "Rung"]
+
+Rung: TypeAlias = Literal["runtime", "mantle", "runtime_messages"]
+"""An API that counts: CountTokens, mantle's Messages API, or the runtime's."""
+
 _AWS_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_MANTLE_PROVIDER: Final = "bedrock_mantle"
+
+
+def _parse_rungs(value: object) -> object:
+    """Return `auto`, or the rungs in their order; one is a string."""
+    if value == "auto":
+        return value
+    rungs = value if isinstance(value, list | tuple) else [value]
+    if not rungs or not all(isinstance(rung, str) and rung in get_args(Rung) for rung in rungs):
+        names = ", ".join(get_args(Rung))
+        raise ValueError(f"not an API that counts; use auto, or one or a list of {names}")
+    return tuple(dict.fromkeys(rungs))
 
 
 class BedrockParams(Params):
     """Parameters of Amazon Bedrock.
 
     Credentials take precedence in the order of their fields, before AWS's own chain.
-    `count_tokens_via` selects the API: the runtime's CountTokens, bedrock-mantle, or (`auto`) the
-    second if the first does not support the model. `count_tokens_model` is the foundation model to
-    count for, and `base_model` is the foundation model behind an ARN. `model_id` is the ARN that
-    LiteLLM calls instead of the model; only its region matters to a count. `bedrock_betas` replaces
-    the list of betas that the runtime is known to accept.
+    `count_tokens_via` are the APIs to ask, each for the models that those before it do not count.
+    `auto` is the runtime's CountTokens, then mantle, and mantle first if the model's route is
+    mantle. `bedrock_mantle_region` is mantle's region, or `geography` for that of the model's
+    profile. `aws_bedrock_project_id` is the project that mantle counts in.
+
+    `count_tokens_model` is the foundation model to count for, and `base_model` is the foundation
+    model behind an ARN. `model_id` is the ARN that LiteLLM calls instead of the model; only its
+    region matters to a count. `bedrock_betas` replaces the list of betas that the runtime is known
+    to accept.
     """
 
     credentials: ClassVar = (
@@ -61,12 +70,14 @@ class BedrockParams(Params):
         "api_base",
         "api_key",
         "aws_access_key_id",
+        "aws_bedrock_project_id",
         "aws_region_name",
         "aws_secret_access_key",
         "aws_session_token",
         "base_model",
         "base_url",
         "bedrock_betas",
+        "bedrock_mantle_region",
         "count_tokens_model",
         "count_tokens_via",
         "model_id",
@@ -88,31 +99,50 @@ class BedrockParams(Params):
         default=None,
         validation_alias=AliasChoices("base_url", "api_base", "aws_bedrock_runtime_endpoint"),
     )
-    aws_bedrock_mantle_endpoint: MessagesUrl | None = None
+    aws_bedrock_mantle_endpoint: MantleUrl | None = None
+    bedrock_mantle_region: Location | None = None
     bedrock_mantle_service_name: PathSegment = "bedrock-mantle"
-    count_tokens_via: Literal["auto", "runtime", "mantle"] = "auto"
+    aws_bedrock_project_id: HeaderValue | None = None
+    count_tokens_via: Annotated[
+        tuple[Rung, ...] | Literal["auto"], BeforeValidator(_parse_rungs)
+    ] = "auto"
     count_tokens_model: str | None = None
     base_model: str | None = None
     bedrock_betas: tuple[HeaderName, ...] | None = None
 
     @classmethod
     def from_environment(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
+        is_mantle = _is_mantle(raw)
         variables: dict[str, tuple[str, ...]] = {
             "aws_region_name": ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"),
             "aws_bedrock_runtime_endpoint": ("AWS_BEDROCK_RUNTIME_ENDPOINT",),
+            "aws_bedrock_mantle_endpoint": ("BEDROCK_MANTLE_API_BASE",),
         }
+        if is_mantle:
+            regions = ("BEDROCK_MANTLE_REGION", *variables["aws_region_name"])
+            variables["aws_region_name"] = regions
         if _region_in(raw):
             del variables["aws_region_name"]
         fields = ("api_key", "aws_access_key_id", "aws_profile_name", "aws_web_identity_token")
         if any(raw.get(name) for name in fields):
             return cls.first_set(variables, raw, environ)
-        bearer = environ.get("AWS_BEARER_TOKEN_BEDROCK") and not raw.get("aws_role_name")
-        if bearer:
-            variables["api_key"] = ("AWS_BEARER_TOKEN_BEDROCK",)
+        keys = ("BEDROCK_MANTLE_API_KEY",) if is_mantle else ()
+        keys = (*keys, "AWS_BEARER_TOKEN_BEDROCK")
+        if any(environ.get(name) for name in keys) and not raw.get("aws_role_name"):
+            variables["api_key"] = keys
         elif all(environ.get(name) for name in _AWS_KEYS[:2]):
             # AWS's own chain begins with them too, but does not see the file's variables.
             variables |= {name.lower(): (name,) for name in _AWS_KEYS}
         return cls.first_set(variables, raw, environ)
+
+    @classmethod
+    def canonical(cls, raw: Mapping[str, V]) -> dict[str, V]:
+        """Return `raw` with field names; the base of a model whose route is mantle is mantle's."""
+        renamed = super().canonical(raw)
+        runtime, mantle = "aws_bedrock_runtime_endpoint", "aws_bedrock_mantle_endpoint"
+        if _is_mantle(renamed) and runtime in renamed:
+            renamed = {mantle: renamed.pop(runtime), **renamed}
+        return renamed
 
     @classmethod
     def from_files(cls, raw: Raw, environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -125,8 +155,9 @@ class BedrockParams(Params):
     @model_validator(mode="before")
     @classmethod
     def _set_region(cls, raw: Raw) -> Raw:
-        """Set the region from an ARN, or from LiteLLM's `bedrock/{region}/{model}`."""
-        region = raw.get("aws_region_name") or _region_in(raw)
+        """Set the region from an ARN, LiteLLM's `bedrock/{region}/{model}`, or mantle's host."""
+        mantle = raw.get("aws_bedrock_mantle_endpoint")
+        region = raw.get("aws_region_name") or _region_in(raw) or region_of_mantle(str(mantle))
         if not region:
             raise ValueError("aws_region_name is missing; set it or AWS_REGION")
         return {**raw, "aws_region_name": region}
@@ -137,20 +168,7 @@ class BedrockParams(Params):
         Raises:
             CannotCount: the ARN does not name its model, or the model is not Anthropic's.
         """
-        name = self.count_tokens_model or _ROUTE.sub("", model)
-        if name.startswith("arn:"):
-            stated = _ARN.sub("", name)
-            name = stated if stated != name else self.base_model or name
-        name = _CROSS_REGION.sub("", _ROUTE.sub("", name))
-        if name.startswith("arn:"):
-            raise CannotCount(
-                "bedrock: the ARN does not name its model; set model_info.base_model."
-            )
-        if not _MODEL(name):
-            raise CannotCount(
-                f"bedrock can count tokens only for Anthropic's models, not {name[:200]}."
-            )
-        return name
+        return model_id_of(self.count_tokens_model or model, self.base_model)
 
     def credential_source(self, origins: Mapping[str, str]) -> str:
         source = super().credential_source(origins)
@@ -158,31 +176,38 @@ class BedrockParams(Params):
 
     @property
     def endpoint(self) -> str:
-        """https://docs.aws.amazon.com/general/latest/gr/bedrock.html"""
-        if self.count_tokens_via == "mantle":
-            return self.mantle_endpoint
-        if self.aws_bedrock_runtime_endpoint:
-            return self.aws_bedrock_runtime_endpoint
-        region = self.aws_region_name
-        domains = (domain for start, domain in _AWS_DOMAINS.items() if region.startswith(start))
-        return f"https://bedrock-runtime.{region}.{next(domains, 'amazonaws.com')}"
+        return self.endpoint_for("")
 
-    @property
-    def may_use_mantle(self) -> bool:
-        """Whether counts may go to bedrock-mantle.
+    def endpoint_for(self, model: str) -> str:
+        return self.endpoint_of(self.rungs(model)[0], model)
 
-        A runtime endpoint of its own (a VPC endpoint, a proxy) rules out mantle's default endpoint.
+    def rungs(self, model: str) -> tuple[Rung, ...]:
+        """Return the APIs that count for a model, in their order.
+
+        By `auto`, an endpoint of its own for the first API (a VPC endpoint, a proxy) rules out the
+        default endpoint of the second.
         """
-        if self.count_tokens_via == "auto":
-            has_own_runtime = self.aws_bedrock_runtime_endpoint is not None
-            return self.aws_bedrock_mantle_endpoint is not None or not has_own_runtime
-        return self.count_tokens_via == "mantle"
+        if self.count_tokens_via != "auto":
+            return self.count_tokens_via
+        own: dict[Rung, str | None] = {
+            "runtime": self.aws_bedrock_runtime_endpoint,
+            "mantle": self.aws_bedrock_mantle_endpoint,
+        }
+        first, second = reversed(own) if is_on_mantle(model) else own
+        return (first,) if own[first] and not own[second] else (first, second)
 
-    @property
-    def mantle_endpoint(self) -> str:
-        """https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html"""
-        default = f"https://bedrock-mantle.{self.aws_region_name}.api.aws/anthropic"
-        return self.aws_bedrock_mantle_endpoint or default
+    def mantle_region_of(self, model: str) -> str:
+        """Return the region of mantle's default endpoint for a model."""
+        names = (self.count_tokens_model, model, self.base_model)
+        return mantle_region(self.bedrock_mantle_region, names, self.aws_region_name)
+
+    def endpoint_of(self, rung: Rung, model: str) -> str:
+        """Return the base URL of an API for a model."""
+        if rung == "mantle":
+            region = self.mantle_region_of(model)
+            return self.aws_bedrock_mantle_endpoint or mantle_endpoint(region)
+        runtime = self.aws_bedrock_runtime_endpoint or runtime_endpoint(self.aws_region_name)
+        return runtime if rung == "runtime" else f"{runtime}/anthropic"
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:
@@ -193,6 +218,11 @@ class BedrockParams(Params):
         return self
 
 
+def _is_mantle(raw: Raw) -> bool:
+    provider = raw.get("custom_llm_provider")
+    return provider == _MANTLE_PROVIDER or is_on_mantle(str(raw.get("model")))
+
+
 def _region_in(raw: Raw) -> str | None:
-    regions = (_REGION(str(raw.get(name))) for name in ("model_id", "model"))
-    return next((region[1] for region in regions if region), None)
+    regions = (region_in(str(raw.get(name))) for name in ("model_id", "model"))
+    return next(filter(None, regions), None)

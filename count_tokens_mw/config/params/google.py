@@ -112,10 +112,10 @@ class VertexParams(_TranslatedParams):
     `vertex_credentials` default to Google's application default credentials. Tokens are counted at
     `vertex_count_tokens_location`, else at `vertex_location`, which defaults to VERTEXAI_LOCATION.
     The project defaults to VERTEXAI_PROJECT, then to the credentials' project. `api_base` replaces
-    scheme and host. `strip_version` removes a model's `@date`, which Vertex AI has at times
-    refused. `forward_beta` is whether betas are sent: all of them, none, or (`auto`) those that
-    Vertex AI is not known to refuse. `api_key` counts Gemini in express mode, without a project and
-    a location, unless there are `vertex_credentials`; other models ignore it.
+    scheme and host. `strip_version` removes the `@…` from a Claude model's name, which Vertex AI's
+    counter refuses. `forward_beta` is whether betas are sent: all of them, none, or (`auto`) those
+    that Vertex AI is not known to refuse. `api_key` counts Gemini in express mode, without a
+    project and a location, unless there are `vertex_credentials`; other models ignore it.
     """
 
     credentials: ClassVar = ("vertex_credentials", "api_key")
@@ -150,7 +150,7 @@ class VertexParams(_TranslatedParams):
         default=None, validation_alias=AliasChoices("base_url", "api_base")
     )
     api_key: Credential | None = None
-    strip_version: bool = False
+    strip_version: bool = True
     forward_beta: bool | Literal["auto"] = "auto"
 
     @classmethod

@@ -81,9 +81,9 @@ class AwsSession:
         self._renewals = Renewal(self._renew, seconds, "bedrock: renewing credentials")
 
     async def sign(
-        self, url: str, headers: Mapping[str, str], body: bytes, service: str
+        self, url: str, headers: Mapping[str, str], body: bytes, service: str, region: str
     ) -> dict[str, str]:
-        """Return the headers of a POST, signed with SigV4 for a service in the deployment's region.
+        """Return the headers of a POST, signed with SigV4 for a service in a region.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
@@ -95,7 +95,7 @@ class AwsSession:
         with aws_errors():
             credentials = await self._credentials()
         request = AWSRequest("POST", url, headers=dict(headers), data=body)
-        add_auth = SigV4Auth(credentials, service, self._params.aws_region_name).add_auth
+        add_auth = SigV4Auth(credentials, service, region).add_auth
         if len(body) > YIELD_ABOVE_BYTES:
             await asyncio.to_thread(add_auth, request)  # hashing a large body takes long
         else:

@@ -1,26 +1,23 @@
-"""Claude on Amazon Bedrock: CountTokens, then bedrock-mantle for the models it does not support.
+"""Claude on Amazon Bedrock: CountTokens, and bedrock-mantle for the models it does not support.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html and
 https://docs.aws.amazon.com/bedrock/latest/userguide/bedrock-mantle.html
 """
 
-import math
 import re
 import time
-from binascii import b2a_base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from cachetools import TTLCache
 
-from count_tokens_mw.config.params.bedrock import BedrockParams
-from count_tokens_mw.errors import CannotCount, UpstreamError
-from count_tokens_mw.protocol.omissions import bound_places
-from count_tokens_mw.providers.anthropic import combine_header_lines
+from count_tokens_mw.config.params.bedrock import BedrockParams, Rung
+from count_tokens_mw.config.params.bedrock_endpoints import mantle_endpoint, region_of_mantle
+from count_tokens_mw.errors import CannotCount, CountError, UpstreamError, UpstreamUnreachable
 from count_tokens_mw.providers.base import PrepareAgain
+from count_tokens_mw.providers.bedrock.calls import messages_call, runtime_call, target_of
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
-from count_tokens_mw.providers.claude.attribution import drop_attribution
 from count_tokens_mw.providers.claude.betas import (
     BETAS,
     BetaTable,
@@ -28,27 +25,23 @@ from count_tokens_mw.providers.claude.betas import (
     Selection,
     betas_of,
 )
-from count_tokens_mw.providers.claude.fields import edit_fields
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
-from count_tokens_mw.rawjson.object import JsonValue
-from count_tokens_mw.types import (
-    CountRequest,
-    TokenCount,
-    UpstreamAnswer,
-    UpstreamCall,
-    hash_names,
-    unreadable,
-)
+from count_tokens_mw.providers.unknown_host import is_unknown_host
+from count_tokens_mw.types import CountRequest, TokenCount, UpstreamAnswer, UpstreamCall, hash_names
 
 __all__ = ["Bedrock"]
 
 _UNSUPPORTED: Final = re.compile("support counting tokens", re.IGNORECASE).search
+_UNKNOWN_ID: Final = re.compile("model identifier is invalid", re.IGNORECASE).search
 _MANTLE_REFUSES: Final = re.compile(r"does not support the '/anthropic").search
-_COUNT_TOKENS: Final = "/count-tokens"  # mantle's path ends in count_tokens
-_MOST_TOKENS: Final = 10**9
-_SERVICE: Final = "bedrock"  # scope of a signature for the runtime
-_PIECE_BYTES: Final = 3 * 256 * 1024  # a multiple of three, so that no piece but the last is padded
+_RUNTIME_SERVICE: Final = "bedrock"  # scope of a signature for the runtime
+_APIS: Final[dict[str, str]] = {
+    "runtime": "the runtime",
+    "mantle": "mantle",
+    "runtime_messages": "the runtime's Messages API",
+}
+_LONGEST_REFUSAL: Final = 500
 _REMEMBERED_SECONDS: Final = 3600
 _MOST_REMEMBERED: Final = 100
 
@@ -71,98 +64,98 @@ class Bedrock:
         self._http = http
         self._aws = AwsSession(params)
         # Bounded and hashed, because under a wildcard the callers choose the model names.
-        self._only_mantle: TTLCache[bytes, bool] = TTLCache(
+        self._refusals: TTLCache[bytes, str] = TTLCache(
             _MOST_REMEMBERED, _REMEMBERED_SECONDS, timer=clock
         )
+        mantle = RefusedBetas(BETAS["mantle"], clock)
         self._refused_betas = {
-            name: RefusedBetas(BETAS[name], clock) for name in ("runtime", "mantle")
+            "runtime": RefusedBetas(BETAS["runtime"], clock),
+            "mantle": mantle,
+            "runtime_messages": mantle,
         }
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
-        """Return the call to the runtime, or to mantle for a model that only mantle counts."""
+        """Return the call to the first API that is not known to refuse the model, or to the last.
+
+        The last is asked every time, so that a model can be counted as soon as it is enabled.
+        """
         model = self._params.countable_model(request.model)
-        target = f"{self._params.endpoint}/model/{model}{_COUNT_TOKENS}"
-        if self._params.count_tokens_via == "mantle" or hash_names(target) in self._only_mantle:
-            return self._mantle_call(request, model)
-        return self._runtime_call(request, model, target)
+        refusals = []
+        for rung, target in self._targets(request.model, model):
+            refusal = self._refusals.get(hash_names(target, model))
+            if refusal is None:
+                break
+            refusals.append(f"{_APIS[rung]} answered: {refusal}")
+        else:
+            refusals.pop()
+        call = self._call(request, rung, model, target)
+        return replace(call, refusals=tuple(refusals)) if refusals else call
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         """Send a call.
 
         Raises:
-            PrepareAgain: the runtime does not support the model, and mantle may; or betas were
-                refused. Either is known for an hour, by model.
+            PrepareAgain: the API does not count the model, or betas were refused. Either is known
+                for an hour, by model.
         """
-        is_runtime = call.target.endswith(_COUNT_TOKENS)
+        failure: CountError
         try:
-            return await (self._count_by_runtime if is_runtime else self._count_by_mantle)(call)
-        except CannotCount as error:
-            if not is_runtime or not self._params.may_use_mantle:
+            return await self._count(call)
+        except UpstreamUnreachable as error:
+            if call.kind != "mantle" or not is_unknown_host(error):
                 raise
-            self._only_mantle[hash_names(call.target)] = True
-            raise PrepareAgain(error) from error
+            text = _missing_mantle(call)
+            if text is None:
+                raise
+            failure = _cannot_count(call, text, {})
         except UpstreamError as error:
-            refused = self._refused_betas["runtime" if is_runtime else "mantle"]
+            refused = self._refused_betas[call.kind]
             if refused.learn(error, call.betas, f"{call.target} {call.model}"):
                 raise PrepareAgain(error) from error
-            raise
+            if not _refuses_model(call, error):
+                raise
+            text = error.message
+            is_misspelt = _UNKNOWN_ID(text) and not call.refusals
+            failure = error if is_misspelt else _cannot_count(call, text, error.headers)
+        self._refusals[hash_names(call.target, call.model)] = text[:_LONGEST_REFUSAL]
+        raise PrepareAgain(failure)
 
     async def aclose(self) -> None:
         await self._aws.aclose()
 
-    async def _count_by_runtime(self, call: UpstreamCall) -> TokenCount:
-        answer = await self._post(call, _SERVICE, "authorization", "Bearer ")
-        try:
+    async def _count(self, call: UpstreamCall) -> TokenCount:
+        if call.kind == "runtime":
+            answer = await self._post(call, _RUNTIME_SERVICE, self._params.aws_region_name)
             return parse_count(call.provider, answer, field="inputTokens")
-        except UpstreamError as error:
-            if _UNSUPPORTED(error.message):
-                raise _cannot_count(error) from error
-            raise
+        service, region = _RUNTIME_SERVICE, self._params.aws_region_name
+        if call.kind == "mantle":
+            service = self._params.bedrock_mantle_service_name
+            region = region_of_mantle(call.target) or self._params.mantle_region_of(call.model)
+        return parse_count(call.provider, await self._post(call, service, region), verbatim=True)
 
-    async def _count_by_mantle(self, call: UpstreamCall) -> TokenCount:
-        answer = await self._post(call, self._params.bedrock_mantle_service_name, "x-api-key")
-        try:
-            return parse_count(call.provider, answer, verbatim=True)
-        except UpstreamError as error:
-            if error.status == 404 or (error.status == 400 and _MANTLE_REFUSES(error.message)):
-                raise _cannot_count(error) from error
-            raise
-
-    async def _post(
-        self, call: UpstreamCall, service: str, key_header: str, prefix: str = ""
-    ) -> UpstreamAnswer:
-        """Send a call with the Bedrock API key in its header, or else signed for the service."""
+    async def _post(self, call: UpstreamCall, service: str, region: str) -> UpstreamAnswer:
+        """Send a call with the Bedrock API key, or else signed for a service in a region."""
         key = self._params.api_key
         if key is None:
-            headers = await self._aws.sign(call.target, dict(call.headers), call.body, service)
+            headers = await self._aws.sign(
+                call.target, dict(call.headers), call.body, service, region
+            )
         else:
-            headers = {**dict(call.headers), key_header: prefix + key.get_secret_value()}
+            headers = {**dict(call.headers), "authorization": f"Bearer {key.get_secret_value()}"}
         signed = replace(call, headers=tuple(headers.items()), signed=key is None)
         return await self._http.post(signed)
 
-    def _runtime_call(self, request: CountRequest, model: str, target: str) -> UpstreamCall:
-        """Build the call as botocore does, but with a literal colon in the model's id.
+    def _targets(self, name: str, model: str) -> Iterator[tuple[Rung, str]]:
+        for rung in self._params.rungs(name):
+            yield rung, target_of(rung, self._params.endpoint_of(rung, name), model)
 
-        botocore sends `%3A`. A host's client over aiohttp would decode that to a colon, and AWS
-        verifies the signature of the path as sent. Anthropic's own SDK sends the colon too.
-        """
-        selection = self._select_betas(betas_of(request), f"{target} {model}")
-        body, omitted = _runtime_body(request, selection.sent)
-        raw = memoryview(body)
-        # In pieces, so that other threads may run between them.
-        blobs = [
-            b2a_base64(raw[at : at + _PIECE_BYTES], newline=False)
-            for at in range(0, len(raw), _PIECE_BYTES)
-        ]
-        return UpstreamCall(
-            self.name,
-            target,
-            (("content-type", "application/json"),),
-            b"".join((b'{"input": {"invokeModel": {"body": "', *blobs, b'"}}}')),
-            model=model,
-            betas=selection.sent,
-            omitted=bound_places([*selection.places, *omitted]),
-        )
+    def _call(self, request: CountRequest, rung: Rung, model: str, target: str) -> UpstreamCall:
+        betas, place = betas_of(request), f"{target} {model}"
+        if rung == "runtime":
+            return runtime_call(request, model, target, self._select_betas(betas, place))
+        selection = self._refused_betas[rung].select(betas, place)
+        project = self._params.aws_bedrock_project_id
+        return messages_call(request, model, target, selection, rung=rung, project=project)
 
     def _select_betas(self, betas: Sequence[str], place: str) -> Selection:
         """Return the betas for the runtime; those of the configuration replace the known ones."""
@@ -174,59 +167,22 @@ class Bedrock:
         sent = dict.fromkeys(name for name in names.values() if name in known)
         return Selection(tuple(sent), tuple(beta for beta in betas if names[beta] not in known))
 
-    def _mantle_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        target = f"{self._params.mantle_endpoint}/v1/messages/count_tokens"
-        place = f"{target} {model}"
-        selection = self._refused_betas["mantle"].select(betas_of(request), place)
-        body, omitted = edit_fields(request.body, {"model": model}, "mantle", selection.sent)
-        headers = {
-            "content-type": "application/json",
-            "anthropic-version": "2023-06-01",
-            **combine_header_lines(request.headers),
-        }
-        headers.pop("anthropic-beta", None)
-        if selection.sent:
-            headers["anthropic-beta"] = ",".join(selection.sent)
-        return UpstreamCall(
-            self.name,
-            target,
-            tuple(headers.items()),
-            body,
-            model=model,
-            betas=selection.sent,
-            omitted=bound_places([*selection.places, *omitted]),
-        )
+
+def _refuses_model(call: UpstreamCall, error: UpstreamError) -> bool:
+    """Return whether an API refuses the model, and not the request."""
+    if call.kind == "runtime":
+        return bool(_UNSUPPORTED(error.message) or _UNKNOWN_ID(error.message))
+    return error.status == 404 or (error.status == 400 and bool(_MANTLE_REFUSES(error.message)))
 
 
-def _runtime_body(request: CountRequest, betas: Sequence[str]) -> tuple[bytes, list[str]]:
-    """Return the body of InvokeModel, and the places left out of it.
-
-    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html
-    """
-    fields: dict[str, JsonValue | bytes] = {
-        "anthropic_version": "bedrock-2023-05-31",
-    }
-    if betas:
-        fields["anthropic_beta"] = list(betas)
-    try:
-        fields["max_tokens"] = _least_max_tokens(request.body.get("thinking"))
-        edited, omitted = edit_fields(request.body, fields, "runtime", betas, drop=["model"])
-        body, place = drop_attribution(edited)
-    except ValueError as error:
-        raise unreadable(error) from None
-    return body, [*place, *omitted]
+def _missing_mantle(call: UpstreamCall) -> str | None:
+    """Return the message for a region without mantle; None for a misspelt endpoint."""
+    region = region_of_mantle(call.target)
+    if region is None or not call.target.startswith(f"{mantle_endpoint(region)}/"):
+        return None
+    return f"{call.model} cannot be counted in {region}; set bedrock_mantle_region"
 
 
-def _least_max_tokens(thinking: JsonValue) -> int:
-    """Return the least `max_tokens` that InvokeModel's schema takes; it does not change the count.
-
-    It is required, and has to be greater than `thinking.budget_tokens`.
-    """
-    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
-    if isinstance(budget, int | float) and 0 < budget < _MOST_TOKENS:
-        return math.ceil(budget) + 1
-    return 1
-
-
-def _cannot_count(error: UpstreamError) -> CannotCount:
-    return CannotCount(f"bedrock: {error.message}", headers=error.headers)
+def _cannot_count(call: UpstreamCall, text: str, headers: Mapping[str, str]) -> CannotCount:
+    refusals = "".join(f" ({refusal})" for refusal in call.refusals)
+    return CannotCount(f"bedrock: {text}{refusals}", headers=headers)

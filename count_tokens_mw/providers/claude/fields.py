@@ -22,7 +22,7 @@ Upstream: TypeAlias = Literal["anthropic", "runtime", "mantle", "vertex"]
 """Anthropic and every server with its API; Bedrock's runtime and mantle; Vertex AI."""
 
 Treatment: TypeAlias = Literal["pass", "leave out", "leave out null", "with its beta"]
-"""`leave out null` passes any other value, which the upstream refuses. `with its beta` leaves a
+"""`leave out null` passes any other value, which the upstream may refuse. `with its beta` leaves a
 field out unless its beta is sent; the field is then named, because its beta was asked for."""
 
 
@@ -69,12 +69,15 @@ RULES: Final = (
         "no input: a header, or a gateway's own",
         "leave out",
         *("anthropic_beta", "anthropic_version", "litellm_metadata", "safety_identifier"),
-        *("user_profile_id", "workspace_id"),
+        "workspace_id",
+    ),
+    FieldRule(
+        *("user_profile_id", "no input: a header, or in mantle's body"),
+        *("leave out", "leave out", "leave out null", "leave out"),
     ),
     *_everywhere(
-        "input that no counter takes: the upstream says so", "leave out null", "container"
+        "input that no counter takes: it refuses it", "leave out null", "container", "thread"
     ),
-    *_everywhere("input that no counter takes: the upstream says so", "leave out null", "thread"),
     _beta_of_clouds("speed", "fast-mode-2026-02-01"),
     _beta_of_clouds("output_config.effort", "effort-2025-11-24"),
     _beta_of_clouds("messages.*.output_config.effort", "mid-conversation-output-config-2026-07-01"),
@@ -87,7 +90,6 @@ NOT_INPUT: Final = frozenset(
     rule.field for rule in RULES if rule.anthropic == "leave out" and "." not in rule.field
 )
 """The top-level fields that are no input of any upstream; only the pass-through sends them."""
-
 
 # A tool's result has blocks, one of which may be a document with blocks of its own.
 _CONTENT_LEVELS: Final = 3

@@ -98,14 +98,13 @@ class Vertex:
 
     async def _post(self, call: UpstreamCall) -> TokenCount:
         answer = await self._http.post(call)
-        if call.target.endswith(":rawPredict"):
+        if call.kind == "claude":
             return parse_count(call.provider, answer, verbatim=True)
         return parse_count(call.provider, answer, field="totalTokens")
 
     def _claude_call(self, request: CountRequest, model: str) -> UpstreamCall:
-        name, _, version = model.partition("@")
-        if self._params.strip_version or version in {"default", "latest"}:
-            model = name
+        if self._params.strip_version:
+            model = model.partition("@")[0]
         fields: dict[str, JsonValue] = {"model": model, "anthropic_version": _CLAUDE_VERSION}
         target = f"{self._target('anthropic', 'count-tokens')}:rawPredict"
         selection = self._select_betas(betas_of(request), f"{target} {model}")
@@ -118,6 +117,7 @@ class Vertex:
             target,
             tuple(headers),
             body,
+            kind="claude",
             model=model,
             betas=selection.sent,
             omitted=bound_places([*selection.places, *omitted]),
@@ -145,7 +145,13 @@ class Vertex:
         else:
             target = self._target("google", model)
         return UpstreamCall(
-            self.name, f"{target}:countTokens", headers, body, signed=is_express, omitted=omitted
+            self.name,
+            f"{target}:countTokens",
+            headers,
+            body,
+            signed=is_express,
+            kind="gemini",
+            omitted=omitted,
         )
 
     def _target(self, publisher: str, model: str) -> str:
