@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test picture check constraints drift bench bench-litellm compare compare-config claude-code clean
+.PHONY: demo test picture check constraints drift bench bench-litellm compare compare-config compare-requests litellm-loggers claude-code clean
 
 demo: $(VENV)/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
@@ -51,6 +51,15 @@ compare: $(VENV)/installed-bench bench-litellm
 # How both read the same configurations, for tests/facts; prints the differences.
 compare-config: $(VENV)/installed-bench bench-litellm
 	$(BIN)/python -m tests.bench.compare_config
+
+# The end user, session and tags that both read in the same requests, for tests/facts.
+compare-requests: $(VENV)/installed-bench bench-litellm
+	$(BIN)/python -m tests.bench.compare_requests
+
+# LiteLLM's own loggers, in LiteLLM's environment, with counts of this package; records what they
+# send to a loopback server, for tests/facts.
+litellm-loggers: $(VENV)/installed-bench bench-litellm
+	$(BIN)/python -m tests.acceptance.litellm_loggers
 
 # The published Claude Code against the gateway, before an emulated upstream; needs node, npm and the
 # registry. OPTIONS="--max-concurrency 4" or "--hide-counts" are passed to it.

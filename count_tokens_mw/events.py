@@ -27,6 +27,8 @@ class Attempt(NamedTuple):
             `status` or `reason`, AWS's exception; None for a count, or an error without a code.
         upstream_request_id: the `request-id` of the upstream's answer; None if there is none.
         source: the source of the count; `cache` if no call was made, None for an error.
+        host: the host of the deployment's endpoint, with its port if the URL has one; None for a
+            deployment without a counting API.
         started_at: the start in seconds since the epoch, as `time.time()`.
         duration: the duration in seconds.
     """
@@ -40,6 +42,7 @@ class Attempt(NamedTuple):
     upstream_code: str | None
     upstream_request_id: str | None
     source: Source | None
+    host: str | None
     started_at: float
     duration: float
 
@@ -48,8 +51,8 @@ class Attempt(NamedTuple):
 class CountEvent(NamedTuple):
     """Event of one request, created at its end; it holds no prompt content and no secret.
 
-    Text that the caller chose (`model`, `end_user`, session and agent ids, `omitted`) is escaped to
-    printable characters and cut to 256.
+    Text that the caller chose (`model`, `end_user`, session and agent ids, `tags`, `omitted`) is
+    escaped to printable characters and cut to 256.
 
     Attributes:
         request_id: the gateway's own id of the request, `req_...`.
@@ -65,7 +68,8 @@ class CountEvent(NamedTuple):
             passed to `count()` or `breakdown()`; None if there is none.
         end_user: the end user from a configured header, else from the body; None if neither names
             one.
-        session_id: the session id of Claude Code; None without its header.
+        session_id: the session id of Claude Code, from its header, else from `metadata.user_id` of
+            the body; None if neither has one.
         agent_id: the agent id of Claude Code; None without its header.
         parent_agent_id: the id of the parent of that agent; None without its header.
         model: the name that was authorised and looked up: without Claude Code's `[1m]`, and with
@@ -81,8 +85,10 @@ class CountEvent(NamedTuple):
         duration: the seconds until the answer was ready.
         omitted: the places of the request that were left out of the count and may matter to it, at
             most 16, then `+N` for N more; empty for an error.
-        unread: `metadata` and `user`, if they have more than 64 KB: they were not read for the end
-            user.
+        unread: the fields `user`, `litellm_metadata`, `metadata` and `safety_identifier` that have
+            more than 64 KB: they were not read for the end user.
+        tags: the tags of the request, from the header `x-litellm-tags`, `litellm_metadata.tags` and
+            `metadata.tags`: the first 16, each once.
     """
 
     request_id: str
@@ -107,12 +113,13 @@ class CountEvent(NamedTuple):
     duration: float
     omitted: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as JSON data, with the caller's `id` as `caller`."""
         caller = self.caller.id if self.caller else None
         attempts = [attempt._asdict() for attempt in self.attempts]
-        lists = {"omitted": list(self.omitted), "unread": list(self.unread)}
+        lists = {name: list(getattr(self, name)) for name in ("omitted", "unread", "tags")}
         return {**self._asdict(), "caller": caller, **lists, "attempts": attempts}
 
 

@@ -78,7 +78,8 @@ class Pipeline:
         place. Without a router, the name stays as it is.
         """
         request = job.request = _rename(job.request, router)
-        job.record.read_request(request)
+        by_identifier = job.snapshot.settings.end_user_safety_identifier
+        job.record.read_request(request, safety_identifier=by_identifier)
         caller = job.record.caller
         if self.authorize is not None and caller is not None:
             name = router.authorized_name_of(request.model) if router else request.model

@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from count_tokens_mw.errors import InvalidRequest
 from count_tokens_mw.rawjson.object import JsonObject, JsonValue
 
 __all__ = [
+    "NOBODY",
+    "Attribution",
     "Caller",
     "CountRequest",
     "Headers",
@@ -45,6 +47,23 @@ class Caller:
     attributes: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
+class Attribution(NamedTuple):
+    """Names in a request's body by which a host attributes it, each cut to 256 characters.
+
+    `user` is the end user by the fields that are always read, and `safety_identifier` is by
+    another one, which counts only if it is configured. `session_id` is Claude Code's.
+    """
+
+    user: str | None = None
+    safety_identifier: str | None = None
+    session_id: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+NOBODY: Final = Attribution()
+"""The attribution of a body without a name."""
+
+
 class RequestBody(NamedTuple):
     """Bytes of an HTTP request's body, and their SHA-256."""
 
@@ -56,7 +75,7 @@ class RequestBody(NamedTuple):
 class CountRequest:
     """Request to count, in Anthropic's format.
 
-    `body` is the JSON object as received, and `user` the end user that it names. `headers` are the
+    `body` is the JSON object as received, and `attribution` has the names in it. `headers` are the
     caller's `anthropic-*` headers. Only the pass-through uses `query` and `credentials`; the latter
     are the caller's own, and empty unless forwarding is configured.
 
@@ -71,7 +90,7 @@ class CountRequest:
     headers: Headers = ()
     query: str = field(default="", repr=False)
     credentials: Headers = field(default=(), repr=False)
-    user: str | None = None
+    attribution: Attribution = NOBODY
     memo_key: bytes | None = field(default=None, repr=False)
     known_calls: Sequence[KnownCall] = ()
     unread: tuple[str, ...] = ()

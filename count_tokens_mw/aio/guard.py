@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from count_tokens_mw.aio.cancellation import is_cancelled
+from count_tokens_mw.aio.throttle import LogThrottle
 from count_tokens_mw.errors import CountError, InternalError
 
 __all__ = ["call_and_log", "log_and_suppress", "name_of_hook", "notify", "outcome_of"]
@@ -35,16 +36,22 @@ async def outcome_of(operation: object, work: Awaitable[T]) -> T | CountError:
         return InternalError("The gateway failed; its log has the traceback.")
 
 
-async def log_and_suppress(operation: object, work: Awaitable[object]) -> None:
+async def log_and_suppress(
+    operation: object, work: Awaitable[object], throttle: LogThrottle | None = None
+) -> None:
     """Await work that nobody else awaits, log any unexpected exception of it, and suppress it.
 
-    The `operation` is text, or a hook, which is logged by its qualified name.
+    The `operation` is text, or a hook, which is logged by its qualified name. With a `throttle`,
+    only the failures that it admits are logged, with the number of those since the last one.
     """
     try:
         await work
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
         _raise_if_cancelled(error)
-        _log(operation, error)
+        if throttle is None:
+            _log(operation, error)
+        elif failures := throttle.admit():
+            _log(operation, error, f"; failures since the last such line: {failures}")
 
 
 def call_and_log(hook: Callable[[A], T], argument: A) -> T | None:
@@ -75,7 +82,7 @@ def _raise_if_cancelled(error: BaseException) -> None:
         raise error
 
 
-def _log(operation: object, error: BaseException) -> None:
+def _log(operation: object, error: BaseException, more: str = "") -> None:
     name = name_of_hook(operation) if callable(operation) else operation
     frames = "".join(traceback.format_tb(error.__traceback__))
-    _logger.error("%s failed with %s\n%s", name, type(error).__qualname__, frames)
+    _logger.error("%s failed with %s%s\n%s", name, type(error).__qualname__, more, frames)

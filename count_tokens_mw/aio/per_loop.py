@@ -37,6 +37,10 @@ class PerLoop(Generic[T]):
         except KeyError:
             return self.set(self._create())
 
+    def peek(self) -> T | None:
+        """Return the running loop's value, or None if there is none."""
+        return self._values.get(asyncio.get_running_loop())
+
     def set(self, value: T) -> T:
         """Replace the running loop's value, and return the new one."""
         with self._lock:

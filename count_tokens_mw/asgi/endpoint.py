@@ -13,7 +13,7 @@ from count_tokens_mw.asgi.disconnect import DisconnectWatch
 from count_tokens_mw.asgi.routes import describe_not_found
 from count_tokens_mw.counting.admission import Place
 from count_tokens_mw.counting.job import Job
-from count_tokens_mw.counting.record import SESSION_HEADERS, RequestRecord
+from count_tokens_mw.counting.record import ATTRIBUTION_HEADERS, RequestRecord
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
 from count_tokens_mw.errors import CountError, MethodNotAllowed, NotFound, Unauthenticated
 from count_tokens_mw.events import EntryPoint
@@ -133,7 +133,7 @@ async def _fail_with(error: CountError) -> NoReturn:
 
 @lru_cache(_MAX_CONFIGURATIONS)
 def _encode_names(end_user_headers: tuple[str, ...]) -> Collection[bytes]:
-    names = (*end_user_headers, *SESSION_HEADERS, *BODY_HEADERS)
+    names = (*end_user_headers, *ATTRIBUTION_HEADERS, *BODY_HEADERS)
     return frozenset(name.encode("latin-1") for name in names)
 
 

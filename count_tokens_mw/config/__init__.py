@@ -1,9 +1,9 @@
 """The frozen configuration, which is read from a LiteLLM `config.yaml`.
 
 https://docs.litellm.ai/docs/proxy/configs describes `model_list`, `credential_list`,
-`router_settings`, `environment_variables` and `include`. The section `count_tokens` is this
-package's, and strict. Any other fault is that of its entry. All other sections are ignored. No
-other module reads the environment.
+`router_settings`, `general_settings`, `environment_variables` and `include`. The section
+`count_tokens` is this package's, and strict. Any other fault is that of its entry. All other
+sections are ignored. No other module reads the environment.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ class Settings(BaseModel):
     deployment cannot count a request if its call leaves out anything that may matter to the count.
     With `strict`, a fault of any entry refuses the whole file. The bodies of all requests together
     have `max_total_bytes`, and never less than one body. `end_user_headers` may name the end
-    user, in order of precedence.
+    user, in order of precedence; those of the file's `general_settings` follow them. With
+    `end_user_safety_identifier`, the body's `safety_identifier` names it if nothing else does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,9 +127,10 @@ class Settings(BaseModel):
     max_concurrency: Amount = 256
     end_user_headers: tuple[HeaderName, ...] = (
         "x-end-user-id",
-        "x-litellm-end-user-id",
         "x-litellm-customer-id",
+        "x-litellm-end-user-id",
     )
+    end_user_safety_identifier: bool = False
     breakdown: BreakdownSettings = BreakdownSettings()
     passthrough: PassthroughSettings = PassthroughSettings()
 

@@ -7,6 +7,7 @@ from typing import Final
 from count_tokens_mw.config.entries import EntryReader
 from count_tokens_mw.config.entry_params import Credential, ParamsReader
 from count_tokens_mw.config.files import Document
+from count_tokens_mw.config.general_settings import read_end_user_headers
 from count_tokens_mw.config.litellm_keys import nearest
 from count_tokens_mw.config.models import Deployment, RouterSettings, Settings
 from count_tokens_mw.config.params.anthropic import (
@@ -32,9 +33,10 @@ __all__ = ["Reading", "read"]
 class Reading:
     """Result of reading documents: a configuration, and what is wrong with it.
 
-    `problems` make the documents unusable. `faults` concern single entries, credentials and router
-    settings; an entry with a fault is a deployment with a `problem`. `warnings` name the parts that
-    are probably a mistake, and `remarks` those by which LiteLLM's chat differs from the count.
+    `problems` make the documents unusable. `faults` concern single entries, credentials and
+    settings of LiteLLM; an entry with a fault is a deployment with a `problem`. `warnings` name the
+    parts that are probably a mistake, and `remarks` those by which LiteLLM's chat differs from the
+    count.
     """
 
     deployments: tuple[Deployment, ...] = ()
@@ -62,6 +64,9 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
         "count_tokens",
         lambda section: _add_passthrough(section, values),
     )
+    settings = settings or Settings()
+    named = read_end_user_headers(sections.last("general_settings", {}), values)
+    headers = tuple(dict.fromkeys((*settings.end_user_headers, *named)))
     router_settings, aliases = read_router_settings(sections.mapping("router_settings"), values)
     params = ParamsReader(values, dict(_credentials(sections, values)))
     items = list(sections.items("model_list"))
@@ -70,7 +75,7 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
     deployments += tuple(alias for alias in aliases if alias.model_name not in names)
     return Reading(
         deployments=deployments,
-        settings=settings or Settings(),
+        settings=settings.model_copy(update={"end_user_headers": headers}),
         router_settings=router_settings,
         problems=(*sections.problems, *own.problems),
         faults=(*sections.faults, *values.problems),
@@ -95,6 +100,7 @@ _SECTIONS: Final = (
     "count_tokens",
     "credential_list",
     "environment_variables",
+    "general_settings",
     "include",
     "model_list",
     "router_settings",

@@ -5,26 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from count_tokens_mw.config.models import Deployment
 from count_tokens_mw.counting.chance import CHANCE
 from count_tokens_mw.errors import ClientClosedRequest, CountError, UpstreamError
 from count_tokens_mw.events import Attempt, CountEvent, EntryPoint
+from count_tokens_mw.protocol.attribution import TAGS_HEADER, merge_tags, split_tags
 from count_tokens_mw.types import Caller, CountRequest, Source, TokenCount
 
-__all__ = ["SESSION_HEADERS", "RequestRecord"]
+__all__ = ["ATTRIBUTION_HEADERS", "RequestRecord"]
 
-SESSION_HEADERS: Final = (
+_SESSION_HEADERS: Final = (  # of Claude Code: its session, its agent, the parent of that agent
     "x-claude-code-session-id",
     "x-claude-code-agent-id",
     "x-claude-code-parent-agent-id",
 )
-"""Headers in which Claude Code sends its session, its agent and the parent of that agent."""
+ATTRIBUTION_HEADERS: Final = (*_SESSION_HEADERS, TAGS_HEADER)
+"""Headers by which a request is attributed, besides the configured ones of an end user."""
 
 _MAX_LABEL: Final = 256
 _CANCELLED: Final = ClientClosedRequest("")
-_NO_ATTEMPT: Final = Attempt("", "", "", 0, None, None, None, None, None, 0, 0)
+_NO_ATTEMPT: Final = Attempt("", "", "", 0, None, None, None, None, None, None, 0, 0)
+_MAX_HOSTS: Final = 256
 
 
 def _new_id() -> str:
@@ -47,6 +52,7 @@ class RequestRecord:
     session_id: str | None = None
     agent_id: str | None = None
     parent_agent_id: str | None = None
+    tags: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
     answer_from: int = -1
@@ -61,20 +67,28 @@ class RequestRecord:
         return f"count {self.request_id}"
 
     def read_headers(self, headers: Mapping[str, str], end_user_headers: Sequence[str]) -> None:
-        """Read the end user, and the session and agent of Claude Code, from the headers."""
+        """Read the end user, Claude Code's session and agent, and the tags from the headers."""
         for name in end_user_headers:
             if name in headers and self.end_user is None:
-                self.end_user = _label(headers[name])
-        if not headers.keys().isdisjoint(SESSION_HEADERS):
-            ids = (_label(headers.get(name)) for name in SESSION_HEADERS)
+                self.end_user = _label(headers[name].strip())
+        if not headers.keys().isdisjoint(ATTRIBUTION_HEADERS):
+            ids = (_label(headers.get(name)) for name in _SESSION_HEADERS)
             self.session_id, self.agent_id, self.parent_agent_id = ids
+            self.tags = merge_tags(split_tags(headers.get(TAGS_HEADER)))
 
-    def read_request(self, request: CountRequest) -> None:
-        """Read the model and, if no header named one, the end user from the request."""
+    def read_request(self, request: CountRequest, *, safety_identifier: bool = False) -> None:
+        """Read the model, the tags and, where no header named them, end user and session.
+
+        With `safety_identifier`, this field names the end user if nothing else does.
+        """
         self.model = _label(request.model)
         self.unread = request.unread
-        if request.user is not None:
-            self.end_user = self.end_user or _label(request.user)
+        names = request.attribution
+        if any(names):
+            user = names.user or (names.safety_identifier if safety_identifier else None)
+            self.end_user = self.end_user or _label(user)
+            self.session_id = self.session_id or names.session_id
+            self.tags = merge_tags(self.tags, names.tags)
 
     def add_attempt(
         self, deployment: Deployment, outcome: TokenCount | CountError, started: float
@@ -93,6 +107,7 @@ class RequestRecord:
                 result.upstream_code,
                 (outcome.headers.get("request-id") or "")[:_MAX_LABEL] or None,
                 result.source,
+                _host_of(deployment),
                 self._started_at + started - self._started,
                 time.perf_counter() - started,
             )
@@ -146,6 +161,7 @@ class RequestRecord:
             elapsed if self._duration is None else self._duration,
             tuple(map(_escape, result.omitted)) if result.omitted else (),
             self.unread,
+            tuple(map(_escape, self.tags)) if self.tags else (),
         )
 
 
@@ -175,6 +191,15 @@ def _result(outcome: TokenCount | CountError) -> _Result:
 def _provider_of(deployment: Deployment) -> str:
     # The caller chooses the name of an unknown provider under a wildcard that matches any.
     return deployment.provider if deployment.params else _label(deployment.provider) or ""
+
+
+def _host_of(deployment: Deployment) -> str | None:
+    return _host_in(deployment.params.endpoint) if deployment.params else None
+
+
+@lru_cache(_MAX_HOSTS)
+def _host_in(url: str) -> str:
+    return urlsplit(url).netloc[:_MAX_LABEL]
 
 
 def _label(value: object) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from count_tokens_mw.errors import HeadersTooLarge, InvalidRequest
+from count_tokens_mw.protocol.attribution import long_fields, read_attribution
 from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest, Headers, unreadable
 
@@ -25,7 +26,6 @@ _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]*").fullmatch
 _MAX_QUERY_LENGTH: Final = 4096
 _MAX_MODEL_LENGTH: Final = 256
-_MAX_USER_BYTES: Final = 64 * 1024
 MOST_NATIVE_BYTES: Final = 64 * 1024
 """The limit of a request's native headers."""
 _LONGEST_ESCAPE: Final = len(r"\ud83d\ude00")
@@ -36,8 +36,8 @@ def parse_request(
 ) -> CountRequest:
     """Read a request body, and validate only `model` and `messages`.
 
-    The upstream validates the rest: new fields, roles, blocks and tools appear monthly. `metadata`
-    and `user` are read up to 64 KB each; above that the end user is unknown.
+    The upstream validates the rest: new fields, roles, blocks and tools appear monthly. The fields
+    that may name an end user are read up to 64 KB each; a longer one is `unread`.
 
     Raises:
         InvalidRequest: the body is no JSON object, or has no `model` of at most 256 characters, or
@@ -45,7 +45,7 @@ def parse_request(
     """
     try:
         body = JsonObject.parse(raw)
-        model, user = _read_model(body), _read_user(body)
+        model, attribution = _read_model(body), read_attribution(body)
     except ValueError as error:
         raise unreadable(error) from None
     messages = body.member("messages")
@@ -53,8 +53,8 @@ def parse_request(
         raise InvalidRequest("messages: a list is required.")
     if len(query) > _MAX_QUERY_LENGTH or not _VISIBLE(query):
         raise InvalidRequest("The query string is too long or has invalid characters.")
-    unread = _unread(body) if len(raw) > _MAX_USER_BYTES else ()
-    return CountRequest(model, body, headers, query, credentials, user, unread=unread)
+    unread = long_fields(body)
+    return CountRequest(model, body, headers, query, credentials, attribution, unread=unread)
 
 
 def _read_model(body: JsonObject) -> str:
@@ -67,28 +67,6 @@ def _read_model(body: JsonObject) -> str:
     if len(model) > _MAX_MODEL_LENGTH:
         raise InvalidRequest("model: a string of at most 256 characters is required.")
     return model
-
-
-def _read_user(body: JsonObject) -> str | None:
-    """Return the end user: Anthropic's `metadata.user_id`, or OpenAI's `user`.
-
-    https://docs.claude.com/en/api/messages
-    """
-    metadata = _read_short(body, "metadata")
-    user_id = metadata.get("user_id") if isinstance(metadata, Mapping) else None
-    users = (user_id, _read_short(body, "user"))
-    return next((user for user in users if isinstance(user, str) and user), None)
-
-
-def _unread(body: JsonObject) -> tuple[str, ...]:
-    """Return the names of fields that may name an end user and are too long to be read."""
-    found = ((name, body.member(name)) for name in ("metadata", "user"))
-    return tuple(name for name, at in found if at is not None and len(at) > _MAX_USER_BYTES)
-
-
-def _read_short(body: JsonObject, name: str) -> object:
-    member = body.member(name)
-    return None if member is None or len(member) > _MAX_USER_BYTES else member.value
 
 
 def request_from_mapping(body: Mapping[str, object], headers: Headers = ()) -> CountRequest:

@@ -14,6 +14,7 @@ __all__ = ["log_events", "log_fields"]
 _FIELDS: Final = (
     "caller",
     "end_user",
+    "tags",
     "model",
     "deployment",
     "provider",
@@ -47,13 +48,17 @@ def log_events(logger: logging.Logger) -> Hook:
 def log_fields(event: CountEvent) -> str:
     """Return an event as `name=value` pairs, separated by spaces, for a line of any log.
 
-    `model`, `end_user` and `omitted` are the caller's own text, and `caller` is the host's. A value
-    that could forge a pair or a line is quoted as a JSON string. Unknown fields are left out, and
-    so are an empty list and the number of `attempts` if there was one. Status and duration are no
-    pairs, because a line of an access log begins with them.
+    `model`, `end_user`, `tags` and `omitted` are the caller's own text, and `caller` is the host's.
+    A value that could forge a pair or a line is quoted as a JSON string, as is a tag with a comma
+    among other tags. Unknown fields are left out, and so are an empty list and the number of
+    `attempts` if there was one. Status and duration are no pairs, because a line of an access log
+    begins with them.
     """
     caller = event.caller.id if event.caller else None
     lists = {name: ",".join(getattr(event, name)) or None for name in ("omitted", "unread")}
+    lists["tags"] = (
+        ",".join(tag if "," not in tag else json.dumps(tag) for tag in event.tags) or None
+    )
     attempts = len(event.attempts) if len(event.attempts) > 1 else None
     fields = {**event._asdict(), "caller": caller, "attempts": attempts, **lists}
     known = ((name, fields[name]) for name in _FIELDS if fields[name] is not None)

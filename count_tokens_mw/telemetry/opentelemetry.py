@@ -114,6 +114,7 @@ def _request_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:
         "enduser.id": event.end_user,
         "count_tokens.caller": event.caller.id if event.caller else None,
         "session.id": event.session_id,
+        "count_tokens.tags": event.tags or None,
     }
 
 

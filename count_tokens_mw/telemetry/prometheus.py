@@ -26,7 +26,7 @@ _LONGEST_LABEL: Final = 256
 class PrometheusHook:
     """A hook that records metrics, without costs, because a count is free.
 
-    Labels are bounded. A model, caller or end user has a label of its own after its first
+    Labels are bounded. A model, caller, end user or tag has a label of its own after its first
     successful count, and a model also if a watched instance configures it by this name. Only the
     first `most_values` of each have one; all others are `other`, and so is a value over 256
     characters, and a provider that this package does not know.
@@ -37,6 +37,7 @@ class PrometheusHook:
     Args:
         registry: the registry of the metrics.
         callers, end_users: whether requests are counted by these labels too.
+        tags: whether requests are also counted by tag, each once for each of its tags.
         most_values: the cap on the values of a label.
     """
 
@@ -46,6 +47,7 @@ class PrometheusHook:
         *,
         callers: bool = False,
         end_users: bool = False,
+        tags: bool = False,
         most_values: int = 200,
     ) -> None:
         self._watched: list[CountTokens] = []
@@ -59,6 +61,17 @@ class PrometheusHook:
         labels = (*of_model, "outcome", "source", *self._identities)
         self._requests = Counter(
             "count_tokens_requests", "Requests to count tokens.", labels, registry=registry
+        )
+        self._tags = _BoundedLabels(most_values)
+        self._tagged = (
+            Counter(
+                "count_tokens_tagged_requests",
+                "Requests to count tokens, by each of their tags.",
+                ("tag", "outcome"),
+                registry=registry,
+            )
+            if tags
+            else None
         )
         self._duration = Histogram(
             "count_tokens_duration_seconds",
@@ -97,6 +110,11 @@ class PrometheusHook:
             for name, labels in self._identities.items()
         ]
         self._requests.labels(provider, model, outcome, event.source or "none", *identities).inc()
+        if self._tagged is not None:
+            # Several unknown tags are one label, which counts the request once.
+            known = {self._tags.label(tag, is_new_allowed=counted) for tag in event.tags}
+            for tag in known:
+                self._tagged.labels(tag, outcome).inc()
         self._duration.labels(provider, outcome).observe(event.duration)
         for attempt in event.attempts:
             if attempt.source != "cache":

@@ -33,7 +33,8 @@ def test_values_of_closed_loops_are_dropped_when_another_loop_comes() -> None:
 
 async def test_a_value_may_be_replaced_and_removed() -> None:
     values: PerLoop[list[int]] = PerLoop(list)
-    assert values.pop() is None
+    assert values.pop() is values.peek() is None
+    assert values.get() is values.peek()
     values.get().append(1)
     assert values.set([2]) == values.get() == [2]
     assert values.pop() == [2]

@@ -1,17 +1,19 @@
 """LiteLLM's proxy as a contender, if `make bench-litellm` has put it into its own environment."""
 
 import json
+import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.bench.gateway import KEY
 from tests.bench.processes import Process, free_port, run_server
+from tests.facts import Facts
 
-__all__ = ["EXECUTABLE", "litellm_proxy", "litellm_version"]
+__all__ = ["EXECUTABLE", "ask_litellm", "litellm_proxy", "litellm_version"]
 
 EXECUTABLE: Final = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "litellm"
 
@@ -21,6 +23,27 @@ def litellm_version() -> str:
     ask = "import importlib.metadata; print(importlib.metadata.version('litellm'))"
     command = [str(EXECUTABLE.with_name("python")), "-c", ask]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def ask_litellm(script: Path, shapes: Sequence[Any], paths: Sequence[Path] = ()) -> Facts:
+    """Return the answers that a script gives to shapes in a process of LiteLLM's interpreter.
+
+    The script gets the shapes as JSON, and the file for its answers as its argument. `paths` are
+    folders that it may import from.
+    """
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    with tempfile.TemporaryDirectory() as folder:
+        answers = Path(folder, "answers.json")
+        subprocess.run(
+            [EXECUTABLE.with_name("python"), script, answers],
+            input=json.dumps([shape._asdict() for shape in shapes]),
+            stdout=subprocess.DEVNULL,
+            env=environ,
+            text=True,
+            check=True,
+        )
+        facts: Facts = json.loads(answers.read_text(encoding="utf-8"))
+    return facts
 
 
 @contextmanager

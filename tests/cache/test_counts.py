@@ -460,6 +460,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "upstream_code": None,
         "upstream_request_id": "req_upstream",
         "source": "provider",
+        "host": "api.anthropic.com",
     }
     counted = {
         "entry_point": "count_tokens",
@@ -470,6 +471,7 @@ async def test_the_events_of_a_counted_a_cached_a_refused_and_a_failed_request_w
         "source": "provider",
         "omitted": [],
         "unread": [],
+        "tags": [],
         "caller": "team-a",
         "end_user": "alice",
         "session_id": None,

@@ -51,7 +51,7 @@ async def test_it_is_not_parsed_again(upstream: FakeUpstream) -> None:
     again, count = await counted(count_tokens)
     assert first.body._members is not None
     assert again.body._members is None
-    assert (again.model, again.user) == ("claude-sonnet", "u-1")
+    assert (again.model, again.attribution.user) == ("claude-sonnet", "u-1")
     assert (count.input_tokens, count.source) == (14, "cache")
 
 
@@ -212,15 +212,31 @@ def test_what_callers_word_takes_no_more_memory_than_a_name(long: dict[str, Any]
     memo.put(b"digest", request)
     memo.put_call(request, ("account", "model", b"fingerprint", ()))
     known = memo.get(b"digest", raw, request.headers, "")
-    stored = [(*entry[:2], key) for key, entry in memo._entries.items()]
-    assert all(len(part) <= 256 for parts in stored for part in parts if part is not None)
+    ((key, (model, (user, *_), _)),) = memo._entries.items()
+    assert [len(part) <= 256 for part in (key, model, user or "")] == [True] * 3
     assert known is not None
+
+
+@pytest.mark.parametrize(("letters", "is_stored"), [(50, True), (64, True), (65, False)])
+def test_a_request_is_stored_with_its_names_up_to_a_thousand_characters(
+    letters: int, is_stored: bool
+) -> None:
+    tags = [f"{number:02}" + "t" * (letters - 2) for number in range(14)]
+    names = {"user": "u" * letters, "metadata": {"tags": tags}, "safety_identifier": "s" * letters}
+    raw = json.dumps({**HELLO, **names}).encode()
+    memo = RequestMemo(3)
+    request = parse_request(raw)
+    memo.put(b"digest", request)
+    memo.put_call(request, ("account", "model", b"fingerprint", ()))
+    known = memo.get(b"digest", raw, (), "")
+    assert (known is not None) is is_stored
+    assert known is None or known.attribution == request.attribution
 
 
 def test_a_request_whose_end_user_is_not_read_is_not_stored() -> None:
     raw = json.dumps({**HELLO, "metadata": {"user_id": "u" * 70_000}}).encode()
     request = parse_request(raw)
-    assert (request.user, request.unread) == (None, ("metadata",))
+    assert (request.attribution.user, request.unread) == (None, ("metadata",))
     memo = RequestMemo(3)
     memo.put(b"digest", request)
     memo.put_call(request, ("account", "model", b"fingerprint", ()))

@@ -152,7 +152,8 @@ def test_the_settings_have_the_documented_defaults() -> None:
         "max_body_bytes": 32 * 1024 * 1024,
         "max_total_bytes": 128 * 1024 * 1024,
         "max_concurrency": 256,
-        "end_user_headers": ("x-end-user-id", "x-litellm-end-user-id", "x-litellm-customer-id"),
+        "end_user_headers": ("x-end-user-id", "x-litellm-customer-id", "x-litellm-end-user-id"),
+        "end_user_safety_identifier": False,
         "breakdown": {"max_counts": 500, "max_concurrency": 8, "timeout": 60},
         "passthrough": {"anthropic": None},
     }

@@ -140,7 +140,7 @@ async def test_a_large_body_is_freed_with_its_answer(upstream: FakeUpstream, sha
     assert kept <= 2 * SIZE
 
 
-@pytest.mark.parametrize("name", ["metadata", "user"])
+@pytest.mark.parametrize("name", ["metadata", "user", "safety_identifier"])
 @pytest.mark.parametrize("more", [0, 1])
 async def test_an_end_user_is_read_up_to_64_kb(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, name: str, more: int
@@ -153,7 +153,7 @@ async def test_an_end_user_is_read_up_to_64_kb(
         name.encode(),
         json.dumps(value, separators=(",", ":")).encode(),
     )
-    app = counter(upstream, hooks=[hook])
+    app = counter(upstream, hooks=[hook], settings={"end_user_safety_identifier": True})
     with counted(monkeypatch) as work:
         answer = await post(app, body)
     assert answer.status_code == 200
@@ -257,7 +257,7 @@ def test_a_hundred_thousand_lines_of_a_header_are_joined_once() -> None:
     lines = tuple(("anthropic-beta", Line(f"beta-{number % 7}")) for number in range(100_000))
     joined = combine_header_lines((("anthropic-version", "v"), *lines))
     assert joined == {"anthropic-version": "v", "anthropic-beta": ",".join(v for _, v in lines)}
-    request = CountRequest("m", JsonObject(b'{"model":"m"}'), lines, "", (), None)
+    request = CountRequest("m", JsonObject(b'{"model":"m"}'), lines)
     assert betas_of(request) == [f"beta-{number}" for number in range(7)]
 
 

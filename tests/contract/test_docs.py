@@ -208,6 +208,21 @@ async def test_any_other_integration_is_a_function_of_an_event() -> None:
 
 
 @pytest.mark.usefixtures("gateways_folder")
+async def test_a_logger_of_litellms_kind_gets_each_count(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GENERIC_LOGGER_ENDPOINT", raising=False)
+    names = executed(snippet("python", "LiteLLMCallbacks"))
+    async with names["count_tokens"].lifespan():
+        await names["count_tokens"].count(HELLO, headers={"x-litellm-customer-id": "alice"})
+        with pytest.raises(NotFound):
+            await names["count_tokens"].count({**HELLO, "model": "nobody"})
+    success, failure = capsys.readouterr().out.splitlines()
+    assert success.endswith(f" alice {{'input_tokens': {count(HELLO)}}}")
+    assert "'error_code': '404'" in failure
+
+
+@pytest.mark.usefixtures("gateways_folder")
 async def test_a_jwt_of_the_hosts_lets_its_subject_count() -> None:
     import jwt
 
@@ -436,6 +451,7 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("python", "asyncio.run(main())"),
         snippet("python", "only_sonnet"),
         snippet("python", "PrometheusHook()"),
+        snippet("python", "LiteLLMCallbacks"),
         snippet("python", "insert_row"),
         snippet("python", "current_user"),
         snippet("python", 'path="/llm")'),

@@ -21,7 +21,7 @@ SECRETS = {
     "model": "claude-sonnet",
     "system": CANARY,
     "messages": [{"role": "user", "content": CANARY}],
-    "metadata": {"user_id": "meta-user"},
+    "metadata": {"user_id": "meta-user", "tags": ["b"], "note": CANARY},
     "user": "body-user",
 }
 HEADERS = {
@@ -29,6 +29,7 @@ HEADERS = {
     "x-api-key": CANARY,
     "cookie": CANARY,
     "anthropic-beta": CANARY,
+    "x-litellm-tags": "a",
     "x-claude-code-session-id": "session-1",
     "x-claude-code-agent-id": "agent-1",
     "x-claude-code-parent-agent-id": "agent-0",
@@ -60,8 +61,9 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
         "source": "provider",
         "omitted": [],
         "unread": [],
+        "tags": ["a", "b"],
         "caller": Caller("team-a"),
-        "end_user": "meta-user",
+        "end_user": "body-user",
         "session_id": "session-1",
         "agent_id": "agent-1",
         "parent_agent_id": "agent-0",
@@ -81,6 +83,7 @@ async def test_the_event_of_a_count_says_all_that_is_known(upstream: FakeUpstrea
                 "upstream_code": None,
                 "upstream_request_id": "req_upstream",
                 "source": "provider",
+                "host": "api.anthropic.com",
             },
         ],
     }
@@ -119,17 +122,20 @@ async def test_the_event_of_a_refused_request_knows_no_model(upstream: FakeUpstr
     [
         ({"x-litellm-end-user-id": "b", "x-end-user-id": "a"}, {"user": "d"}, "a"),
         ({"x-litellm-customer-id": "c"}, {"user": "d"}, "c"),
-        ({}, {"metadata": {"user_id": "m"}, "user": "d"}, "m"),
-        ({}, {"metadata": {"user_id": ""}, "user": "d"}, "d"),
-        ({}, {"metadata": {"user_id": 7}, "user": ["d"]}, None),
+        ({"x-end-user-id": " ", "x-litellm-customer-id": " c "}, {"user": "d"}, "c"),
+        ({}, {"metadata": {"user_id": "m"}, "user": "d"}, "d"),
+        ({}, {"metadata": {"user_id": "m"}, "user": ""}, "m"),
+        ({}, {"metadata": {"user_id": "m"}, "litellm_metadata": {"user": "l"}}, "l"),
+        ({}, {"metadata": {"user_id": 7}, "user": ["d"]}, "7"),
+        ({}, {"safety_identifier": "s"}, None),
         ({}, {"metadata": "m"}, None),
         ({}, {"user": "line\nbreak"}, "line\\nbreak"),
         ({}, {"user": "\ud800"}, "\\ud800"),
         ({}, {"user": "x" * 1000}, "x" * 256),
-        ({}, {"user": "\n" * 1000}, "\\n" * 128),
+        ({}, {"user": "a\n" * 1000}, ("a\\n" * 128)[:256]),
     ],
 )
-async def test_the_end_user_is_taken_from_headers_then_metadata_then_user(
+async def test_the_end_user_is_taken_from_headers_then_from_the_body(
     upstream: FakeUpstream, headers: dict[str, str], body: dict[str, Any], end_user: str | None
 ) -> None:
     hook = Recorder()
@@ -148,6 +154,18 @@ async def test_the_headers_that_name_the_end_user_are_configurable(upstream: Fak
         HELLO, headers={"x-tenant": "acme"}
     )
     assert [event.end_user for event in hook.events] == ["acme", "acme"]
+
+
+async def test_a_safety_identifier_names_the_end_user_last_and_only_if_configured(
+    upstream: FakeUpstream,
+) -> None:
+    hook = Recorder()
+    settings = {"end_user_safety_identifier": True}
+    count_tokens = count_tokens_with(upstream, settings=settings, hooks=[hook])
+    bodies = [{"safety_identifier": "s"}, {"safety_identifier": "s", "user": "u"}]
+    for body in bodies:
+        await count_tokens.count({**HELLO, **body})
+    assert [event.end_user for event in hook.events] == ["s", "u"]
 
 
 async def test_hooks_may_be_async_and_one_that_raises_changes_nothing(

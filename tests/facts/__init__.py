@@ -13,8 +13,10 @@ __all__ = [
     "ANTHROPIC",
     "FOLDER",
     "LITELLM_BETAS",
+    "LITELLM_LOGGED",
     "LITELLM_MODELS",
     "LITELLM_PARAMS",
+    "LITELLM_PAYLOAD",
     "Facts",
     "as_text",
     "read_facts",
@@ -28,7 +30,9 @@ FOLDER: Final = Path(__file__).parent
 ANTHROPIC: Final = "anthropic.json"
 LITELLM_BETAS: Final = "litellm_betas.json"
 LITELLM_MODELS: Final = "litellm_models.json"
+LITELLM_LOGGED: Final = "litellm_logged.json"
 LITELLM_PARAMS: Final = "litellm_params.json"
+LITELLM_PAYLOAD: Final = "litellm_payload.json"
 
 
 def as_text(facts: Facts) -> str:

@@ -10,6 +10,7 @@ from tests.facts import (
     LITELLM_BETAS,
     LITELLM_MODELS,
     LITELLM_PARAMS,
+    LITELLM_PAYLOAD,
     anthropic_sdk,
     litellm_wheel,
     write_facts,
@@ -28,6 +29,7 @@ def main() -> None:
         write_facts(LITELLM_BETAS, litellm_wheel.generate_betas(litellm), options.into)
         write_facts(LITELLM_MODELS, litellm_wheel.generate_models(litellm), options.into)
         write_facts(LITELLM_PARAMS, litellm_wheel.generate_params(litellm), options.into)
+        write_facts(LITELLM_PAYLOAD, litellm_wheel.generate_payload(litellm), options.into)
 
 
 def _installed_folder(package: str) -> Path | None:

@@ -6,11 +6,18 @@ from typing import Any, Final
 from tests.facts import Facts
 from tests.facts.litellm_wheel import COLUMNS
 
-__all__ = ["compare_anthropic", "compare_betas", "compare_models", "compare_params"]
+__all__ = [
+    "compare_anthropic",
+    "compare_betas",
+    "compare_models",
+    "compare_params",
+    "compare_payload",
+]
 
 _FIELDS: Final = "count_tokens_mw/providers/claude/fields.py"
 _BETAS: Final = "count_tokens_mw/providers/claude/betas.py"
 _KEYS: Final = "count_tokens_mw/config/litellm_keys.py"
+_ARGUMENTS: Final = "count_tokens_mw/telemetry/litellm_arguments.py"
 _GEMINI: Final = "count_tokens_mw/providers/google/"
 _NAMES: Final = "count_tokens_mw/config/params/"
 _UPSTREAM_OF: Final = {
@@ -78,6 +85,29 @@ def compare_params(old: Facts, new: Facts) -> list[str]:
         for name in _added(new["params"], old["params"])
     ]
     return [f"litellm {new['version']}: {line}" for line in [*added, *removed]]
+
+
+def compare_payload(old: Facts, new: Facts) -> list[str]:
+    """Return a line for each difference between two versions of what LiteLLM's loggers receive."""
+    lines = [
+        line
+        for name in sorted(old["types"].keys() & new["types"].keys())
+        for line in _compare_payload_type(name, old["types"][name], new["types"][name])
+    ]
+    return [f"litellm {new['version']}: {line}" for line in lines]
+
+
+def _compare_payload_type(
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[str]:
+    known = {*old["required"], *old["optional"]}
+    for field in _added(known, {*new["required"], *new["optional"]}):
+        yield (
+            f"new field `{field}` of `{name}`: does the event of a count know it? If so, set it in "
+            f"{_ARGUMENTS}; if not, it is None there, unless it is optional."
+        )
+    for field in _added({*new["required"], *new["optional"]}, known):
+        yield f"field `{field}` left `{name}`: drop it from {_ARGUMENTS}."
 
 
 def _compare_fields(old: Facts, new: Facts) -> Iterator[str]:

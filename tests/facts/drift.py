@@ -18,6 +18,7 @@ from tests.facts import (
     LITELLM_BETAS,
     LITELLM_MODELS,
     LITELLM_PARAMS,
+    LITELLM_PAYLOAD,
     Facts,
     litellm_wheel,
     read_facts,
@@ -27,6 +28,7 @@ from tests.facts.compare import (
     compare_betas,
     compare_models,
     compare_params,
+    compare_payload,
 )
 
 __all__ = ["report"]
@@ -113,6 +115,7 @@ _FILES: Final[list[tuple[str, _Generate, _Compare]]] = [
     (LITELLM_BETAS, partial(_newest_litellm, litellm_wheel.generate_betas), compare_betas),
     (LITELLM_MODELS, partial(_newest_litellm, litellm_wheel.generate_models), compare_models),
     (LITELLM_PARAMS, partial(_newest_litellm, litellm_wheel.generate_params), compare_params),
+    (LITELLM_PAYLOAD, partial(_newest_litellm, litellm_wheel.generate_payload), compare_payload),
 ]
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Facts from LiteLLM's wheel: betas that clouds take, keys of `litellm_params`, names of models.
 
+The fields of loggers' payloads are here too.
+
 LiteLLM is read, not imported. Its table of betas is of what a cloud takes for generating; counting
 differs, so the table is one source of several.
 """
@@ -14,7 +16,13 @@ from typing import Any, Final
 
 from tests.facts import Facts
 
-__all__ = ["COLUMNS", "generate_betas", "generate_models", "generate_params"]
+__all__ = [
+    "COLUMNS",
+    "generate_betas",
+    "generate_models",
+    "generate_params",
+    "generate_payload",
+]
 
 COLUMNS: Final = (
     "anthropic",
@@ -34,6 +42,15 @@ _COUNTED: Final = re.compile(r"anthropic|azure_ai|bedrock.*|vertex_ai-anthropic_
 _SOURCES: Final = ("types/router.py", "types/utils.py")
 _DECLARING: Final = ("GenericLiteLLMParams", "LiteLLMParamsTypedDict")
 _EVERY_ENTRYS: Final = "model"
+_PAYLOAD_SOURCE: Final = "types/utils.py"
+_PAYLOAD: Final = (
+    "StandardLoggingHiddenParams",
+    "StandardLoggingMetadata",
+    "StandardLoggingModelInformation",
+    "StandardLoggingPayload",
+    "StandardLoggingPayloadErrorInformation",
+    "StandardLoggingPayloadStatusFields",
+)
 
 
 def generate_betas(path: Path) -> Facts:
@@ -95,6 +112,45 @@ def generate_models(path: Path) -> Facts:
         "models": {provider: sorted(names[provider]) for provider in names if _COUNTED(provider)},
         "other_providers": sorted(provider for provider in names if not _COUNTED(provider)),
     }
+
+
+def generate_payload(path: Path) -> Facts:
+    """Return the fields of `StandardLoggingPayload` and of its parts, by type.
+
+    Raises:
+        LookupError: the path has no LiteLLM, or LiteLLM has no such types.
+    """
+    root = _open(path)
+    tree = ast.parse(_read(root / _PACKAGE / _PAYLOAD_SOURCE))
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    types = {name: _typed_dict(classes[name], classes) for name in _PAYLOAD}
+    return {
+        "package": _PACKAGE,
+        "version": _version_of(root),
+        "types": {
+            name: {
+                "required": sorted(field for field in fields if fields[field]),
+                "optional": sorted(field for field in fields if not fields[field]),
+            }
+            for name, fields in types.items()
+        },
+    }
+
+
+def _typed_dict(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, bool]:
+    """Return the fields of a `TypedDict` and of its bases, each with whether it is required."""
+    names = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    fields: dict[str, bool] = {}
+    for name in names:
+        if name in classes:
+            fields |= _typed_dict(classes[name], classes)
+    is_total = not any(keyword.arg == "total" for keyword in node.keywords)
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            annotation = ast.unparse(item.annotation).removeprefix("ReadOnly[")
+            is_required = is_total and not annotation.startswith("NotRequired[")
+            fields[item.target.id] = is_required or annotation.startswith("Required[")
+    return fields
 
 
 def _fields_of(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> set[str]:

@@ -11,6 +11,7 @@ from tests.facts import (
     LITELLM_BETAS,
     LITELLM_MODELS,
     LITELLM_PARAMS,
+    LITELLM_PAYLOAD,
     Facts,
     drift,
     read_facts,
@@ -20,6 +21,7 @@ from tests.facts.compare import (
     compare_betas,
     compare_models,
     compare_params,
+    compare_payload,
 )
 
 OLD: Facts = {
@@ -212,6 +214,16 @@ def test_a_parameter_that_litellm_adds_or_drops_is_a_question() -> None:
     assert compare_params(old, {**old, "version": "2"}) == []
 
 
+def test_a_field_that_litellms_loggers_get_or_lose_is_a_question() -> None:
+    payload = {"required": ["id", "model"], "optional": ["tags"]}
+    old = {"package": "litellm", "version": "1", "types": {"Payload": payload}}
+    changed = {"Payload": {"required": ["id", "tags"], "optional": ["cost"]}}
+    added, removed = compare_payload(old, {**old, "version": "2", "types": changed})
+    assert added.startswith("litellm 2: new field `cost` of `Payload`: does the event of a count")
+    assert removed.startswith("litellm 2: field `model` left `Payload`: drop it from count_tokens")
+    assert compare_payload(old, {**old, "version": "2"}) == []
+
+
 def newest(change: Callable[[Facts], object] = lambda new: None) -> Facts:
     return changed(read_facts(ANTHROPIC), change)
 
@@ -259,7 +271,7 @@ def test_the_exit_status_is_whether_there_is_something_to_decide(
         (ANTHROPIC, lambda _: newest(lambda new: new["betas"].extend(add)), compare_anthropic),
         (LITELLM_PARAMS, lambda _: read_facts(LITELLM_PARAMS), compare_params),
     ]
-    names = [ANTHROPIC, LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS]
+    names = [ANTHROPIC, LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS, LITELLM_PAYLOAD]
     assert [name for name, _, _ in drift._FILES] == names
     monkeypatch.setattr(drift, "_FILES", files)
     assert drift.main() == int(is_new)

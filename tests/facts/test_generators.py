@@ -16,6 +16,7 @@ from tests.facts import (
     LITELLM_BETAS,
     LITELLM_MODELS,
     LITELLM_PARAMS,
+    LITELLM_PAYLOAD,
     Facts,
     as_text,
     read_facts,
@@ -23,7 +24,13 @@ from tests.facts import (
 )
 from tests.facts.__main__ import main
 from tests.facts.anthropic_sdk import describe_types, generate
-from tests.facts.litellm_wheel import COLUMNS, generate_betas, generate_models, generate_params
+from tests.facts.litellm_wheel import (
+    COLUMNS,
+    generate_betas,
+    generate_models,
+    generate_params,
+    generate_payload,
+)
 
 TABLE = "litellm/anthropic_beta_headers_config.json"
 PRICES = "litellm/model_prices_and_context_window_backup.json"
@@ -46,7 +53,26 @@ class LiteLLMParamsTypedDict(TypedDict, total=False):
     model: str
     tpm: int
 """,
-    UTILS: "class Pricing:\n    input_cost: float\n",
+    UTILS: """
+class Pricing:
+    input_cost: float
+
+class Audit(TypedDict, total=False):
+    audited: bool
+    auditor: Required[str]
+
+class StandardLoggingPayload(Audit):
+    id: str
+    cost: ReadOnly[NotRequired[float]]
+    tags: NotRequired[ReadOnly[list]]
+    kept = 1
+
+class StandardLoggingHiddenParams(TypedDict): ...
+class StandardLoggingMetadata(TypedDict): ...
+class StandardLoggingModelInformation(TypedDict): ...
+class StandardLoggingPayloadErrorInformation(TypedDict): ...
+class StandardLoggingPayloadStatusFields(TypedDict): ...
+""",
 }
 METADATA = "litellm-1.2.3.dist-info/METADATA"
 
@@ -170,7 +196,16 @@ class TestLiteLLMsFile:
         assert "bedrock/claude_platform/claude-sonnet-5" in facts["models"]["bedrock"]
         assert set(facts["other_providers"]).isdisjoint(facts["models"])
 
-    @pytest.mark.parametrize("name", [LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS])
+    def test_it_has_the_fields_that_loggers_get(self) -> None:
+        facts = read_facts(LITELLM_PAYLOAD)
+        assert facts["version"] == read_facts(LITELLM_BETAS)["version"]
+        assert {"id", "status", "end_user", "request_tags"} <= set(
+            facts["types"]["StandardLoggingPayload"]["required"]
+        )
+
+    @pytest.mark.parametrize(
+        "name", [LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS, LITELLM_PAYLOAD]
+    )
     def test_it_is_written_as_the_generator_writes(self, name: str) -> None:
         text = (FOLDER / name).read_text(encoding="utf-8")
         assert text == as_text(read_facts(name))
@@ -246,6 +281,18 @@ class TestLiteLLMsGenerator:
             "other_providers": ["heroku"],
         }
 
+    def test_it_reads_which_fields_of_a_payload_are_required(
+        self, made: Any, tmp_path: Path
+    ) -> None:
+        facts = generate_payload(made(tmp_path, {**SOURCES, METADATA: "Version: 1.2.3\n"}))
+        assert (facts["package"], facts["version"]) == ("litellm", "1.2.3")
+        assert facts["types"].pop("StandardLoggingPayload") == {
+            "required": ["auditor", "id"],
+            "optional": ["audited", "cost", "tags"],
+        }
+        assert len(facts["types"]) == 5
+        assert all(kind == {"required": [], "optional": []} for kind in facts["types"].values())
+
     @pytest.mark.parametrize(
         ("source", "missing"), [(None, "no such file"), ("", "GenericLiteLLMParams")]
     )
@@ -289,3 +336,4 @@ def test_the_command_writes_the_files(
     assert read_facts(LITELLM_BETAS, tmp_path) == generate_betas(path)
     assert read_facts(LITELLM_MODELS, tmp_path) == generate_models(path)
     assert read_facts(LITELLM_PARAMS, tmp_path) == generate_params(path)
+    assert read_facts(LITELLM_PAYLOAD, tmp_path) == generate_payload(path)

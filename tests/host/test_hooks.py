@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from count_tokens_mw import Caller, CountEvent, CountTokens
+from count_tokens_mw.aio.throttle import LogThrottle
 from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.host.hooks import HookRunner
 from tests.support.fakes import HELLO, FakeUpstream, Recorder, count_tokens_with, mounted
@@ -290,3 +291,94 @@ async def test_a_hook_that_is_cancelled_before_it_starts_is_logged(
     await runner.aclose()
     (warning,) = warnings_of(caplog)
     assert warning.startswith("a call of hook hang was cancelled;")
+
+
+class Draining:
+    """A hook with a queue of its own, which is emptied by `drain`."""
+
+    def __init__(self) -> None:
+        self.queue: list[CountEvent] = []
+        self.sent: list[CountEvent] = []
+
+    def __call__(self, event: CountEvent) -> None:
+        self.queue.append(event)
+
+    async def drain(self) -> None:
+        await asyncio.sleep(0)
+        self.sent += self.queue
+        self.queue.clear()
+
+
+async def test_a_close_drains_each_hook_that_has_a_queue_of_its_own(upstream: FakeUpstream) -> None:
+    first, last = Draining(), Draining()
+    count_tokens = count_tokens_with(upstream, hooks=[first, last])
+    async with count_tokens.lifespan():
+        await count_tokens.count(HELLO)
+        assert first.sent == []
+    assert len(first.sent) == len(last.sent) == 1
+
+
+@pytest.mark.parametrize("drain", [None, "text", lambda: None])
+async def test_a_drain_that_is_no_async_method_is_the_hosts_own(drain: Any) -> None:
+    def hook(event: CountEvent) -> None:
+        pass
+
+    hook.drain = drain  # type: ignore[attr-defined]
+    await HookRunner([hook]).aclose()
+
+
+async def test_a_drain_that_fails_or_hangs_is_logged_and_bounded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Draining):
+        async def drain(self) -> None:
+            raise OSError
+
+    class Hanging(Draining):
+        async def drain(self) -> None:
+            await asyncio.Event().wait()
+
+    runner = HookRunner([Failing(), Hanging(), last := Draining()], drain_seconds=0.01)
+    runner.emit(new_event())
+    async with asyncio.timeout(5):
+        await runner.aclose()
+    assert len(last.sent) == 1
+    assert "Failing failed with OSError" in caplog.text
+    assert "1 calls of async hooks did not end before the close" in caplog.text
+
+
+async def test_a_close_that_is_cancelled_cancels_the_calls() -> None:
+    ended: list[str] = []
+
+    async def cancelled(event: CountEvent) -> None:
+        try:
+            await hang(event)
+        finally:
+            ended.append("cancelled")
+
+    runner = HookRunner([cancelled])
+    runner.emit(new_event())
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(runner.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await asyncio.sleep(0)
+    assert ended == ["cancelled"]
+
+
+async def test_failures_are_counted_between_the_lines_that_a_throttle_admits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+
+    async def broken(event: CountEvent) -> None:
+        raise OSError
+
+    runner = HookRunner([broken], failures=LogThrottle(60, lambda: now[0]))
+    for now[0] in (0, 1, 59, 60):
+        runner.emit(new_event())
+        await runner.aclose()
+    lines = [record.getMessage().partition("\n")[0] for record in caplog.records]
+    message = "failed with OSError; failures since the last such line: "
+    assert [line.rpartition(message)[2] for line in lines] == ["1", "3"]

@@ -17,6 +17,7 @@ from count_tokens_mw.providers.claude.fields import NOT_INPUT, RULES, Treatment,
 from count_tokens_mw.providers.google.vertex import Vertex
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import CountRequest, UpstreamCall
+from tests.support.gemini import translate
 
 CLAUDE_ON_BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
@@ -127,6 +128,28 @@ def test_what_is_input_or_unknown_passes_and_the_upstream_decides(
     sent, _, omitted = prepared(upstream, {**HI, **fields})
     assert {name: sent[name] for name in fields} == fields
     assert omitted == ()
+
+
+@pytest.mark.parametrize("upstream", [*UPSTREAMS, "foundry", "gemini", "passthrough"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"user": "NAME"},
+        {"metadata": {"user_id": "NAME", "tags": ["NAME"]}},
+        {"metadata": json.dumps({"user_id": "NAME"})},
+        {"litellm_metadata": {"user": "NAME", "tags": ["NAME"]}},
+        {"safety_identifier": "NAME"},
+    ],
+)
+def test_only_the_pass_through_sends_the_bodys_names(upstream: str, fields: dict[str, Any]) -> None:
+    request = request_from_mapping({"model": "m", **HI, **fields})
+    if upstream == "gemini":
+        sent = json.dumps(translate({**HI, **fields}))
+    else:
+        call = call_for(upstream, request)
+        sent = json.dumps(sent_by(call)) + repr(call.headers) + call.target
+    assert ("NAME" in sent) is (upstream == "passthrough")
+    assert any(request.attribution)
 
 
 def test_the_pass_through_sends_every_byte() -> None:

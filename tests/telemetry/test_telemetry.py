@@ -39,6 +39,7 @@ def event(**changes: Any) -> CountEvent:
         upstream_code=None,
         upstream_request_id="aws-1",
         source="provider",
+        host="bedrock-runtime.us-east-1.amazonaws.com",
         started_at=1000.25,
         duration=0.5,
     )
@@ -193,6 +194,23 @@ def test_what_is_not_known_makes_no_pair() -> None:
     assert {"end_user", "caller", "model", "error"}.isdisjoint(pairs)
 
 
+@pytest.mark.parametrize(
+    ("tags", "pair"),
+    [
+        (("a", "b"), "tags=a,b"),
+        (("a",), "tags=a"),
+        (("a b",), 'tags="a b"'),
+        (("a,b", "c"), r'tags="\"a,b\",c"'),
+        (("x caller=admin",), 'tags="x caller=admin"'),
+    ],
+)
+def test_tags_are_one_pair_that_forges_no_other(tags: tuple[str, ...], pair: str) -> None:
+    fields = log_fields(event(tags=tags))
+    assert f" end_user=alice {pair} model=claude " in fields
+    assert event(tags=tags).as_dict()["tags"] == list(tags)
+    assert "tags" not in log_fields(event())
+
+
 def test_structlog_takes_the_same_event() -> None:
     with structlog.testing.capture_logs() as lines:
         structlog.get_logger().info("count_tokens", **event().as_dict())
@@ -268,6 +286,25 @@ def test_who_asked_and_for_whom_are_labels_only_if_they_are_asked_for() -> None:
     }
     assert samples[sample("count_tokens_requests_total", **labels, caller="team-a")] == 1
     assert samples[sample("count_tokens_requests_total", **labels, caller="none")] == 1
+
+
+def test_tags_are_counted_only_if_they_are_asked_for_and_each_request_once_by_tag() -> None:
+    events = [event(tags=("a", "b")), event(tags=("a",)), event()]
+    events.append(failed(529, "overloaded_error", tags=("a", "made-up", "made-up-2")))
+    assert not [name for name in measure(*events) if "tagged" in name]
+    samples = measure(*events, tags=True)
+    tagged = {name: value for name, value in samples.items() if "tagged" in name}
+    name = "count_tokens_tagged_requests_total"
+    assert tagged == {
+        sample(name, tag="a", outcome="counted"): 2,
+        sample(name, tag="b", outcome="counted"): 1,
+        sample(name, tag="a", outcome="overloaded_error"): 1,
+        sample(name, tag="other", outcome="overloaded_error"): 1,
+    }
+    many = [event(tags=tuple(f"{n}-{tag}" for tag in range(16))) for n in range(10)]
+    assert len([name for name in measure(*many, tags=True) if "tagged" in name]) == 160
+    few = measure(*many, tags=True, most_values=20)
+    assert len([name for name in few if "tagged" in name]) == 21
 
 
 async def test_a_provider_that_a_caller_makes_up_is_another_one(upstream: FakeUpstream) -> None:
@@ -409,6 +446,15 @@ def test_a_span_has_the_omissions_of_its_count_if_there_are_any() -> None:
     omitting, complete = (dict(span.attributes or {}) for span in traced.spans)
     assert omitting["count_tokens.omitted"] == ("tools.0.custom.strict", "anthropic-beta:b1")
     assert "count_tokens.omitted" not in complete
+
+
+def test_a_span_has_the_tags_of_its_request_if_there_are_any() -> None:
+    traced = Traced()
+    traced.hook(event(tags=("a", "b")))
+    traced.hook(event())
+    tagged, plain = (dict(span.attributes or {}) for span in traced.spans)
+    assert tagged["count_tokens.tags"] == ("a", "b")
+    assert "count_tokens.tags" not in plain
 
 
 @pytest.mark.parametrize(
