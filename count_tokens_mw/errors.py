@@ -260,7 +260,7 @@ class UpstreamError(CountError):
     `body` holds the answer's bytes if they are Anthropic's error envelope. They are passed on
     unchanged, because clients match on the text. It is None if the envelope has to be built from
     `message`. `code` is the upstream's own code for the error, for the event: Anthropic's
-    `error.type`, Google's `status` or `reason`, AWS's exception.
+    `error.type`, Google's `status` or `reason`, AWS's exception, OpenAI's `code` or `type`.
     """
 
     def __init__(

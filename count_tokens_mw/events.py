@@ -24,7 +24,8 @@ class Attempt(NamedTuple):
         error: the class name of the exception, as `UpstreamUnreachable`; None for a count.
         error_type: Anthropic's `error.type` for the error; None for a count.
         upstream_code: the upstream's own code for its error: Anthropic's `error.type`, Google's
-            `status` or `reason`, AWS's exception; None for a count, or an error without a code.
+            `status` or `reason`, AWS's exception, OpenAI's `code` or `type`; None for a count, or
+            an error without a code.
         upstream_request_id: the `request-id` of the upstream's answer; None if there is none.
         source: the source of the count; `cache` if no call was made, None for an error.
         host: the host of the deployment's endpoint, with its port if the URL has one; None for a

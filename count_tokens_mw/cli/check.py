@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from count_tokens_mw.aio.deadline import Deadline
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.cache.sender import CachedSender
-from count_tokens_mw.cli.hints import hint_for
+from count_tokens_mw.cli.hints import hint_for, opt_in_hint
 from count_tokens_mw.config import Config
 from count_tokens_mw.config.model_names import ANY_PROVIDER, kind_of_uncounted
 from count_tokens_mw.config.models import CacheSettings, Deployment
@@ -22,7 +22,7 @@ from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import RequestRecord
 from count_tokens_mw.counting.router import Router
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
-from count_tokens_mw.errors import CannotCount, CountError, NotFound, UpstreamError
+from count_tokens_mw.errors import CannotCount, CountError, NotFound
 from count_tokens_mw.protocol.request import parse_request
 from count_tokens_mw.providers.pool import Providers
 from count_tokens_mw.rawjson.object import JsonObject
@@ -133,10 +133,7 @@ async def _probe_row(
     try:
         count = await failover.first_count(job, [deployment])
     except CountError as error:
-        text = error.message
-        if isinstance(error, UpstreamError):
-            text = _redact(text, deployment)
-        message = f"{error.status} {error.type}: {text}"
+        message = f"{error.status} {error.type}: {_redact(error.message, deployment)}"
         hint = hint_for(deployment.provider, error)
         return replace(row, state="failed", message=message, hint=hint, milliseconds=_ms_of(record))
     omitted = f"left out: {', '.join(count.omitted)}" if count.omitted else row.message
@@ -180,7 +177,8 @@ def _row(name: str, deployment: Deployment) -> Row:
     if params is None:
         kind = kind_of_uncounted(deployment.provider, deployment.upstream_model)
         api = f"no counting API for {kind}" if kind else "no counting API"
-        return Row(name, "cannot_count", deployment, message=f"{api}; answers 501")
+        hint = opt_in_hint(deployment.provider, api)
+        return Row(name, "cannot_count", deployment, message=f"{api}; answers 501", hint=hint)
     state: State = "pattern" if "*" in deployment.upstream_model else "configured"
     message = None if state == "configured" else "any model that matches"
     asked_model = None

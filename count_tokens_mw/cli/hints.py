@@ -5,14 +5,13 @@ from typing import Final
 
 from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.errors import (
-    CannotCount,
     CountError,
     CredentialsUnavailable,
     DeadlineExceeded,
     UpstreamUnusable,
 )
 
-__all__ = ["hint_for"]
+__all__ = ["hint_for", "opt_in_hint"]
 
 # For every provider, after the hints of its row: status, pattern in the message, text.
 _HINTS: Final = (
@@ -20,6 +19,10 @@ _HINTS: Final = (
     (403, "", "the credential lacks a permission; check its role or policy"),
     (404, "", "the provider has no model of this name; check its spelling"),
     (429, "", "the provider's rate limit or quota is exhausted; retry later"),
+    (501, r"answered 40[45]", "does api_base lead to a server with /v1/messages/count_tokens?"),
+    (501, "source of this count", "update that LiteLLM proxy: newer ones name the source"),
+    (501, "only estimates", "give that LiteLLM proxy a model whose provider counts"),
+    (501, "", "set model_info.token_count_model to a model that can be counted"),
 )
 
 
@@ -28,14 +31,24 @@ def hint_for(provider: str, error: CountError) -> str | None:
     match error:
         case CredentialsUnavailable():
             return "check the credential's source, and that it is available on this machine"
-        case CannotCount():
-            return "set model_info.token_count_model to a model that can be counted"
         case DeadlineExceeded():
             return "is the endpoint right, and reachable from here? or is its timeout too short?"
         case UpstreamUnusable():
             return "is the endpoint right, and reachable from here? (proxies are not used)"
-    own_hints = PROVIDERS[provider].hints if provider in PROVIDERS else ()
-    for status, pattern, hint in own_hints + _HINTS:
-        if status == error.status and re.search(pattern, error.message, re.IGNORECASE):
+    return _first_match(_own_hints(provider) + _HINTS, error.status, error.message)
+
+
+def opt_in_hint(provider: str, message: str) -> str | None:
+    """Return a hint at what an entry without a count lacks, or None if the provider has none."""
+    return _first_match(_own_hints(provider), 501, message)
+
+
+def _own_hints(provider: str) -> tuple[tuple[int, str, str], ...]:
+    return PROVIDERS[provider].hints if provider in PROVIDERS else ()
+
+
+def _first_match(hints: tuple[tuple[int, str, str], ...], status: int, message: str) -> str | None:
+    for of_status, pattern, hint in hints:
+        if of_status == status and re.search(pattern, message, re.IGNORECASE):
             return hint
     return None

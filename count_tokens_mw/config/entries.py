@@ -17,6 +17,7 @@ from count_tokens_mw.config.model_names import (
     without_context_suffix,
 )
 from count_tokens_mw.config.models import PASSTHROUGH_ID, Deployment
+from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.config.references import ENDLESS, ReferenceResolver
 
@@ -124,12 +125,24 @@ class EntryReader:
             weight=routing.weight,
         )
         is_countable = _is_countable(deployment, info)
+        if is_countable and not self._may_count(deployment, entry):
+            self._params.find_mistakes(entry.litellm_params, params_place)
+            is_countable = False
         is_foreign = not is_countable and (model or named) and named_place not in values.unset
         if not is_foreign:
             self._values.merge(values)
         if not is_countable:
             return deployment
         return self._add_params(deployment, entry, info, params_place)
+
+    def _may_count(self, deployment: Deployment, entry: Entry) -> bool:
+        """Return whether the provider counts with the entry's parameters, before they are read."""
+        spec = PROVIDERS.get(deployment.provider)
+        if spec is None:
+            return True
+        raw = self._params.peek(entry.litellm_params)
+        merged, _ = _merge(spec.params, raw, self._values.variables.defaults)
+        return spec.params.may_count(merged)
 
     def _assign_id(self, index: int, entry: Entry, info: Info, place: str) -> str:
         """Return the entry's id, which defaults to its name and its index."""
@@ -167,11 +180,9 @@ class EntryReader:
         self, deployment: Deployment, raw: RawParams, place: str, values: ReferenceResolver
     ) -> Deployment | None:
         kind = PROVIDERS[deployment.provider].params
-        # By field name, or a shared `api_base` would take precedence over an own `base_url`.
-        merged = {**kind.canonical(raw.shared), **kind.canonical(raw.own)}
-        defaults = values.variables.defaults
-        variables = kind.from_environment(merged, defaults)
-        merged |= {field: defaults[name] for field, name in variables.items()}
+        merged, variables = _merge(kind, raw, values.variables.defaults)
+        if not kind.may_count(merged):
+            return deployment
         merged |= kind.from_files(merged, values.variables.process)
         params = values.validate(kind, merged, place)
         if params is None:
@@ -187,6 +198,16 @@ class EntryReader:
         return self._configure(variant, raw, provider, values) or variant.model_copy(
             update={"problem": "; ".join(values.problems)}
         )
+
+
+def _merge(
+    kind: type[Params], raw: RawParams, defaults: Mapping[str, str]
+) -> tuple[dict[str, object], Mapping[str, str]]:
+    """Return parameters with defaults of the environment, and the variable of each default."""
+    # By field name, or a shared `api_base` would take precedence over an own `base_url`.
+    merged = {**kind.canonical(raw.shared), **kind.canonical(raw.own)}
+    variables = kind.from_environment(merged, defaults)
+    return merged | {field: defaults[name] for field, name in variables.items()}, variables
 
 
 def _resolve_model(entry: Entry, place: str, values: ReferenceResolver) -> str:

@@ -65,6 +65,17 @@ class ParamsReader:
         self._compared: dict[str, str | None] = {}
         self._used = used_keys()
 
+    def peek(self, litellm_params: Mapping[str, object]) -> RawParams:
+        """Return the parameters of an entry as far as they can be read; no fault is a problem."""
+        values = ReferenceResolver(self._values.variables)
+
+        def resolve(data: Mapping[str, object]) -> Mapping[str, object]:
+            return values.resolve_items({key: data[key] for key in self._used & data.keys()}, "")
+
+        own = resolve(litellm_params)
+        named = self._credentials.get(str(own.get("litellm_credential_name")))
+        return RawParams(own, resolve(named[1].credential_values) if named else {}, {}, {})
+
     def read(self, litellm_params: Mapping[str, object], place: str) -> RawParams:
         """Return the parameters of an entry, with references resolved."""
         own = self._pick_used(litellm_params, place)
@@ -92,6 +103,10 @@ class ParamsReader:
         broken = f"{source}: the credential has a problem; see its entry"
         problem = broken if name in self._broken_credentials else None
         return RawParams(resolved, shared, origins, dict.fromkeys(shared, source), problem)
+
+    def find_mistakes(self, litellm_params: Mapping[str, object], place: str) -> None:
+        """Add a warning for each key that is probably a mistake; no value is read."""
+        self._pick_used(litellm_params, place)
 
     def find_templates(self, values: Mapping[str, object], place: str) -> None:
         """Add a warning for each value that still has a placeholder in it."""

@@ -12,6 +12,14 @@ from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
 from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.params.google import GeminiParams, VertexParams
+from count_tokens_mw.config.params.servers import (
+    CustomOpenAIParams,
+    HostedVllmParams,
+    LiteLLMProxyParams,
+    LlamafileParams,
+    LmStudioParams,
+    OpenAIParams,
+)
 
 __all__ = ["PROVIDERS", "ProviderSpec", "spec_of"]
 
@@ -44,6 +52,15 @@ class ProviderSpec:
 
 
 _SCHEMAS: Final = "see docs/providers.md of this package, Schemas"
+_ANTHROPICS_FORMAT: Final = "count_tokens_mw.providers.anthropic:create"
+# For a row whose entries have no count unless they opt in.
+_OPT_IN_HINTS: Final = (
+    (
+        501,
+        "no counting API",
+        "set count_tokens_via: anthropic if api_base has /v1/messages/count_tokens",
+    ),
+)
 # Messages of Gemini about a tool's or an output's schema, as public reports have them.
 _SCHEMA_HINTS: Final = (
     (
@@ -75,17 +92,51 @@ _ROWS: Final = (
     ProviderSpec(
         name="anthropic",
         params=AnthropicParams,
-        factory="count_tokens_mw.providers.anthropic:create",
+        factory=_ANTHROPICS_FORMAT,
         bare=re.compile(r"claude-(?!.*-v\d+:\d+\Z)"),  # such a version is Bedrock's
         telemetry_name="anthropic",
     ),
     ProviderSpec(
         name="azure_ai",
         params=AzureParams,
-        factory="count_tokens_mw.providers.anthropic:create",
+        factory=_ANTHROPICS_FORMAT,
         models=re.compile(r"claude|\*"),
         telemetry_name="azure.ai.inference",
         hints=((404, "", "set the model to the name of the deployment in this resource"),),
+    ),
+    ProviderSpec(
+        name="hosted_vllm",
+        params=HostedVllmParams,
+        factory=_ANTHROPICS_FORMAT,
+        telemetry_name="vllm",
+        hints=((404, "", "set the model to a name that vLLM serves (--served-model-name)"),),
+    ),
+    ProviderSpec(
+        name="litellm_proxy",
+        params=LiteLLMProxyParams,
+        factory=_ANTHROPICS_FORMAT,
+        telemetry_name="litellm",
+    ),
+    ProviderSpec(
+        name="openai",
+        params=OpenAIParams,
+        factory=_ANTHROPICS_FORMAT,
+        telemetry_name="openai",
+        hints=_OPT_IN_HINTS,
+    ),
+    *(
+        ProviderSpec(
+            name=name,
+            params=params,
+            factory=_ANTHROPICS_FORMAT,
+            telemetry_name=name,
+            hints=_OPT_IN_HINTS,
+        )
+        for name, params in (
+            ("lm_studio", LmStudioParams),
+            ("llamafile", LlamafileParams),
+            ("custom_openai", CustomOpenAIParams),
+        )
     ),
     ProviderSpec(
         name="bedrock",

@@ -14,7 +14,7 @@ from count_tokens_mw.config.providers import spec_of
 from count_tokens_mw.providers.claude.betas import body_betas
 from count_tokens_mw.providers.claude.fields import edit_fields
 from count_tokens_mw.providers.http import HttpClient
-from count_tokens_mw.providers.responses import parse_count
+from count_tokens_mw.providers.responses import check_server, parse_count
 from count_tokens_mw.types import CountRequest, Headers, TokenCount, UpstreamCall
 
 __all__ = ["Anthropic", "AnthropicPassthrough", "combine_header_lines", "create"]
@@ -57,7 +57,10 @@ class Anthropic:
 
     async def send(self, call: UpstreamCall) -> TokenCount:
         answer = await self._http.post(call)
-        return parse_count(call.provider, answer, verbatim=True)
+        if self._params.is_own_server:
+            check_server(call.provider, answer)
+        needs_source = self._params.needs_source
+        return parse_count(call.provider, answer, verbatim=True, needs_source=needs_source)
 
     async def aclose(self) -> None:
         """Do nothing, because the HTTP client is shared."""
@@ -135,7 +138,7 @@ def _credential(params: AnthropicParams) -> tuple[dict[str, str], str]:
         return {}, ""
     token = secret.get_secret_value()
     oauth = token.startswith("sk-ant-oat")
-    if params.auth_token or oauth:
+    if params.auth_token or params.key_is_bearer or oauth:
         return {"authorization": f"Bearer {token}"}, _OAUTH_BETA if oauth else ""
     return {"x-api-key": token}, ""
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,13 @@ from tests.bench.gateway import KEY
 from tests.bench.processes import Process, free_port, run_server
 from tests.facts import Facts
 
-__all__ = ["EXECUTABLE", "ask_litellm", "litellm_proxy", "litellm_version"]
+__all__ = [
+    "EXECUTABLE",
+    "ask_litellm",
+    "litellm_config_proxy",
+    "litellm_proxy",
+    "litellm_version",
+]
 
 EXECUTABLE: Final = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "litellm"
 
@@ -48,18 +54,27 @@ def ask_litellm(script: Path, shapes: Sequence[Any], paths: Sequence[Path] = ())
 
 @contextmanager
 def litellm_proxy(upstream: str) -> Iterator[Process]:
-    """Run one worker with a key and one model of Anthropic's.
-
-    https://docs.litellm.ai/docs/proxy/configs
-    """
-    port = free_port()
+    """Run one worker with a key and one model of Anthropic's."""
     params = {
         "model": "anthropic/claude-sonnet-4-5",
         "api_key": "sk-ant-api03-bench",
         "api_base": upstream,
     }
+    with litellm_config_proxy({"anthropic": params}) as process:
+        yield process
+
+
+@contextmanager
+def litellm_config_proxy(models: Mapping[str, Mapping[str, str]]) -> Iterator[Process]:
+    """Run one worker with a key and models, which are `litellm_params` by name.
+
+    https://docs.litellm.ai/docs/proxy/configs
+    """
+    port = free_port()
     config = {
-        "model_list": [{"model_name": "anthropic", "litellm_params": params}],
+        "model_list": [
+            {"model_name": name, "litellm_params": params} for name, params in models.items()
+        ],
         "general_settings": {"master_key": KEY},
     }
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

@@ -426,6 +426,83 @@ def test_an_entry_that_can_never_count_is_a_problem(
     assert (status, row["state"], row["words"]) == (1, "problem", message)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "params", "words", "hint"),
+    [
+        (
+            404,
+            {"detail": "Not Found"},
+            {},
+            "anthropic answered 404: the server has no token counting API.",
+            "does api_base lead to a server with /v1/messages/count_tokens?",
+        ),
+        (
+            405,
+            {"detail": "Method Not Allowed"},
+            {"model": "openai/m", "count_tokens_via": "anthropic"},
+            "openai answered 405: the server has no token counting API.",
+            "does api_base lead to a server with /v1/messages/count_tokens?",
+        ),
+        (
+            200,
+            {"input_tokens": 14, "litellm_count_source": "local_estimate"},
+            {},
+            "The upstream only estimates this count (local_estimate).",
+            "give that LiteLLM proxy a model whose provider counts",
+        ),
+        (
+            200,
+            {"input_tokens": 14},
+            {"model": "litellm_proxy/m"},
+            (
+                "The upstream names no source of this count (litellm_count_source), so it may only "
+                "estimate."
+            ),
+            "update that LiteLLM proxy: newer ones name the source",
+        ),
+    ],
+)
+def test_a_server_that_cannot_count_is_a_failed_probe_with_a_hint(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    body: dict[str, Any],
+    params: dict[str, Any],
+    words: str,
+    hint: str,
+) -> None:
+    async def answering(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+    with serving(answering) as url:
+        exit_status, row = probe_at(url, tmp_path, capsys, **params)
+    assert (exit_status, row["state"]) == (1, "failed")
+    assert row["words"] == f"501 api_error: {words}"
+    assert row["hint"] == hint
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("openai/m", "set count_tokens_via: anthropic if api_base has /v1/messages/count_tokens"),
+        (
+            "lm_studio/m",
+            "set count_tokens_via: anthropic if api_base has /v1/messages/count_tokens",
+        ),
+        ("groq/llama3-8b-8192", None),
+        ("bedrock/amazon.nova-pro-v1:0", None),
+    ],
+)
+def test_an_entry_that_could_opt_in_has_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, hint: str | None
+) -> None:
+    path = write_config("http://127.0.0.1:8000", tmp_path, model=model)
+    status, report = run_check(capsys, str(path))
+    (row,) = report["deployments"]
+    assert (status, row["state"], row["hint"]) == (0, "cannot_count", hint)
+
+
 def test_an_upstream_that_cannot_be_reached_is_a_failed_probe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

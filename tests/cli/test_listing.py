@@ -135,6 +135,8 @@ gpt
   cannot count: no counting API; answers 501
     deployment  gpt#1
     model       openai/gpt-4o
+    hint        set count_tokens_via: anthropic if api_base has
+                /v1/messages/count_tokens
 
 fast
   alias of sonnet

@@ -34,6 +34,12 @@ LEAST: dict[str, dict[str, Any]] = {
     "bedrock": {"aws_region_name": "us-east-1"},
     "gemini": {"api_key": "k"},
     "vertex_ai": {"vertex_location": "us", "vertex_project": "p"},
+    "hosted_vllm": {"api_base": "http://127.0.0.1:8000"},
+    "litellm_proxy": {"api_base": "http://127.0.0.1:4000"},
+    "openai": {"api_base": "http://127.0.0.1:8000", "count_tokens_via": "anthropic"},
+    "lm_studio": {"api_base": "http://127.0.0.1:1234", "count_tokens_via": "anthropic"},
+    "llamafile": {"api_base": "http://127.0.0.1:8080", "count_tokens_via": "anthropic"},
+    "custom_openai": {"api_base": "http://127.0.0.1:8000", "count_tokens_via": "anthropic"},
 }
 """The least parameters of each provider."""
 

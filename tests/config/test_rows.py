@@ -52,12 +52,20 @@ VERTEX: Final = {
     "vertex_project": "p",
     "vertex_credentials": ACCOUNT,
 }
+SERVER: Final = {"api_key": KEY, "api_base": "https://llm.example"}
+OPT_IN: Final = {**SERVER, "count_tokens_via": "anthropic"}
 SOUND: Final[dict[str, dict[str, Any]]] = {
     "anthropic": CLAUDE,
     "azure_ai": AZURE,
     "bedrock": BEDROCK,
     "gemini": GEMINI,
     "vertex_ai": VERTEX,
+    "hosted_vllm": {**SERVER, "model": "hosted_vllm/m"},
+    "litellm_proxy": {**SERVER, "model": "litellm_proxy/m"},
+    "openai": {**OPT_IN, "model": "openai/m"},
+    "lm_studio": {**OPT_IN, "model": "lm_studio/m"},
+    "llamafile": {**OPT_IN, "model": "llamafile/m"},
+    "custom_openai": {**OPT_IN, "model": "custom_openai/m"},
 }
 NOT_ALLOWED: Final = "not allowed in a tenant's row"
 NO_CREDENTIAL: Final = "a tenant's row needs a credential of its own"
@@ -250,6 +258,15 @@ REFUSED: Final = {
     # The host's default keys
     "default key": Refused(only(CLAUDE, "api_key"), "api_key is missing; set it"),
     "default key of Foundry": Refused(only(AZURE, "api_key"), "set it or auth_token"),
+    "default URL of vLLM": Refused(
+        only(SOUND["hosted_vllm"], "api_base"), "api_base is missing; set it"
+    ),
+    "default URL of a proxy": Refused(
+        only(SOUND["litellm_proxy"], "api_base"), "api_base is missing; set it"
+    ),
+    "default URL of a llamafile": Refused(
+        only(SOUND["llamafile"], "api_base"), "api_base is missing; set it"
+    ),
     "default URL of Foundry": Refused(only(AZURE, "api_base"), "api_base is missing; set it"),
     "default key of Gemini": Refused(only(GEMINI, "api_key"), "api_key is missing; set it"),
     "default key of Bedrock": Refused(PLAIN_BEDROCK, NO_CREDENTIAL),

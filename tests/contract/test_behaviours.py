@@ -808,7 +808,7 @@ async def test_another_deployment_takes_over_where_it_may_do_better(
 async def test_an_answer_about_the_request_itself_is_final(
     upstream: FakeUpstream, status: int
 ) -> None:
-    upstream.answers(status)
+    upstream.answers(status, b'{"type":"error","error":{"type":"of_tests_error","message":"m"}}')
     async with mounted(count_tokens_with(upstream, two_deployments())) as client:
         response = await client.post(COUNT, json=HELLO)
     assert response.status_code == status

@@ -618,7 +618,7 @@ def test_placeholders_are_set_by_the_snippet() -> None:
 
 
 def test_every_snippet_is_loaded_by_one_of_these_tests() -> None:
-    assert [language for language, _ in SNIPPETS] == ["bash", *["yaml"] * 3]
+    assert [language for language, _ in SNIPPETS] == ["bash", *["yaml"] * 4]
 
 
 def test_every_message_of_gemini_has_a_report_and_a_remedy() -> None:

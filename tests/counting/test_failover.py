@@ -92,7 +92,9 @@ class Fleet:
 
 def answer(status: int, **headers: str) -> Fault:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda: httpx.Response(status, json={"message": f"error {status}"}, headers=sent)
+    error = {"type": "of_tests_error", "message": f"error {status}"}
+    body = {"type": "error", "error": error}
+    return lambda: httpx.Response(status, json=body, headers=sent)
 
 
 def raising(error: type[Exception]) -> Fault:

@@ -17,6 +17,7 @@ __all__ = [
     "LITELLM_MODELS",
     "LITELLM_PARAMS",
     "LITELLM_PAYLOAD",
+    "LITELLM_PROVIDERS",
     "Facts",
     "as_text",
     "read_facts",
@@ -33,6 +34,7 @@ LITELLM_MODELS: Final = "litellm_models.json"
 LITELLM_LOGGED: Final = "litellm_logged.json"
 LITELLM_PARAMS: Final = "litellm_params.json"
 LITELLM_PAYLOAD: Final = "litellm_payload.json"
+LITELLM_PROVIDERS: Final = "litellm_providers.json"
 
 
 def as_text(facts: Facts) -> str:

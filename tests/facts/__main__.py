@@ -11,6 +11,7 @@ from tests.facts import (
     LITELLM_MODELS,
     LITELLM_PARAMS,
     LITELLM_PAYLOAD,
+    LITELLM_PROVIDERS,
     anthropic_sdk,
     litellm_wheel,
     write_facts,
@@ -30,6 +31,7 @@ def main() -> None:
         write_facts(LITELLM_MODELS, litellm_wheel.generate_models(litellm), options.into)
         write_facts(LITELLM_PARAMS, litellm_wheel.generate_params(litellm), options.into)
         write_facts(LITELLM_PAYLOAD, litellm_wheel.generate_payload(litellm), options.into)
+        write_facts(LITELLM_PROVIDERS, litellm_wheel.generate_providers(litellm), options.into)
 
 
 def _installed_folder(package: str) -> Path | None:

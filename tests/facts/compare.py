@@ -12,12 +12,14 @@ __all__ = [
     "compare_models",
     "compare_params",
     "compare_payload",
+    "compare_providers",
 ]
 
 _FIELDS: Final = "count_tokens_mw/providers/claude/fields.py"
 _BETAS: Final = "count_tokens_mw/providers/claude/betas.py"
 _KEYS: Final = "count_tokens_mw/config/litellm_keys.py"
 _ARGUMENTS: Final = "count_tokens_mw/telemetry/litellm_arguments.py"
+_PROVIDERS: Final = "docs/providers.md"
 _GEMINI: Final = "count_tokens_mw/providers/google/"
 _NAMES: Final = "count_tokens_mw/config/params/"
 _UPSTREAM_OF: Final = {
@@ -108,6 +110,25 @@ def _compare_payload_type(
         )
     for field in _added({*new["required"], *new["optional"]}, known):
         yield f"field `{field}` left `{name}`: drop it from {_ARGUMENTS}."
+
+
+def compare_providers(old: Facts, new: Facts) -> list[str]:
+    """Return a line for each difference between two versions of LiteLLM's providers."""
+    added = [
+        f"new provider `{name}`: has it a counting API? If so, give it a row in the code; in any "
+        f"case name it in {_PROVIDERS}."
+        for name in _added(old["providers"], new["providers"])
+    ]
+    counted = [
+        f"LiteLLM counts for `{name}`: by which API? Give it a row in the code, or say in "
+        f"{_PROVIDERS} why it has none."
+        for name in _added(old["counters"], new["counters"])
+    ]
+    removed = [
+        f"provider `{name}` left LiteLLM: drop it from {_PROVIDERS}."
+        for name in _added(new["providers"], old["providers"])
+    ]
+    return [f"litellm {new['version']}: {line}" for line in [*added, *counted, *removed]]
 
 
 def _compare_fields(old: Facts, new: Facts) -> Iterator[str]:

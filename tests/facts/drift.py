@@ -19,6 +19,7 @@ from tests.facts import (
     LITELLM_MODELS,
     LITELLM_PARAMS,
     LITELLM_PAYLOAD,
+    LITELLM_PROVIDERS,
     Facts,
     litellm_wheel,
     read_facts,
@@ -29,6 +30,7 @@ from tests.facts.compare import (
     compare_models,
     compare_params,
     compare_payload,
+    compare_providers,
 )
 
 __all__ = ["report"]
@@ -116,6 +118,11 @@ _FILES: Final[list[tuple[str, _Generate, _Compare]]] = [
     (LITELLM_MODELS, partial(_newest_litellm, litellm_wheel.generate_models), compare_models),
     (LITELLM_PARAMS, partial(_newest_litellm, litellm_wheel.generate_params), compare_params),
     (LITELLM_PAYLOAD, partial(_newest_litellm, litellm_wheel.generate_payload), compare_payload),
+    (
+        LITELLM_PROVIDERS,
+        partial(_newest_litellm, litellm_wheel.generate_providers),
+        compare_providers,
+    ),
 ]
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Facts from LiteLLM's wheel: betas that clouds take, keys of `litellm_params`, names of models.
+"""Facts from LiteLLM's wheel: betas that clouds take, keys of `litellm_params`, and names.
 
-The fields of loggers' payloads are here too.
+The names are those of models, of providers and of the fields that loggers receive.
 
 LiteLLM is read, not imported. Its table of betas is of what a cloud takes for generating; counting
 differs, so the table is one source of several.
@@ -10,6 +10,7 @@ import ast
 import json
 import re
 import zipfile
+from collections.abc import Iterator
 from email import message_from_string
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ __all__ = [
     "generate_models",
     "generate_params",
     "generate_payload",
+    "generate_providers",
 ]
 
 COLUMNS: Final = (
@@ -51,6 +53,9 @@ _PAYLOAD: Final = (
     "StandardLoggingPayloadErrorInformation",
     "StandardLoggingPayloadStatusFields",
 )
+_PROVIDERS: Final = "LlmProviders"
+_COUNTER: Final = "BaseTokenCounter"
+_MORE_PROVIDERS: Final = "llms/openai_like/providers.json"
 
 
 def generate_betas(path: Path) -> Facts:
@@ -151,6 +156,44 @@ def _typed_dict(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[st
             is_required = is_total and not annotation.startswith("NotRequired[")
             fields[item.target.id] = is_required or annotation.startswith("Required[")
     return fields
+
+
+def generate_providers(path: Path) -> Facts:
+    """Return the prefixes of all providers: those of LiteLLM's enumeration, and of its JSON file.
+
+    `counters` are the folders of providers for which LiteLLM itself has a counting API.
+
+    Raises:
+        LookupError: the path has no LiteLLM, or LiteLLM has no such enumeration or file.
+    """
+    root = _open(path)
+    tree = ast.parse(_read(root / _PACKAGE / _SOURCES[1]))
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    listed = {
+        item.value.value
+        for item in classes[_PROVIDERS].body
+        if isinstance(item, ast.Assign) and isinstance(item.value, ast.Constant)
+    }
+    configured = json.loads(_read(root / _PACKAGE / _MORE_PROVIDERS))
+    return {
+        "package": _PACKAGE,
+        "version": _version_of(root),
+        "providers": sorted(listed.union(configured)),
+        "counters": sorted(_counters_of(root / _PACKAGE / "llms")),
+    }
+
+
+def _counters_of(folder: Path | zipfile.Path) -> set[str]:
+    """Return the subfolders with a class that inherits from LiteLLM's counter, at any depth."""
+    return {child.name for child in folder.iterdir() if child.is_dir() and any(_has_counter(child))}
+
+
+def _has_counter(folder: Path | zipfile.Path) -> Iterator[bool]:
+    for child in folder.iterdir():
+        if child.is_dir():
+            yield from _has_counter(child)
+        elif child.name.endswith(".py"):
+            yield f"({_COUNTER})" in child.read_text(encoding="utf-8")
 
 
 def _fields_of(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> set[str]:

@@ -12,6 +12,7 @@ from tests.facts import (
     LITELLM_MODELS,
     LITELLM_PARAMS,
     LITELLM_PAYLOAD,
+    LITELLM_PROVIDERS,
     Facts,
     drift,
     read_facts,
@@ -22,6 +23,7 @@ from tests.facts.compare import (
     compare_models,
     compare_params,
     compare_payload,
+    compare_providers,
 )
 
 OLD: Facts = {
@@ -224,6 +226,16 @@ def test_a_field_that_litellms_loggers_get_or_lose_is_a_question() -> None:
     assert compare_payload(old, {**old, "version": "2"}) == []
 
 
+def test_a_provider_that_litellm_adds_or_drops_is_a_question() -> None:
+    old = {"package": "litellm", "version": "1", "providers": ["groq", "poe"], "counters": []}
+    new = {**old, "version": "2", "providers": ["groq", "new"], "counters": ["groq"]}
+    added, counted, removed = compare_providers(old, new)
+    assert added.startswith("litellm 2: new provider `new`: has it a counting API?")
+    assert counted.startswith("litellm 2: LiteLLM counts for `groq`: by which API?")
+    assert removed == "litellm 2: provider `poe` left LiteLLM: drop it from docs/providers.md."
+    assert compare_providers(old, {**old, "version": "2"}) == []
+
+
 def newest(change: Callable[[Facts], object] = lambda new: None) -> Facts:
     return changed(read_facts(ANTHROPIC), change)
 
@@ -271,7 +283,14 @@ def test_the_exit_status_is_whether_there_is_something_to_decide(
         (ANTHROPIC, lambda _: newest(lambda new: new["betas"].extend(add)), compare_anthropic),
         (LITELLM_PARAMS, lambda _: read_facts(LITELLM_PARAMS), compare_params),
     ]
-    names = [ANTHROPIC, LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS, LITELLM_PAYLOAD]
+    names = [
+        ANTHROPIC,
+        LITELLM_BETAS,
+        LITELLM_MODELS,
+        LITELLM_PARAMS,
+        LITELLM_PAYLOAD,
+        LITELLM_PROVIDERS,
+    ]
     assert [name for name, _, _ in drift._FILES] == names
     monkeypatch.setattr(drift, "_FILES", files)
     assert drift.main() == int(is_new)

@@ -17,6 +17,7 @@ from tests.facts import (
     LITELLM_MODELS,
     LITELLM_PARAMS,
     LITELLM_PAYLOAD,
+    LITELLM_PROVIDERS,
     Facts,
     as_text,
     read_facts,
@@ -30,6 +31,7 @@ from tests.facts.litellm_wheel import (
     generate_models,
     generate_params,
     generate_payload,
+    generate_providers,
 )
 
 TABLE = "litellm/anthropic_beta_headers_config.json"
@@ -37,6 +39,7 @@ PRICES = "litellm/model_prices_and_context_window_backup.json"
 TYPED_DICT: Any = TypedDict  # by a call, for types that no source names
 ROUTER = "litellm/types/router.py"
 UTILS = "litellm/types/utils.py"
+MORE_PROVIDERS = "litellm/llms/openai_like/providers.json"
 SOURCES = {
     ROUTER: """
 class Credentials(BaseModel):
@@ -72,7 +75,18 @@ class StandardLoggingMetadata(TypedDict): ...
 class StandardLoggingModelInformation(TypedDict): ...
 class StandardLoggingPayloadErrorInformation(TypedDict): ...
 class StandardLoggingPayloadStatusFields(TypedDict): ...
+
+class LlmProviders(str, Enum):
+    \"\"\"All of them.\"\"\"
+    OPENAI = "openai"
+    LLAMA = "meta_llama"  # the API
+
+    def __str__(self): ...
 """,
+    "litellm/llms/vertex_ai/common_utils.py": "class VertexAITokenCounter(BaseTokenCounter):\n",
+    "litellm/llms/openai/a/b.py": "class OpenAITokenCounter(BaseTokenCounter):\n",
+    "litellm/llms/groq/chat.py": "import BaseTokenCounter\n",
+    MORE_PROVIDERS: '{"openai": {}, "poe": {"base_url": "https://api.poe.com/v1"}}',
 }
 METADATA = "litellm-1.2.3.dist-info/METADATA"
 
@@ -203,8 +217,15 @@ class TestLiteLLMsFile:
             facts["types"]["StandardLoggingPayload"]["required"]
         )
 
+    def test_it_has_the_prefixes_of_all_providers(self) -> None:
+        facts = read_facts(LITELLM_PROVIDERS)
+        assert facts["version"] == read_facts(LITELLM_BETAS)["version"]
+        assert {"anthropic", "hosted_vllm", "meta_llama", "poe"} <= set(facts["providers"])
+        assert facts["providers"] == sorted(set(facts["providers"]))
+
     @pytest.mark.parametrize(
-        "name", [LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS, LITELLM_PAYLOAD]
+        "name",
+        [LITELLM_BETAS, LITELLM_MODELS, LITELLM_PARAMS, LITELLM_PAYLOAD, LITELLM_PROVIDERS],
     )
     def test_it_is_written_as_the_generator_writes(self, name: str) -> None:
         text = (FOLDER / name).read_text(encoding="utf-8")
@@ -293,6 +314,17 @@ class TestLiteLLMsGenerator:
         assert len(facts["types"]) == 5
         assert all(kind == {"required": [], "optional": []} for kind in facts["types"].values())
 
+    def test_it_reads_the_providers_of_the_enumeration_and_of_the_file(
+        self, made: Any, tmp_path: Path
+    ) -> None:
+        path = made(tmp_path, {**SOURCES, METADATA: "Version: 1.2.3\n"})
+        assert generate_providers(path) == {
+            "package": "litellm",
+            "version": "1.2.3",
+            "providers": ["meta_llama", "openai", "poe"],
+            "counters": ["openai", "vertex_ai"],
+        }
+
     @pytest.mark.parametrize(
         ("source", "missing"), [(None, "no such file"), ("", "GenericLiteLLMParams")]
     )
@@ -337,3 +369,4 @@ def test_the_command_writes_the_files(
     assert read_facts(LITELLM_MODELS, tmp_path) == generate_models(path)
     assert read_facts(LITELLM_PARAMS, tmp_path) == generate_params(path)
     assert read_facts(LITELLM_PAYLOAD, tmp_path) == generate_payload(path)
+    assert read_facts(LITELLM_PROVIDERS, tmp_path) == generate_providers(path)

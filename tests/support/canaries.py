@@ -28,6 +28,9 @@ _KEYS: Final = (
     "CANARY",
     "GEMINI_API_KEY",
     "GOOGLE_API_KEY",
+    "HOSTED_VLLM_API_KEY",
+    "LITELLM_PROXY_API_KEY",
+    "LLAMAFILE_API_KEY",
     "VERTEXAI_PROJECT",
 )
 _URLS: Final = (
@@ -43,7 +46,10 @@ _URLS: Final = (
     "CANARY_URL",
     "GEMINI_API_BASE",
     "HTTPS_PROXY",
+    "HOSTED_VLLM_API_BASE",
     "HTTP_PROXY",
+    "LITELLM_PROXY_API_BASE",
+    "LLAMAFILE_API_BASE",
     "VERTEXAI_API_BASE",
 )
 _watched: set[str] = set()

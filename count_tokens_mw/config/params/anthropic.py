@@ -26,8 +26,13 @@ class AnthropicParams(Params):
     `auth_token` (sent as bearer) is set. The key defaults to ANTHROPIC_API_KEY. A server other than
     Anthropic's needs no credential. `api_base` may end with `/v1/messages`. `extra_headers` take
     precedence over the caller's headers, but their betas are added to the caller's.
+
+    With `key_is_bearer`, every key is sent as bearer. With `needs_source`, an answer without
+    `litellm_count_source` is no count, because the upstream estimates by itself.
     """
 
+    key_is_bearer: ClassVar[bool] = False
+    needs_source: ClassVar[bool] = False
     credentials: ClassVar = ("api_key", "auth_token")
     row_keys: ClassVar = Params.row_keys | {"api_base", "api_key", "auth_token", "base_url"}
 
@@ -62,6 +67,11 @@ class AnthropicParams(Params):
     def endpoint(self) -> str:
         """The base URL of `/v1/messages/count_tokens`."""
         return self.api_base
+
+    @property
+    def is_own_server(self) -> bool:
+        """Whether the upstream is another than Anthropic, and may lack its API or differ."""
+        return self.endpoint != ANTHROPIC_API
 
     @model_validator(mode="after")
     def _check_credential(self) -> Self:

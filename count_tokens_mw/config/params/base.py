@@ -89,6 +89,15 @@ class Params(BaseModel):
         alias = cls.model_fields[field].validation_alias
         return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (field,)
 
+    @classmethod
+    def may_count(cls, raw: Raw) -> bool:
+        """Return whether an entry with these parameters can have a count.
+
+        If not, it is read no further, so that nothing in it is a problem. The values come from the
+        entry and the environment, and may be invalid.
+        """
+        return True
+
     def countable_model(self, model: str) -> str:
         """Return the name under which the provider counts for an upstream model.
 

@@ -1,0 +1,1 @@
+"""Real servers with Anthropic's counting API, and their answers, recorded for the tests."""
