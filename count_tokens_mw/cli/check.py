@@ -14,9 +14,11 @@ from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.cache.sender import CachedSender
 from count_tokens_mw.cli.hints import hint_for, opt_in_hint
 from count_tokens_mw.config import Config
+from count_tokens_mw.config.http_settings import HttpSettings
 from count_tokens_mw.config.model_names import ANY_PROVIDER, kind_of_uncounted
 from count_tokens_mw.config.models import CacheSettings, Deployment
 from count_tokens_mw.config.reader import Reading
+from count_tokens_mw.config.secret_files import KeyFile
 from count_tokens_mw.counting.failover import Failover
 from count_tokens_mw.counting.job import Job
 from count_tokens_mw.counting.record import RequestRecord
@@ -47,7 +49,8 @@ class Row:
 
     A row holds no secret. The row of an alias or of an unknown name has no deployment.
     `asked_model` is the name under which the provider counts for the upstream model. A probe sets
-    `input_tokens`, and `milliseconds` of the whole attempt.
+    `input_tokens`, and `milliseconds` of the whole attempt. `network` has the settings or variables
+    that name a proxy and certificates for the host.
     """
 
     model_name: str
@@ -60,10 +63,27 @@ class Row:
     input_tokens: int | None = None
     milliseconds: int | None = None
     asked_model: str | None = None
+    network: str | None = None
 
 
 def rows_of(reading: Reading, models: Sequence[str] = ()) -> list[Row]:
     """Return the rows of all entries in their order, or only those of some callers' models."""
+    http = reading.settings.http
+    return [replace(row, network=_network_of(row, http)) for row in _list_rows(reading, models)]
+
+
+def _network_of(row: Row, http: HttpSettings) -> str | None:
+    """Return the origins of the proxy and the certificates for a row's host, and nothing else."""
+    params = row.deployment.params if row.deployment else None
+    if params is None or row.host is None:
+        return None
+    proxy = http.proxies.find(params.endpoint)
+    texts = [f"proxy from {proxy.origin}"] if proxy else []
+    texts += [f"certificates from {origin}" for origin in http.origins]
+    return ", ".join(texts) or None
+
+
+def _list_rows(reading: Reading, models: Sequence[str]) -> list[Row]:
     if models:
         router = ConfigSnapshot(_config(reading)).router
         return [row for model in models for row in _rows_of_model(router, model)]
@@ -103,7 +123,8 @@ async def probe(
     Without a `request` it is a tiny one.
     """
     counted = parse_body(TINY) if request is None else request
-    snapshot, providers, fairness = ConfigSnapshot(_config(reading)), Providers(), LoopFairness()
+    snapshot, fairness = ConfigSnapshot(_config(reading)), LoopFairness()
+    providers = Providers(None, reading.settings.http, fairness)
     failover = Failover(providers, CachedSender(CacheSettings(ttl=0), fairness), fairness)
     limit = asyncio.Semaphore(_MAX_PROBES)
 
@@ -218,6 +239,8 @@ def _texts(value: object) -> Iterator[str]:
             yield value
         case SecretStr():
             yield value.get_secret_value()
+        case KeyFile():
+            yield from _texts(value.content)
         case Mapping():
             yield from _texts(list(value.values()))
         case list():

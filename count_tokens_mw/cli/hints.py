@@ -13,8 +13,14 @@ from count_tokens_mw.errors import (
 
 __all__ = ["hint_for", "opt_in_hint"]
 
+_CA_HINT: Final = "set count_tokens.http.ca_file to the CA of this network"
 # For every provider, after the hints of its row: status, pattern in the message, text.
 _HINTS: Final = (
+    (500, "certificate is not trusted", _CA_HINT),
+    (502, "certificate is not trusted", _CA_HINT),
+    (502, "proxy answered 407", "the proxy wants a user and a password: http://user:password@host"),
+    (500, "the proxy (answered|failed)", "check count_tokens.http.proxy, or the variable of it"),
+    (502, "the proxy failed", "check count_tokens.http.proxy, or the variable that names it"),
     (401, "", "the credential is refused; check its source"),
     (403, "", "the credential lacks a permission; check its role or policy"),
     (404, "", "the provider has no model of this name; check its spelling"),
@@ -28,13 +34,17 @@ _HINTS: Final = (
 
 def hint_for(provider: str, error: CountError) -> str | None:
     """Return a hint at the likely cause, or None if the error needs none."""
+    own_hints = PROVIDERS[provider].hints if provider in PROVIDERS else ()
+    for status, pattern, hint in own_hints + _HINTS:
+        if status == error.status and re.search(pattern, error.message, re.IGNORECASE):
+            return hint
     match error:
         case CredentialsUnavailable():
             return "check the credential's source, and that it is available on this machine"
         case DeadlineExceeded():
             return "is the endpoint right, and reachable from here? or is its timeout too short?"
         case UpstreamUnusable():
-            return "is the endpoint right, and reachable from here? (proxies are not used)"
+            return "is the endpoint right, and reachable from here? does it need a proxy?"
     return _first_match(_own_hints(provider) + _HINTS, error.status, error.message)
 
 

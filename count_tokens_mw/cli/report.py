@@ -69,6 +69,7 @@ def _members(row: Row) -> dict[str, object]:
         **of_deployment("order", "weight"),
         "host": row.host,
         "credential": row.credential,
+        "network": row.network,
         "state": row.state,
         "words": row.message,
         "hint": row.hint,
@@ -81,7 +82,8 @@ def _lines(row: Row) -> Iterator[str]:
     yield _wrap(_state(row), "  ", "      ")
     for label, value in _fields(row):
         yield f"    {label:<10}  {_to_literal(value)}"
-    for label, text in (("credential", row.credential), ("hint", row.hint)):
+    details = (("credential", row.credential), ("network", row.network), ("hint", row.hint))
+    for label, text in details:
         if text:
             yield _wrap(text, f"    {label:<10}  ", " " * 16)
 

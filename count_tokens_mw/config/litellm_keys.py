@@ -15,11 +15,14 @@ https://docs.litellm.ai/docs/proxy/prompt_management and /docs/completion/knowle
 # LiteLLM has hundreds of other keys, and more with each release. These are like one of ours.
 _OTHERS: Final = frozenset(
     {
+        "anthropic_identity_source",
         "aws_session_tags",
         "bedrock_tags",
         "dd_api_key",
         "mode",
         "models",
+        "openai_identity_token_file",
+        "openai_service_account_id",
         "region_name",
         "s3_access_key_id",
         "s3_region_name",

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from count_tokens_mw.config.fields import Amount, Duration, HeaderName, RedisUrl, Seconds
+from count_tokens_mw.config.http_settings import HttpSettings
 from count_tokens_mw.config.params.anthropic import PassthroughParams
 from count_tokens_mw.config.params.base import Params
 
@@ -84,19 +85,6 @@ class BreakdownSettings(BaseModel):
     max_counts: Annotated[int, Field(ge=0)] = 500
     max_concurrency: Amount = 8
     timeout: Seconds = 60
-
-
-class HttpSettings(BaseModel):
-    """Settings of the package's own HTTP connections, which do not apply to an `http_client`.
-
-    `max_connections` caps the connections to one host, and further calls wait; None is no cap. An
-    idle connection is kept open for `keepalive_expiry` seconds.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_connections: Amount | None = None
-    keepalive_expiry: Duration = 30
 
 
 class Settings(BaseModel):

@@ -51,6 +51,10 @@ class ProviderSpec:
     hints: tuple[tuple[int, str, str], ...] = ()
 
 
+_FEDERATION_HINT: Final = (
+    "see the federation rule's history in the Claude Console: another issuer, subject or audience, "
+    "a token that was taken before, or no workspace"
+)
 _SCHEMAS: Final = "see docs/providers.md of this package, Schemas"
 _ANTHROPICS_FORMAT: Final = "count_tokens_mw.providers.anthropic:create"
 # For a row whose entries have no count unless they opt in.
@@ -85,6 +89,22 @@ _SCHEMA_HINTS: Final = (
     ),
 )
 
+# https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+_ENTRA_HINTS: Final = (
+    (500, "AADSTS7000215", "client_secret is not a secret's value; its id does not do"),
+    (500, "AADSTS7000222", "client_secret has expired; create another"),
+    (500, "AADSTS700016", "there is no application client_id in tenant_id"),
+    (500, "AADSTS(90002|900023)", "there is no tenant_id; check the directory's id"),
+    (
+        500,
+        r"AADSTS(70021|700211|700212|700213|700024)\b",
+        "compare the token's issuer, subject and audience with the federated credential",
+    ),
+    (500, "federated token file", "is azure_federated_token_file the mounted token's path?"),
+    (500, "refused the gateway's identity", "check tenant_id, client_id and its proof"),
+    (500, "no such managed identity", "assign one to this machine; client_id names a user's own"),
+    (502, "Entra ID failed", "Entra ID limits or fails; retry"),
+)
 
 # Clouds also offer models of vendors that have no counting API there, hence `models`.
 # Telemetry's names: https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
@@ -95,6 +115,11 @@ _ROWS: Final = (
         factory=_ANTHROPICS_FORMAT,
         bare=re.compile(r"claude-(?!.*-v\d+:\d+\Z)"),  # such a version is Bedrock's
         telemetry_name="anthropic",
+        hints=(
+            (500, "refused the identity token", _FEDERATION_HINT),
+            (500, "identity token", "is anthropic_identity_token_file the mounted token's path?"),
+            (502, "token server answered", "Anthropic's token server limits or fails; retry later"),
+        ),
     ),
     ProviderSpec(
         name="azure_ai",
@@ -102,7 +127,12 @@ _ROWS: Final = (
         factory=_ANTHROPICS_FORMAT,
         models=re.compile(r"claude|\*"),
         telemetry_name="azure.ai.inference",
-        hints=((404, "", "set the model to the name of the deployment in this resource"),),
+        hints=(
+            (404, "", "set the model to the name of the deployment in this resource"),
+            (401, "", "the credential is refused; Entra ID needs azure_scope of this resource"),
+            (403, "", "give the identity a role on the resource, such as Cognitive Services User"),
+            *_ENTRA_HINTS,
+        ),
     ),
     ProviderSpec(
         name="hosted_vllm",
@@ -193,6 +223,8 @@ _ROWS: Final = (
             (404, "", "try another vertex_count_tokens_location, or enable the model there"),
             (400, "not supported", "try another vertex_count_tokens_location"),
             (401, "", "the Google credentials are refused; check vertex_credentials"),
+            (500, "another account", "reload the configuration, which then takes the new account"),
+            (500, "refuses the gateway's key", "the key is deleted, disabled or expired; renew it"),
             *_SCHEMA_HINTS,
         ),
     ),

@@ -64,7 +64,7 @@ def read(documents: Sequence[Document], environ: Mapping[str, str]) -> Reading:
         "count_tokens",
         lambda section: _add_passthrough(section, values),
     )
-    settings = settings or Settings()
+    settings = _add_environment(settings or Settings(), own)
     named = read_end_user_headers(sections.last("general_settings", {}), values)
     headers = tuple(dict.fromkeys((*settings.end_user_headers, *named)))
     router_settings, aliases = read_router_settings(sections.mapping("router_settings"), values)
@@ -211,6 +211,16 @@ def _add_passthrough(
         anthropic = {**raw, **{field: environ[name] for field, name in variables.items()}}
     passthrough = {**passthrough, "anthropic": None if anthropic is False else anthropic}
     return {**section, "passthrough": passthrough}
+
+
+def _add_environment(settings: Settings, values: ReferenceResolver) -> Settings:
+    """Return the settings with the proxies of the process's environment, if they trust it."""
+    try:
+        http = settings.http.with_environment(values.variables.process)
+    except ValueError as error:
+        values.problems.append(f"count_tokens.http.trust_env: {error}")
+        return settings
+    return settings.model_copy(update={"http": http})
 
 
 def _warn_of_variables(environ: Mapping[str, str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final, cast
 
 import aiohttp
@@ -11,7 +12,7 @@ from yarl import URL
 
 from count_tokens_mw.aio.fairness import LoopFairness
 from count_tokens_mw.aio.per_loop import PerLoop
-from count_tokens_mw.config.models import HttpSettings
+from count_tokens_mw.config.http_settings import HttpSettings
 from count_tokens_mw.errors import (
     CountError,
     DeadlineExceeded,
@@ -20,10 +21,12 @@ from count_tokens_mw.errors import (
 )
 from count_tokens_mw.protocol.encodings import InvalidEncoding
 from count_tokens_mw.providers.answer_body import ACCEPT_IDENTITY, AnswerBody, UnusableBody
+from count_tokens_mw.providers.causes import cause_of
+from count_tokens_mw.providers.network import Network
 from count_tokens_mw.providers.responses import unusable_answer
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 
-__all__ = ["BROKEN", "HttpClient", "transport_error"]
+__all__ = ["BROKEN", "HttpClient", "read_answer", "transport_error"]
 
 _PIECE_BYTES: Final = 256 * 1024
 _LARGE_BYTES: Final = 1024 * 1024
@@ -48,11 +51,11 @@ class HttpClient:
 
     A pool belongs to one event loop, so every loop has its own: a host's tests may run every
     request on a new loop. After `aclose` the next use opens a new pool. The host's client is used
-    unchanged, and never closed.
+    unchanged, and never closed. Token servers are called by the pools even if there is one.
 
     Args:
         client: the host's own client.
-        settings: the sizes of the pools.
+        settings: the sizes of the pools, the proxies and the certificates.
         fairness: the event loop's, which sends large bodies in pieces.
     """
 
@@ -63,11 +66,24 @@ class HttpClient:
         fairness: LoopFairness | None = None,
     ) -> None:
         self._host_client = client
-        self._settings = settings or HttpSettings()
         self._fairness = fairness or LoopFairness()
-        # Not on first use, because it reads a file and would block the event loop.
-        self._tls = None if client else httpx.create_ssl_context(trust_env=False)
+        self._settings = settings
         self._sessions = PerLoop(self._open_session)
+        if client is None:
+            _ = self.network  # not on first use, because it reads a file and would block the loop
+
+    @cached_property
+    def network(self) -> Network:
+        """The proxies and the certificates.
+
+        With a client of the host's, a provider that calls a token server opens it in a thread.
+        """
+        return Network(self._settings)
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The pool of this event loop."""
+        return self._sessions.get()
 
     async def post(self, call: UpstreamCall) -> UpstreamAnswer:
         """Send a call and read the whole answer. Redirects are not followed.
@@ -79,8 +95,17 @@ class HttpClient:
             DeadlineExceeded: a timeout of the host's own client expired.
         """
         if self._host_client is None:
-            return await _post_by_aiohttp(self._sessions.get(), call, self._fairness)
+            return await self.post_to_token_server(call)
         return await _post_by_httpx(self._host_client, call, self._fairness)
+
+    async def post_to_token_server(self, call: UpstreamCall) -> UpstreamAnswer:
+        """Send a call as `post` does, but never by the host's client.
+
+        Raises:
+            UpstreamUnreachable, UpstreamUnusable: as for `post`.
+        """
+        proxy = self.network.proxy_for(call.target)
+        return await _post_by_aiohttp(self.session, call, self._fairness, proxy)
 
     async def aclose(self) -> None:
         """Close this event loop's pool."""
@@ -89,12 +114,13 @@ class HttpClient:
             await session.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
-        """Open a session without proxy, netrc, cookies or timeout; the count has a deadline."""
+        """Open a session without netrc, cookies or timeout; the count has a deadline."""
+        settings = self.network.settings
         connector = aiohttp.TCPConnector(
             limit=0,
-            limit_per_host=self._settings.max_connections or 0,
-            keepalive_timeout=self._settings.keepalive_expiry,
-            ssl=self._tls or True,
+            limit_per_host=settings.max_connections or 0,
+            keepalive_timeout=settings.keepalive_expiry,
+            ssl=self.network.tls,
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -106,7 +132,7 @@ class HttpClient:
 
 
 async def _post_by_aiohttp(
-    session: aiohttp.ClientSession, call: UpstreamCall, fairness: LoopFairness
+    session: aiohttp.ClientSession, call: UpstreamCall, fairness: LoopFairness, proxy: str | None
 ) -> UpstreamAnswer:
     data: bytes | AsyncIterator[bytes] = call.body
     headers = call.headers
@@ -117,19 +143,25 @@ async def _post_by_aiohttp(
         headers = [*headers, ("content-length", str(len(call.body)))]
     broken: type[UpstreamUnusable] = UpstreamUnreachable
     try:
+        url = URL(call.target, encoded=True)
         response = await session.post(
-            URL(call.target, encoded=True), data=data, headers=headers, allow_redirects=False
+            url, data=data, headers=headers, allow_redirects=False, proxy=proxy
         )
         broken = UpstreamUnusable
         async with response:
             head = UpstreamAnswer(response.status, _decode_headers(response.raw_headers), b"")
             with _reading(call.provider, head):
-                return replace(head, body=await _read_aiohttp(response))
+                return replace(head, body=await read_answer(response))
     except BROKEN as error:
         raise transport_error(call.provider, broken, error) from error
 
 
-async def _read_aiohttp(response: aiohttp.ClientResponse) -> bytes:
+async def read_answer(response: aiohttp.ClientResponse) -> bytes:
+    """Read the whole body of a response whose session does not decode it.
+
+    Raises:
+        UnusableBody, InvalidEncoding: see `AnswerBody`.
+    """
     try:
         body = AnswerBody(", ".join(response.headers.getall("content-encoding", ())))
         while chunk := await response.content.readany():
@@ -218,7 +250,7 @@ def transport_error(provider: str, broken: type[UpstreamUnusable], error: Except
     """
     if isinstance(error, httpx.TimeoutException) and not _is_broken(error.__cause__):
         return DeadlineExceeded(f"{provider} did not answer in time.")
-    return broken(f"{provider} {_MESSAGES[broken]}.")
+    return broken(f"{provider} {_MESSAGES[broken]}{cause_of(error)}.")
 
 
 def _is_broken(cause: BaseException | None) -> bool:

@@ -111,8 +111,7 @@ def test_references_are_resolved_anywhere() -> None:
     (deployment,) = config.deployments
     assert deployment.upstream_model == "claude-y"
     assert isinstance(deployment.params, AnthropicParams)
-    assert deployment.params.model_dump(exclude={"api_key"}) == {
-        "auth_token": None,
+    assert deployment.params.model_dump(exclude={"api_key"}, exclude_none=True) == {
         "api_base": "https://h.example",
         "timeout": 7.5,
         "extra_headers": {"x-tenant": "v"},
@@ -148,7 +147,14 @@ def test_the_settings_have_the_documented_defaults() -> None:
         "omissions": "allow",
         "strict": False,
         "cache": {"ttl": 300, "max_entries": 10_000, "scope": "shared", "url": None},
-        "http": {"max_connections": None, "keepalive_expiry": 30},
+        "http": {
+            "max_connections": None,
+            "keepalive_expiry": 30,
+            "proxy": None,
+            "ca_file": None,
+            "client_cert": None,
+            "trust_env": False,
+        },
         "max_body_bytes": 32 * 1024 * 1024,
         "max_total_bytes": 128 * 1024 * 1024,
         "max_concurrency": 256,

@@ -128,6 +128,7 @@ def test_the_seeds_vertex_entry_counts_at_its_count_tokens_location() -> None:
         ({"vertex_project": "p?x"}, ".vertex_project: invalid characters"),
         ({"vertex_credentials": f"{{{SECRET}"}, ".vertex_credentials: neither JSON nor"),
         ({"vertex_credentials": "/nowhere.json"}, ".vertex_credentials: the file cannot be read"),
+        ({"vertex_credentials": {1: SECRET}}, ".vertex_credentials: the names of a key's members"),
         ({"vertex_credentials": [SECRET]}, ".vertex_credentials: Input should be a valid dict"),
         ({"strip_version": SECRET}, ".strip_version: Input should be a valid boolean"),
     ],

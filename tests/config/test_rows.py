@@ -13,7 +13,7 @@ from count_tokens_mw import Config, CountError, CountTokens
 from count_tokens_mw.config.params.anthropic import PassthroughParams
 from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.config.providers import PROVIDERS
-from count_tokens_mw.providers.google import credentials
+from count_tokens_mw.providers.google import transport
 from demo_app.emulators import EmulatedGoogle
 from tests.support.canaries import SECRET, Canaries, canaries_in
 from tests.support.cloud import cloud
@@ -120,14 +120,14 @@ def _answers(upstream: FakeUpstream) -> None:
 def token_urls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Lead google-auth's requests to an emulator, and yield their URLs."""
     urls: list[str] = []
-    request = credentials._Request.__call__
+    request = transport.GoogleRequest.__call__
 
     def redirected(self: Any, url: str, *args: Any, **options: Any) -> Any:
         urls.append(url)
         return request(self, f"{endpoint.url}/token", *args, **options)
 
     with cloud(GOOGLE.app) as endpoint:
-        monkeypatch.setattr(credentials._Request, "__call__", redirected)
+        monkeypatch.setattr(transport.GoogleRequest, "__call__", redirected)
         yield urls
 
 
@@ -471,7 +471,14 @@ async def test_express_mode_counts_no_other_model_by_the_hosts_credentials(
 
 _ROLE: Final = "a role is assumed by the host's credentials or a token from a file"
 _ENDPOINT: Final = "an endpoint of AWS; api_base is subject to allow_base"
+_FEDERATION: Final = "the token exchange is the operator's, with a token of the host"
 FORBIDDEN: Final[Mapping[str, str]] = {
+    "anthropic_federation_rule_id": _FEDERATION,
+    "anthropic_federation_workspace_id": _FEDERATION,
+    "anthropic_identity_token": _FEDERATION,
+    "anthropic_identity_token_file": _FEDERATION,
+    "anthropic_organization_id": _FEDERATION,
+    "anthropic_service_account_id": _FEDERATION,
     "aws_bedrock_mantle_endpoint": _ENDPOINT,
     "aws_bedrock_runtime_endpoint": _ENDPOINT,
     "aws_external_id": _ROLE,
@@ -480,6 +487,9 @@ FORBIDDEN: Final[Mapping[str, str]] = {
     "aws_session_name": _ROLE,
     "aws_sts_endpoint": _ENDPOINT,
     "aws_web_identity_token": "it may be a path",
+    "azure_authority_host": "the identity's proof is sent to it",
+    "azure_federated_token_file": "a path",
+    "azure_managed_identity": "it is the identity of the host's machine",
     "bedrock_mantle_service_name": "the scope of a signature is the operator's",
     "extra_headers": "headers may authenticate or route inside the host's network",
 }

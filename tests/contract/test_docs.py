@@ -19,6 +19,7 @@ import count_tokens_mw
 from count_tokens_mw import Config, CredentialsUnavailable, NotFound, Settings
 from count_tokens_mw.__main__ import main
 from count_tokens_mw.config.model_names import may_count, provider_of
+from count_tokens_mw.config.params.anthropic import MessagesParams
 from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.providers import PROVIDERS
@@ -430,6 +431,24 @@ def test_the_entries_of_the_other_providers_load() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("excerpt", "issuer"),
+    [("fdrl_", "anthropic_federation_rule_id"), ("my-resource", "client_secret")],
+)
+def test_an_entry_with_an_identity_has_tokens_issued(excerpt: str, issuer: str) -> None:
+    data = yaml.safe_load(snippet("yaml", excerpt))
+    (deployment,) = Config.from_mapping(data, {"AZURE_CLIENT_SECRET": "secret"}).deployments
+    assert isinstance(deployment.params, MessagesParams)
+    assert deployment.params.issued_by == issuer
+
+
+def test_the_proxy_is_for_every_call() -> None:
+    data = yaml.safe_load(snippet("yaml", "ca_file: /etc"))
+    found = Config.from_mapping(data, {}).settings.http.proxies.find("https://api.anthropic.com")
+    assert found is not None
+    assert found.url == "http://proxy.company.example:3128"
+
+
 def test_bedrocks_entry_counts_by_both_apis_in_the_region_that_its_comment_names() -> None:
     data = yaml.safe_load(snippet("yaml", "bedrock_mantle_region"))
     (deployment,) = Config.from_mapping(data, {}).deployments
@@ -468,6 +487,9 @@ def test_every_snippet_is_run_by_one_of_these_tests() -> None:
         snippet("yaml", "claude-vertex"),
         snippet("yaml", "bedrock_mantle_region"),
         snippet("yaml", "model_group_alias"),
+        snippet("yaml", "fdrl_"),
+        snippet("yaml", "my-resource"),
+        snippet("yaml", "ca_file: /etc"),
     ]
     assert sorted(run) == sorted(text for _, text in SNIPPETS)
 

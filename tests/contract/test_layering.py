@@ -142,6 +142,7 @@ def test_importing_the_package_loads_no_client_and_no_provider() -> None:
         "aiobotocore",
         "google.auth",
         "httpx",
+        "azure",
         "fastapi",
         "redis",
     }
@@ -255,6 +256,18 @@ def test_every_modules_all_is_complete_and_documented(module: str) -> None:
             "500",
         ),
         ({"model": "gemini/x", "api_key": "k", "api_base": "http://127.0.0.1:1"}, "aiohttp", "502"),
+        (
+            {
+                "model": "azure_ai/claude-x",
+                "api_base": "http://127.0.0.1:1",
+                "tenant_id": "t",
+                "client_id": "c",
+                "client_secret": "s",
+                "azure_authority_host": "https://127.0.0.1:1",
+            },
+            "msal",  # azure-identity's; `azure` itself is looked for when the file is read
+            "502",
+        ),
     ],
 )
 def test_a_vendors_library_is_not_imported_on_the_event_loop(

@@ -12,7 +12,7 @@ import yaml
 from botocore.session import Session
 
 from count_tokens_mw import Config, Deployment, NotFound
-from count_tokens_mw.config.params.anthropic import AnthropicParams
+from count_tokens_mw.config.params.anthropic import MessagesParams
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.params.google import GeminiParams, VertexParams
 from count_tokens_mw.counting.snapshot import ConfigSnapshot
@@ -107,7 +107,7 @@ def _describe(deployment: Deployment, environ: Mapping[str, str]) -> Answer:
     match params:
         case None:
             return {}
-        case AnthropicParams():
+        case MessagesParams():
             answer["key"] = _reveal(params.api_key or params.auth_token)
         case BedrockParams():
             answer["region"] = params.aws_region_name
@@ -116,7 +116,7 @@ def _describe(deployment: Deployment, environ: Mapping[str, str]) -> Answer:
         case GeminiParams():
             answer["key"] = _reveal(params.api_key)
         case VertexParams():
-            account = params.vertex_credentials or _default_account(environ)
+            account = params.key or _default_account(environ)
             answer["region"] = params.location
             answer["project"] = params.project or str(account["project_id"])
             answer["key"] = _reveal(params.express_key) or str(account["client_email"])

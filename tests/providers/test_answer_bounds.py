@@ -25,9 +25,10 @@ from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.protocol.encodings import PIECE_BYTES, StreamDecoder
 from count_tokens_mw.providers.answer_body import MAX_ANSWER_BYTES, AnswerBody
 from count_tokens_mw.providers.bedrock.credentials import AwsSession, aws_errors
-from count_tokens_mw.providers.bedrock.session import _BoundedSession
+from count_tokens_mw.providers.bedrock.transport import client_config
 from count_tokens_mw.providers.google.credentials import GoogleTokens
 from count_tokens_mw.providers.http import HttpClient
+from count_tokens_mw.providers.network import Network
 from count_tokens_mw.providers.responses import parse_count
 from count_tokens_mw.types import UpstreamAnswer, UpstreamCall
 from demo_app.emulators import EmulatedGoogle
@@ -567,6 +568,7 @@ async def test_credentials_of_aws_that_stop_arriving_are_late() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n<")
         await never(writer)
 
-    async with raw_server(stop) as server, _BoundedSession(timeout=0.2) as session:
+    open_session = client_config(Network()).http_session_cls
+    async with raw_server(stop) as server, open_session(timeout=0.2) as session:
         with pytest.raises(DeadlineExceeded), aws_errors():
             await session.send(AWSRequest("POST", server.url, data=b"{}").prepare())

@@ -309,7 +309,6 @@ async def test_a_401_that_stays_is_the_answer_after_one_more_try(upstream: FakeU
 @pytest.mark.parametrize(
     "broken",
     [
-        {"private_key_id": "x", "client_email": "nobody@example.com"},
         {"private_key": "not a key"},
         {"type": "no such type"},
         {"token_uri": "http://127.0.0.1:1/token"},

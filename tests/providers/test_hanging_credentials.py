@@ -20,10 +20,13 @@ import urllib3
 from count_tokens_mw import CountError, DeadlineExceeded
 from count_tokens_mw.aio.renewal import Renewal
 from count_tokens_mw.aio.threads import DaemonThreads
+from count_tokens_mw.config.params.anthropic import AnthropicParams
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
 from count_tokens_mw.providers.bedrock.session import IdentityToken, _Program, load_session
+from count_tokens_mw.providers.federation import federated_tokens
 from count_tokens_mw.providers.google.credentials import GoogleTokens
+from count_tokens_mw.providers.http import HttpClient
 from demo_app.emulators import EmulatedGoogle
 from demo_app.emulators.sigv4 import EMULATED_SESSION_TOKEN
 from tests.providers.test_bedrock import NO_KEYS, STS_ANSWER
@@ -45,6 +48,7 @@ class TokenServer:
         self.hangs = False
         self.requested = asyncio.Event()
         self.raw = RawServer()
+        self.http = HttpClient()
 
     async def __call__(self, writer: asyncio.StreamWriter) -> None:
         self.requested.set()
@@ -80,6 +84,7 @@ async def token_server(lifetime: int = 3600) -> AsyncIterator[TokenServer]:
     tokens = TokenServer(lifetime)
     async with raw_server(tokens) as tokens.raw:
         yield tokens
+        await tokens.http.aclose()
 
 
 def google_tokens(server: TokenServer, timeout: urllib3.Timeout = PATIENT) -> GoogleTokens:
@@ -114,19 +119,28 @@ def aws(server: TokenServer) -> tuple[GetToken, Renewal]:
     return lambda: sign(session), session._renewals
 
 
-BOTH: Final = pytest.mark.parametrize("vendor", [google, aws])
+def anthropic(server: TokenServer) -> tuple[GetToken, Renewal]:
+    params = {
+        "api_base": server.raw.url,
+        "anthropic_federation_rule_id": "fdrl_1",
+        "anthropic_organization_id": "org",
+        "anthropic_identity_token": "eyJ.a.b",
+    }
+    tokens = federated_tokens(AnthropicParams.model_validate(params), server.http)
+    return tokens.token, tokens._renewals
+
+
+ALL: Final = pytest.mark.parametrize("vendor", [google, aws, anthropic])
 Vendor = Callable[[TokenServer], tuple[GetToken, Renewal]]
 
 
-@BOTH
+@ALL
 async def test_a_renewal_that_hangs_is_abandoned_and_the_next_one_to_ask_starts_anew(
     vendor: Vendor,
 ) -> None:
     async with token_server(50) as server:
         get_token, renewals = vendor(server)
-        if (
-            vendor is aws
-        ):  # loads the session, which takes long; the credentials have all but expired
+        if vendor is aws:  # loads the session, which takes long; the credentials are expiring
             await get_token()
         known = server.requests
         server.hangs = True
@@ -173,12 +187,13 @@ async def test_a_server_that_drips_is_left_behind_with_its_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("vendor", "lifetime"), [(google, 30), (google, 220), (aws, 90), (aws, 500), (aws, 800)]
+    ("vendor", "lifetime"),
+    [(google, 30), (google, 220), (aws, 90), (aws, 500), (aws, 800), (anthropic, 60)],
 )
 async def test_what_is_merely_stale_is_used_while_its_renewal_hangs(
     vendor: Vendor, lifetime: int
 ) -> None:
-    """Google's token is stale in its last four minutes, AWS's credentials in their last fifteen."""
+    """Google's token is stale in its last four minutes, AWS's in fifteen, Anthropic's in two."""
     async with token_server(lifetime) as server:
         get_token, _ = vendor(server)
         assert await get_token() == "token-1"
@@ -210,7 +225,7 @@ async def test_credentials_in_their_last_minute_are_waited_for() -> None:
         assert [await get_token() for _ in range(3)] == ["token-2"] * 3
 
 
-@BOTH
+@ALL
 async def test_the_default_executor_stays_the_hosts(vendor: Vendor) -> None:
     threads = Threads()
     asyncio.get_running_loop().set_default_executor(threads)
@@ -220,7 +235,7 @@ async def test_the_default_executor_stays_the_hosts(vendor: Vendor) -> None:
         while server.requests < len(many):
             await server.wait_for_request()
         # aiobotocore reads its certificates in that executor, once for each client.
-        assert threads.submitted <= (0 if vendor is google else len(many))
+        assert threads.submitted <= (len(many) if vendor is aws else 0)
         assert await asyncio.to_thread(str, 5) == "5"
         for task in many:
             task.cancel()

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, SecretStr
 
 from count_tokens_mw.config.fields import Seconds
+from count_tokens_mw.config.secret_files import KeyFile
 
 __all__ = ["FILE_VARIABLE", "Params", "Raw", "V"]
 
@@ -164,6 +165,8 @@ def _aliases_of(params: type[Params]) -> Sequence[tuple[str, tuple[str, ...]]]:
 
 
 def _reveal(value: object) -> object:
+    if isinstance(value, KeyFile):
+        return value.identity
     return value.get_secret_value() if isinstance(value, SecretStr) else repr(value)
 
 

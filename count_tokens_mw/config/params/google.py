@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, PlainValidator, SecretStr, model_validator
 
 from count_tokens_mw.config.fields import Credential, GoogleUrl, Location, PathSegment
 from count_tokens_mw.config.params.base import FILE_VARIABLE, Params, Raw
-from count_tokens_mw.config.params.google_keys import key_problem
+from count_tokens_mw.config.params.google_keys import key_problem, read_key_file
+from count_tokens_mw.config.secret_files import KeyFile
 
 __all__ = ["GEMINI_API", "GeminiParams", "VertexParams"]
 
@@ -86,12 +86,19 @@ def _is_path(value: str) -> bool:
 
 
 def _parse_credentials(value: object) -> object:
-    """Return the mapping of `vertex_credentials`, which may be JSON text or the path of a file."""
-    if not isinstance(value, str):
-        return value
+    """Return the mapping or the file of `vertex_credentials`, which may be JSON text or a path."""
+    if isinstance(value, str):
+        value = _read_credentials(value)
+    if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+        raise ValueError("the names of a key's members are strings; quote them")
+    if not isinstance(value, dict | KeyFile | None):
+        raise ValueError("Input should be a valid dictionary")
+    return value
+
+
+def _read_credentials(text: str) -> object:
     try:
-        text = Path(value).read_text(encoding="utf-8") if _is_path(value) else value
-        return json.loads(text)
+        return read_key_file(text) if _is_path(text) else json.loads(text)
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
     except ValueError:  # its message quotes the credentials
@@ -106,10 +113,16 @@ def _is_express(raw: Raw) -> bool:
     return bool(raw.get("api_key")) and bool(_EXPRESS_MODEL(str(raw.get("model", "gemini-"))))
 
 
+VertexCredentials: TypeAlias = Annotated[
+    Mapping[str, object] | KeyFile | None, PlainValidator(_parse_credentials)
+]
+
+
 class VertexParams(_TranslatedParams):
     """Parameters of Vertex AI.
 
-    `vertex_credentials` default to Google's application default credentials. Tokens are counted at
+    `vertex_credentials` default to Google's application default credentials. A key file may be
+    replaced by a newer key of the same account at any time. Tokens are counted at
     `vertex_count_tokens_location`, else at `vertex_location`, which defaults to VERTEXAI_LOCATION.
     The project defaults to VERTEXAI_PROJECT, then to the credentials' project. `api_base` replaces
     scheme and host. `strip_version` removes the `@…` from a Claude model's name, which Vertex AI's
@@ -139,12 +152,10 @@ class VertexParams(_TranslatedParams):
     vertex_project: PathSegment | None = Field(
         default=None, validation_alias=AliasChoices("vertex_project", "vertex_ai_project")
     )
-    vertex_credentials: Annotated[dict[str, object], BeforeValidator(_parse_credentials)] | None = (
-        Field(
-            default=None,
-            repr=False,
-            validation_alias=AliasChoices("vertex_credentials", "vertex_ai_credentials"),
-        )
+    vertex_credentials: VertexCredentials = Field(
+        default=None,
+        repr=False,
+        validation_alias=AliasChoices("vertex_credentials", "vertex_ai_credentials"),
     )
     api_base: GoogleUrl | None = Field(
         default=None, validation_alias=AliasChoices("base_url", "api_base")
@@ -177,7 +188,7 @@ class VertexParams(_TranslatedParams):
 
     def row_problem(self) -> str | None:
         if self.vertex_credentials is not None:
-            return key_problem(self.vertex_credentials)
+            return key_problem(self.key)
         if self.express_key is not None and self.location:
             # Claude and tuned models at this location would use the host's default credentials.
             return "vertex_location: not allowed beside api_key alone in a tenant's row; remove it"
@@ -211,8 +222,14 @@ class VertexParams(_TranslatedParams):
     @property
     def project(self) -> str | None:
         """The configured project, or None if only the default credentials have one."""
-        named = (self.vertex_credentials or {}).get("project_id")
+        named = self.key.get("project_id")
         return self.vertex_project or (named if isinstance(named, str) else None)
+
+    @property
+    def key(self) -> Mapping[str, object]:
+        """The content of `vertex_credentials` as configured; empty without any."""
+        key = self.vertex_credentials
+        return key.content if isinstance(key, KeyFile) else key or {}
 
     @model_validator(mode="before")
     @classmethod

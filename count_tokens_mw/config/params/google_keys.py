@@ -1,13 +1,16 @@
-"""The key files of Google that a tenant's row may have: no other URL, and no file or program.
+"""The key files of Google: the identity of one, and those that a tenant's row may have.
 
 https://google.aip.dev/auth/4112 and https://google.aip.dev/auth/4113
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["key_problem"]
+from count_tokens_mw.config.secret_files import KeyFile, read_secret_file
+
+__all__ = ["key_problem", "read_key_file"]
 
 _PLACE: Final = "vertex_credentials"
 _COMMON: Final = frozenset({"quota_project_id", "token_uri", "type", "universe_domain"})
@@ -32,7 +35,26 @@ _AT_GOOGLE: Final = re.compile(
     r"https://(?:accounts\.google\.com|oauth2\.googleapis\.com|www\.googleapis\.com)/[\w./%@+-]*",
     re.ASCII,
 ).fullmatch
+# The members of a service account's key that a rotation changes; those of other types are kept.
+_ROTATED: Final[Mapping[object, frozenset[str]]] = {
+    "service_account": frozenset({"client_x509_cert_url", "private_key", "private_key_id"})
+}
 _PROJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*").fullmatch
+
+
+def read_key_file(path: str) -> KeyFile:
+    """Read a key file, in a thread unless a configuration is being read.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file has no JSON object.
+    """
+    content = json.loads(read_secret_file(path))
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    rotated = _ROTATED.get(content.get("type"), frozenset())
+    identity = {name: value for name, value in content.items() if name not in rotated}
+    return KeyFile(path, json.dumps(identity, sort_keys=True), content)
 
 
 def key_problem(key: Mapping[str, object]) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from count_tokens_mw.config.params.anthropic import AnthropicParams
+from count_tokens_mw.config.params.anthropic import MessagesParams
 from count_tokens_mw.config.params.base import Raw
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 _WITHOUT_COUNT = "api.openai.com"  # it serves no API of Anthropic's
 
 
-class ServerParams(AnthropicParams):
+class ServerParams(MessagesParams):
     """Parameters of a server at `api_base`, which is required, with or without `/v1`.
 
     The key is optional and sent as bearer, as LiteLLM sends it. `variables` are LiteLLM's defaults

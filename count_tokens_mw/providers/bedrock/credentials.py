@@ -43,6 +43,8 @@ from count_tokens_mw.errors import (
     UpstreamUnusable,
 )
 from count_tokens_mw.providers.bedrock.session import IdentityToken, load_session
+from count_tokens_mw.providers.causes import cause_of
+from count_tokens_mw.providers.network import Network
 
 __all__ = ["AwsSession", "aws_errors"]
 
@@ -69,12 +71,20 @@ class AwsSession:
 
     Args:
         params: the deployment's parameters.
+        network: the proxies and the trusted certificates; by default a direct connection.
         seconds: the time limit of a renewal. Past it the renewal is abandoned, and the next caller
             starts another.
     """
 
-    def __init__(self, params: BedrockParams, *, seconds: float = _RENEWAL_SECONDS) -> None:
+    def __init__(
+        self,
+        params: BedrockParams,
+        network: Network | None = None,
+        *,
+        seconds: float = _RENEWAL_SECONDS,
+    ) -> None:
         self._params = params
+        self._network = network
         self._threads = DaemonThreads()
         self._held = PerLoop(_HeldCredentials)
         self._identity = IdentityToken(params.aws_web_identity_token)
@@ -123,7 +133,8 @@ class AwsSession:
         self._held.set(_HeldCredentials(source, await source.get_frozen_credentials()))
 
     async def _find_source(self) -> Any:
-        session = await self._threads.run(partial(load_session, self._params, self._identity))
+        load = partial(load_session, self._params, self._identity, self._network)
+        session = await self._threads.run(load)
         source = await session.get_credentials()
         if source is None:
             raise CredentialsUnavailable("bedrock: no AWS credentials were found; configure them.")
@@ -175,6 +186,8 @@ def aws_errors() -> Iterator[None]:
     except (TimeoutError, ConnectTimeoutError, ReadTimeoutError) as error:
         raise DeadlineExceeded("bedrock: AWS did not issue credentials in time.") from error
     except (AwsConnectionError, HTTPClientError) as error:
-        raise UpstreamUnreachable("bedrock: AWS could not be reached for credentials.") from error
+        raise UpstreamUnreachable(
+            f"bedrock: AWS could not be reached for credentials{cause_of(error)}."
+        ) from error
     except (BotoCoreError, ResponseParserError) as error:
         raise UpstreamUnusable("bedrock: AWS answered without credentials.") from error

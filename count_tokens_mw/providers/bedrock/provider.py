@@ -62,7 +62,7 @@ class Bedrock:
     ) -> None:
         self._params = params
         self._http = http
-        self._aws = AwsSession(params)
+        self._aws = AwsSession(params, http.network)
         # Bounded and hashed, because under a wildcard the callers choose the model names.
         self._refusals: TTLCache[bytes, str] = TTLCache(
             _MOST_REMEMBERED, _REMEMBERED_SECONDS, timer=clock

@@ -8,30 +8,26 @@ import asyncio
 import re
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import aiohttp
-from aiobotocore.awsrequest import AioAWSResponse
-from aiobotocore.config import AioConfig
 from aiobotocore.credentials import (
     AioAssumeRoleCredentialFetcher,
     AioAssumeRoleProvider,
     AioAssumeRoleWithWebIdentityCredentialFetcher,
     AioDeferredRefreshableCredentials,
+    AioInstanceMetadataProvider,
     AioProcessProvider,
     AioProfileProviderBuilder,
 )
-from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-from botocore.parsers import ResponseParserError
+from botocore.httpsession import ProxyConfiguration
 from pydantic import SecretStr
 
 from count_tokens_mw.config.params.bedrock import BedrockParams
+from count_tokens_mw.config.secret_files import read_secret_file
 from count_tokens_mw.errors import CredentialsUnavailable
-from count_tokens_mw.protocol.encodings import InvalidEncoding
-from count_tokens_mw.providers.answer_body import AnswerBody, UnusableBody
+from count_tokens_mw.providers.bedrock.transport import client_config
+from count_tokens_mw.providers.network import Network
 
 __all__ = ["IdentityToken", "load_session"]
 
@@ -41,59 +37,15 @@ _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*").fullmatch
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 
 
-def _client_config() -> AioConfig:
-    """Return the configuration of clients that get credentials: no retry, no environment."""
-    return AioConfig(
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=3,
-        read_timeout=5,
-        proxies={},
-        ignore_configured_endpoint_urls=True,
-        http_session_cls=_BoundedSession,
-    )
-
-
-class _BoundedSession(AIOHTTPSession):  # type: ignore[misc]
-    """HTTP session of botocore's clients with bounded answers; botocore reads any size."""
-
-    async def send(self, request: Any) -> AioAWSResponse:
-        request.stream_output = True  # so that the answer is not read there
-        response = await super().send(request)
-        url, headers = request.url, response.headers
-        try:
-            body = await _read(response.raw, headers.get("content-encoding", ""))
-        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-            raise ReadTimeoutError(endpoint_url=url, error=error) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionClosedError(endpoint_url=url, error=error) from error
-        except (InvalidEncoding, UnusableBody) as error:
-            message = f"AWS answered {response.status_code} {error}"
-            raise ResponseParserError(message) from error
-        return AioAWSResponse(url, response.status_code, headers, _RawBody(body))
-
-
-class _RawBody(NamedTuple):
-    body: bytes
-
-    async def read(self) -> bytes:
-        return self.body
-
-
-async def _read(response: aiohttp.ClientResponse, encoding: str) -> bytes:
-    async with response:
-        body = AnswerBody(encoding)
-        while chunk := await response.content.readany():
-            body.add(chunk)
-    return body.finish()
-
-
-def load_session(params: BedrockParams, identity: "IdentityToken") -> AioSession:
+def load_session(
+    params: BedrockParams, identity: "IdentityToken", network: Network | None = None
+) -> AioSession:
     """Return a session with the service models that it needs to get credentials.
 
     Loading takes a tenth of a second and belongs in a thread. Static keys need no service; every
     other kind of credentials may need STS.
     """
-    session = _create_session(params)
+    session = _create_session(params, network or Network())
     if params.aws_role_name or not params.aws_access_key_id:
         asyncio.run(_warm_up(session, params))
     if not params.aws_role_name:
@@ -115,7 +67,7 @@ async def _warm_up(session: AioSession, params: BedrockParams) -> None:
         pass
 
 
-def _create_session(params: BedrockParams) -> AioSession:
+def _create_session(params: BedrockParams, network: Network) -> AioSession:
     key, secret, token = (
         value.get_secret_value() if value else None
         for value in (
@@ -129,12 +81,21 @@ def _create_session(params: BedrockParams) -> AioSession:
     session = AioSession(
         profile=params.aws_profile_name, session_vars=_NO_PROFILE if is_configured else None
     )
-    session.set_default_client_config(_client_config())
+    session.set_default_client_config(client_config(network))
     if key:
         session.set_credentials(key, secret, token)
     else:
         _limit_programs(session)
+        _connect_to_metadata_directly(session)
     return session
+
+
+def _connect_to_metadata_directly(session: AioSession) -> None:
+    """Ignore the environment's proxies, which botocore takes for the machine's metadata server."""
+    for provider in session.get_component("credential_provider").providers:
+        if isinstance(provider, AioInstanceMetadataProvider):
+            fetcher = provider._role_fetcher  # noqa: SLF001 - botocore has no public setter
+            fetcher._session._proxy_config = ProxyConfiguration()  # noqa: SLF001
 
 
 def _limit_programs(session: AioSession) -> None:
@@ -249,7 +210,7 @@ class IdentityToken:
             self._text = token_or_path
             return
         try:
-            self._text = Path(token_or_path).read_text(encoding="utf-8").strip()
+            self._text = read_secret_file(token_or_path)
         except (OSError, ValueError):  # not chained: it quotes the path, which may be a token
             raise CredentialsUnavailable(
                 "bedrock: the web identity token cannot be read."

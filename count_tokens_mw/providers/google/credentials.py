@@ -3,31 +3,29 @@
 https://googleapis.dev/python/google-auth/latest/user-guide.html
 """
 
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
-import certifi
 import google.auth
 import google.oauth2.credentials as oauth2
 import urllib3
 from google.auth import aws, identity_pool, impersonated_credentials, pluggable
-from google.auth import transport as auth_transport
 from google.auth.credentials import Credentials, TokenState
-from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.oauth2 import service_account
-from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import NewConnectionError
 
 from count_tokens_mw.aio.renewal import Renewal
 from count_tokens_mw.aio.threads import DaemonThreads
+from count_tokens_mw.config.params.google_keys import read_key_file
+from count_tokens_mw.config.secret_files import KeyFile
 from count_tokens_mw.errors import CredentialsUnavailable, DeadlineExceeded
-from count_tokens_mw.protocol.encodings import PIECE_BYTES, InvalidEncoding
-from count_tokens_mw.providers.answer_body import AnswerBody, UnusableBody
+from count_tokens_mw.providers.causes import cause_of
+from count_tokens_mw.providers.google.transport import GoogleRequest
+from count_tokens_mw.providers.network import Network
 
 __all__ = ["GoogleTokens"]
 
@@ -43,7 +41,6 @@ _NO_CREDENTIALS: Final = (
 # A renewal may be several requests; the lack of a metadata server alone takes twelve seconds.
 _RENEWAL_SECONDS: Final = 15
 _TIMEOUT: Final = urllib3.Timeout(connect=3, read=5)
-_RETRIES: Final = urllib3.Retry(connect=1, read=0, redirect=0, status=0, other=0)
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -54,8 +51,10 @@ class GoogleTokens:
     token stays in use while its renewal runs in the background.
 
     Args:
-        info: a key file as a mapping (service account, authorized user, external account,
-            impersonation), or None for the application default credentials.
+        info: a key file or its content (service account, authorized user, external account,
+            impersonation), or None for the application default credentials. A file is read again
+            for each renewal, and its key is used while it is of the same account.
+        network: the proxies and the trusted certificates; by default a direct connection.
         seconds: the time limit of a renewal. Past it the renewal is abandoned, and the next caller
             starts another.
         timeout: the timeout of a connect and of a read.
@@ -63,12 +62,14 @@ class GoogleTokens:
 
     def __init__(
         self,
-        info: Mapping[str, Any] | None,
+        info: Mapping[str, Any] | KeyFile | None,
+        network: Network | None = None,
         *,
         seconds: float = _RENEWAL_SECONDS,
         timeout: urllib3.Timeout = _TIMEOUT,
     ) -> None:
         self._info = info
+        self._network = network or Network()
         self._timeout = timeout
         self._credentials: Credentials | None = None
         self._project: str | None = None
@@ -134,108 +135,63 @@ class GoogleTokens:
                 raise DeadlineExceeded(
                     "vertex_ai: Google did not issue a token in time."
                 ) from error
-            raise CredentialsUnavailable(
-                "vertex_ai: the gateway's Google credentials are unavailable."
-            ) from error
+            raise CredentialsUnavailable(f"vertex_ai: {_reason(error)}.") from error
 
     async def _renew(self) -> None:
-        request = _Request(self._timeout)
+        request = GoogleRequest(self._timeout, self._network)
         try:
             await self._threads.run(partial(self._refresh, request))
         finally:
             request.close()
 
-    def _refresh(self, request: "_Request") -> None:
-        if self._credentials is None:
-            self._credentials, self._project = self._load(request)
-        self._credentials.refresh(request)
+    def _refresh(self, request: GoogleRequest) -> None:
+        newer = self._read_newer_key()
+        credentials, project = self._credentials, self._project
+        if credentials is None or newer is not None:
+            credentials, project = self._load(newer or self._info, request)
+        credentials.refresh(request)
+        self._credentials, self._project = credentials, project
+        self._info = newer or self._info
 
-    def _load(self, request: "_Request") -> tuple[Credentials, str | None]:
-        if self._info is not None:
-            return _parse_credentials(self._info), None
+    def _read_newer_key(self) -> KeyFile | None:
+        """Return the key file if it has changed; one that cannot be read keeps its former key.
+
+        Raises:
+            _AnotherAccount: the file is no longer that of the configuration's account.
+        """
+        if not isinstance(self._info, KeyFile):
+            return None
+        with suppress(OSError, ValueError):
+            newer = read_key_file(self._info.path)
+            if newer != self._info:
+                raise _AnotherAccount
+            return newer if newer.content != self._info.content else None
+        return None
+
+    def _load(
+        self, info: Mapping[str, Any] | KeyFile | None, request: GoogleRequest
+    ) -> tuple[Credentials, str | None]:
+        if isinstance(info, KeyFile):
+            info = info.content
+        if info is not None:
+            return _parse_credentials(info), None
         loaded: tuple[Credentials, str | None] = google.auth.default(_SCOPES, request)
         return loaded
 
 
-class _Request(auth_transport.Request):
-    """HTTP transport of google-auth with timeouts of seconds and bounded answers.
-
-    The timeouts of google-auth's own are minutes or none, and it reads an answer of any size.
-    """
-
-    def __init__(self, timeout: urllib3.Timeout) -> None:
-        self._sockets: list[socket.socket] = []
-        self._pool = urllib3.PoolManager(ca_certs=certifi.where())
-        self._pool.pool_classes_by_scheme = {
-            scheme: self._track_sockets(kind)
-            for scheme, kind in self._pool.pool_classes_by_scheme.items()
-        }
-        self._timeout = timeout
-
-    def __call__(
-        self,
-        url: str,
-        method: str = "GET",
-        body: Any = None,
-        headers: Any = None,
-        timeout: Any = None,
-        **more: Any,
-    ) -> "_Response":
-        # The metadata server's client passes a timeout, and retries by itself.
-        more |= {"timeout": self._timeout, "retries": _RETRIES if timeout is None else False}
-        # A redirect would be read to its end, however large it is.
-        more |= {"preload_content": False, "redirect": False}
-        try:
-            return _read(self._pool.request(method, url, body=body, headers=headers, **more))
-        except (urllib3.exceptions.HTTPError, InvalidEncoding, UnusableBody) as error:
-            raise TransportError(error) from error
-
-    def close(self) -> None:
-        """Shut down every socket, because a response that drips byte by byte never times out."""
-        for sock in self._sockets:
-            with suppress(OSError):  # already closed, or wrapped by TLS
-                sock.shutdown(socket.SHUT_RDWR)
-        self._pool.clear()
-
-    def _track_sockets(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-        """Return a subclass of the pool that adds its sockets to those that `close` shuts down."""
-        sockets = self._sockets
-
-        class Connection(pool.ConnectionCls):  # type: ignore[misc, name-defined]
-            def _new_conn(self) -> socket.socket:
-                sock: socket.socket = super()._new_conn()
-                sockets.append(sock)
-                return sock
-
-            def connect(self) -> None:
-                super().connect()
-                sockets.append(self.sock)
-
-        return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+class _AnotherAccount(GoogleAuthError):
+    """Error of a key file that has another account than the configuration."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Response:
-    """Answer in google-auth's terms."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes = field(repr=False)
-
-
-def _read(response: "urllib3.BaseHTTPResponse") -> _Response:
-    """Read the whole answer, past urllib3's own decoders, which have no bound in its 1.x.
-
-    Raises:
-        UnusableBody, InvalidEncoding: see `AnswerBody`.
-    """
-    try:
-        body = AnswerBody(response.headers.get("content-encoding", ""))
-        while chunk := response.read(PIECE_BYTES, decode_content=False):
-            body.add(chunk)
-        return _Response(response.status, response.headers, body.finish())
-    finally:
-        response.close()
+def _reason(error: BaseException) -> str:
+    """Return why there is no token, without the text of google-auth, which may quote the key."""
+    if isinstance(error, _AnotherAccount):
+        return "the key file has another account than the configuration; reload it"
+    if cause := cause_of(error):
+        return f"Google could not be reached for a token{cause}"
+    if isinstance(error, RefreshError) and "invalid_grant" in str(error):
+        return "Google refuses the gateway's key"
+    return "the gateway's Google credentials are unavailable"
 
 
 def _is_timeout(error: BaseException | None) -> bool:

@@ -52,7 +52,7 @@ class Vertex:
     ) -> None:
         self._params = params
         self._http = http
-        self._tokens = tokens or GoogleTokens(params.vertex_credentials)
+        self._tokens = tokens or GoogleTokens(params.vertex_credentials, http.network)
         self._refused_betas = RefusedBetas(BETAS["vertex"], clock)
 
     def prepare(self, request: CountRequest) -> UpstreamCall:
