@@ -118,13 +118,17 @@ def nervous_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("nervous_threads")
 def test_failures_in_several_threads_are_all_recorded() -> None:
     cooldown = Cooldown(30)
-    failed = [[deployment(f"{thread}-{n}") for n in range(1500)] for thread in range(8)]
+    # No more than are remembered, or a thread that waits for its turn may find its own evicted.
+    failed = [[deployment(f"{thread}-{n}") for n in range(125)] for thread in range(8)]
 
     def record(deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         for each in deployments:
             cooldown.record_failure(each, {})
-        return cooldown.healthy_first([deployments[-1], deployment("healthy")])
+        return cooldown.healthy_first([*deployments, deployment("healthy")])
 
     with ThreadPoolExecutor(len(failed)) as threads:
-        assert all(order[0].upstream_model == "healthy" for order in threads.map(record, failed))
+        orders = list(threads.map(record, failed))
+    assert all(order[0].upstream_model == "healthy" for order in orders)
+    assert len(cooldown._failed) == 1000
+    record([deployment("more")])
     assert len(cooldown._failed) == 1000
