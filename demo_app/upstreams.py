@@ -13,10 +13,12 @@ from demo_app.emulators import (
     EMULATED_ACCESS_KEY_ID,
     EMULATED_GEMINI_KEY,
     EMULATED_KEY,
+    EMULATED_OPENAI_KEY,
     EMULATED_SECRET_ACCESS_KEY,
     EmulatedGoogle,
     emulated_anthropic,
     emulated_bedrock,
+    emulated_openai,
 )
 from demo_app.loopback import serving
 
@@ -29,6 +31,7 @@ _CREDENTIALS: Final = {
     "anthropic": ("ANTHROPIC_API_KEY",),
     "bedrock": ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_ROLE_ARN"),
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "openai": ("OPENAI_API_KEY",),
     "vertex_ai": ("GOOGLE_APPLICATION_CREDENTIALS",),
 }
 
@@ -112,6 +115,13 @@ def _serve_emulators(stack: ExitStack, providers: set[str]) -> dict[str, dict[st
             "aws_secret_access_key": EMULATED_SECRET_ACCESS_KEY,
             "aws_bedrock_runtime_endpoint": url,
             "aws_bedrock_mantle_endpoint": f"{url}/anthropic",
+        }
+    if "openai" in providers:
+        url = stack.enter_context(serving(emulated_openai()))
+        overrides["openai"] = {
+            "api_key": EMULATED_OPENAI_KEY,
+            "api_base": f"{url}/v1",
+            "count_tokens_via": "responses",
         }
     if providers & {"gemini", "vertex_ai"}:
         google = EmulatedGoogle()

@@ -12,13 +12,13 @@ from count_tokens_mw.config.params.anthropic import AnthropicParams, AzureParams
 from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.config.params.google import GeminiParams, VertexParams
+from count_tokens_mw.config.params.openai import AzureOpenAIParams, OpenAIParams
 from count_tokens_mw.config.params.servers import (
     CustomOpenAIParams,
     HostedVllmParams,
     LiteLLMProxyParams,
     LlamafileParams,
     LmStudioParams,
-    OpenAIParams,
 )
 
 __all__ = ["PROVIDERS", "ProviderSpec", "spec_of"]
@@ -51,6 +51,11 @@ class ProviderSpec:
     hints: tuple[tuple[int, str, str], ...] = ()
 
 
+# OpenAI's models that take or give no text; the pattern matches the others.
+_WITH_TEXT: Final = re.compile(
+    r"(?!(?:.*/)?(?:dall-e|(?:chat)?gpt-image|(?:omni|text)-moderation|sora|text-embedding|tts|whisper)-"
+    r"|gpt-(?:.*-)?(?:live|realtime|transcribe|tts)\b)"
+)
 _FEDERATION_HINT: Final = (
     "see the federation rule's history in the Claude Console: another issuer, subject or audience, "
     "a token that was taken before, or no workspace"
@@ -106,6 +111,12 @@ _ENTRA_HINTS: Final = (
     (502, "Entra ID failed", "Entra ID limits or fails; retry"),
 )
 
+# For a server whose count_tokens_via is set.
+_WITHOUT_API: Final = (
+    (501, "answered 40[45]", "does api_base have the counting API that count_tokens_via names?"),
+)
+
+
 # Clouds also offer models of vendors that have no counting API there, hence `models`.
 # Telemetry's names: https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
 _ROWS: Final = (
@@ -146,13 +157,6 @@ _ROWS: Final = (
         params=LiteLLMProxyParams,
         factory=_ANTHROPICS_FORMAT,
         telemetry_name="litellm",
-    ),
-    ProviderSpec(
-        name="openai",
-        params=OpenAIParams,
-        factory=_ANTHROPICS_FORMAT,
-        telemetry_name="openai",
-        hints=_OPT_IN_HINTS,
     ),
     *(
         ProviderSpec(
@@ -226,6 +230,39 @@ _ROWS: Final = (
             (500, "another account", "reload the configuration, which then takes the new account"),
             (500, "refuses the gateway's key", "the key is deleted, disabled or expired; renew it"),
             *_SCHEMA_HINTS,
+        ),
+    ),
+    ProviderSpec(
+        name="openai",
+        params=OpenAIParams,
+        factory="count_tokens_mw.providers.openai.provider:create",
+        models=_WITH_TEXT,
+        bare=re.compile(r"(?:ft:)?(?:(?:chat)?gpt-|o\d)[^/]*$"),
+        telemetry_name="openai",
+        hints=(
+            (401, "organization", "set organization to one that the key belongs to"),
+            (401, "", "the OpenAI API key is refused; check it and its project"),
+            (403, "", "give the API key write permission for Responses (/v1/responses)"),
+            (404, "", "is this model's name right, and does the key's project have access to it?"),
+            (429, "quota|billing", "add credit to the OpenAI account, or raise its budget"),
+            (
+                501,
+                "no counting API",
+                "set count_tokens_via to responses or anthropic, if the server has that API",
+            ),
+            *_WITHOUT_API,
+        ),
+    ),
+    ProviderSpec(
+        name="azure",
+        params=AzureOpenAIParams,
+        factory="count_tokens_mw.providers.openai.provider:create",
+        models=_WITH_TEXT,
+        telemetry_name="azure.ai.openai",
+        hints=(
+            (404, "", "set the model to the name of the deployment in this resource"),
+            (501, "no counting API", "set count_tokens_via: responses to try it at this resource"),
+            *_WITHOUT_API,
         ),
     ),
 )

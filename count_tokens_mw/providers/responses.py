@@ -26,6 +26,8 @@ __all__ = ["check_server", "parse_count", "unusable_answer", "upstream_error"]
 
 _LONGEST_MESSAGE: Final = 2000
 _FORWARDED: Final = {"retry-after", "retry-after-ms", "x-should-retry", "request-id"}
+# AWS's names of `request-id`, and OpenAI's.
+_REQUEST_IDS: Final = ("x-amzn-requestid", "x-request-id")
 _FORWARDED_PREFIX: Final = "anthropic-ratelimit-"
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _SECONDS: Final = re.compile(r"(\d{1,6}(?:\.\d+)?)s").fullmatch
@@ -150,8 +152,9 @@ def _select_headers(answer: UpstreamAnswer) -> Mapping[str, str]:
         for name, value in answer.headers.items()
         if (name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)) and _PRINTABLE(value)
     }
-    aws_id = answer.headers.get("x-amzn-requestid", "")
-    return {"request-id": aws_id, **forwarded} if _PRINTABLE(aws_id) and aws_id else forwarded
+    ids = (answer.headers.get(name, "") for name in _REQUEST_IDS)
+    other_id = next((other_id for other_id in ids if other_id and _PRINTABLE(other_id)), None)
+    return {"request-id": other_id, **forwarded} if other_id else forwarded
 
 
 def _parse_object(body: bytes) -> Mapping[str, object]:

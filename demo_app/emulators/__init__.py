@@ -14,8 +14,9 @@ from demo_app.emulators.bedrock import (
     emulated_runtime,
 )
 from demo_app.emulators.bedrock_models import MANTLE_REGIONS
-from demo_app.emulators.counting import count, count_gemini
+from demo_app.emulators.counting import count, count_gemini, count_openai
 from demo_app.emulators.google import EMULATED_EXPRESS_KEY, EMULATED_GEMINI_KEY, EmulatedGoogle
+from demo_app.emulators.openai import EMULATED_OPENAI_KEY, emulated_openai
 
 __all__ = [
     "EMULATED_ACCESS_KEY_ID",
@@ -23,13 +24,16 @@ __all__ = [
     "EMULATED_EXPRESS_KEY",
     "EMULATED_GEMINI_KEY",
     "EMULATED_KEY",
+    "EMULATED_OPENAI_KEY",
     "EMULATED_REGION",
     "EMULATED_SECRET_ACCESS_KEY",
     "MANTLE_REGIONS",
     "EmulatedGoogle",
     "count",
     "count_gemini",
+    "count_openai",
     "emulated_anthropic",
     "emulated_bedrock",
+    "emulated_openai",
     "emulated_runtime",
 ]

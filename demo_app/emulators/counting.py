@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["billable_characters", "count", "count_gemini", "gemini_details"]
+__all__ = ["billable_characters", "count", "count_gemini", "count_openai", "gemini_details"]
 
 _PIECE: Final = re.compile(r"\w{1,6}|[^\w\s]")
 _SPACES: Final = re.compile(r"\s+")
@@ -30,6 +30,26 @@ def count(body: Mapping[str, Any]) -> int:
 def count_gemini(body: Mapping[str, Any]) -> int:
     """Count a Gemini request in camelCase: 1 for each content, and the weight of its parts."""
     return sum(detail["tokenCount"] for detail in gemini_details(body))
+
+
+def count_openai(body: Mapping[str, Any]) -> int:
+    """Count a request of OpenAI's: 3 for itself, 4 for each item, and the weight of its parts."""
+    items = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    others = ("instructions", "tools", "tool_choice", "text", "parallel_tool_calls")
+    weighed = [_with_media(items), *[body[name] for name in others if name in body]]
+    return 3 + 4 * len(items) + _weigh(weighed)
+
+
+def _with_media(value: Any) -> Any:
+    """Return OpenAI's items with their data URLs as base64, and without the ids of calls."""
+    match value:
+        case str() if value.startswith("data:"):
+            return {"type": "base64", "data": value.partition(",")[2]}
+        case list():
+            return [_with_media(item) for item in value]
+        case dict():
+            return {name: _with_media(item) for name, item in value.items() if name != "call_id"}
+    return value
 
 
 def gemini_details(body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ async def _await_start(page: DemoPage) -> None:
 
 async def _show_error(page: DemoPage) -> None:
     page.watch.allow_status(404, 501)
-    await page.choose("claude-sonnet-5", "gpt-4o")
+    await page.choose("claude-sonnet-5", "mistral-large")
     await page.add_model("a-model-that-nobody-has-configured-anywhere")
     await expect(page.state).to_have_text("2 of 3 failed")
 

@@ -184,7 +184,7 @@ async def test_a_part_that_the_provider_does_not_count_without_says_why(
 
 
 async def test_a_request_that_cannot_be_counted_at_all_says_why(page: DemoPage) -> None:
-    await break_down(page, "gpt-4o")
+    await break_down(page, "mistral-large")
     alert = page.breakdown.get_by_role("alert").filter(visible=True)
     await expect(alert).to_contain_text("501")
     await expect(page.parts).to_be_hidden()

@@ -164,7 +164,7 @@ async def test_models_that_cannot_be_counted_say_why(page: DemoPage) -> None:
     for model, status, reason in (
         ("nobody", "404", "nobody"),
         ("anthropic/claude-does-not-exist", "404", "claude-does-not-exist"),
-        ("gpt-4o", "501", "openai"),
+        ("mistral-large", "501", "mistral"),
     ):
         await page.add_model(model)
         await expect(page.row(model)).to_contain_text(status)

@@ -37,7 +37,7 @@ model_list:
   - model_name: good
     litellm_params: {{model: anthropic/claude-y, api_key: {SECRET}, weight: 2, order: 1}}
   - model_name: gpt-4o
-    litellm_params: {{model: openai/gpt-4o}}
+    litellm_params: {{model: mistral/mistral-large}}
   - litellm_params: {{model: anthropic/claude-x}}
 router_settings:
   model_group_alias: {{sonnet: claude-sonnet, fast: quick-one}}
@@ -70,7 +70,10 @@ def broken(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_credentials_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ANTHROPIC_API_KEY", "AWS_REGION", "AWS_REGION_NAME", "AWS_DEFAULT_REGION"):
+    for name in (
+        *("ANTHROPIC_API_KEY", "AWS_REGION", "AWS_REGION_NAME", "AWS_DEFAULT_REGION"),
+        *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"),
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -441,7 +444,7 @@ def test_an_entry_that_can_never_count_is_a_problem(
             {"detail": "Method Not Allowed"},
             {"model": "openai/m", "count_tokens_via": "anthropic"},
             "openai answered 405: the server has no token counting API.",
-            "does api_base lead to a server with /v1/messages/count_tokens?",
+            "does api_base have the counting API that count_tokens_via names?",
         ),
         (
             200,
@@ -485,7 +488,7 @@ def test_a_server_that_cannot_count_is_a_failed_probe_with_a_hint(
 @pytest.mark.parametrize(
     ("model", "hint"),
     [
-        ("openai/m", "set count_tokens_via: anthropic if api_base has /v1/messages/count_tokens"),
+        ("openai/m", "set count_tokens_via to responses or anthropic, if the server has that API"),
         (
             "lm_studio/m",
             "set count_tokens_via: anthropic if api_base has /v1/messages/count_tokens",
@@ -525,7 +528,7 @@ def test_what_has_no_model_of_its_own_is_not_probed(
                         "model_name": "c-*",
                         "litellm_params": {"model": "anthropic/*", "api_key": "k"},
                     },
-                    {"model_name": "gpt", "litellm_params": {"model": "openai/gpt-4o"}},
+                    {"model_name": "gpt", "litellm_params": {"model": "mistral/mistral-large"}},
                 ],
                 "router_settings": {"model_group_alias": {"alias": "gpt"}},
             }

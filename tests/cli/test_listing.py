@@ -110,7 +110,7 @@ def test_deployments_of_one_name_stand_in_one_block(
     path = write(
         tmp_path,
         entry("sonnet", "anthropic/claude-x", api_key="k"),
-        entry("gpt", "openai/gpt-4o"),
+        entry("gpt", "mistral/mistral-large"),
         entry("sonnet", f"bedrock/us-gov.{CLAUDE}", **BEDROCK),
         router_settings={"model_group_alias": {"fast": "sonnet"}},
     )
@@ -134,9 +134,7 @@ sonnet
 gpt
   cannot count: no counting API; answers 501
     deployment  gpt#1
-    model       openai/gpt-4o
-    hint        set count_tokens_via: anthropic if api_base has
-                /v1/messages/count_tokens
+    model       mistral/mistral-large
 
 fast
   alias of sonnet
@@ -156,7 +154,7 @@ def test_the_model_that_a_provider_is_asked_for_stands_beside_the_configured_one
         (f"bedrock/{application_profile}", BEDROCK, None),
         ("anthropic/claude-x", {"api_key": "k"}, "claude-x"),
         ("anthropic/claude-*", {"api_key": "k"}, None),
-        ("openai/gpt-4o", {}, None),
+        ("mistral/mistral-large", {}, None),
     ]
     entries = [entry(f"m{n}", model, **params) for n, (model, params, _) in enumerate(cases)]
     aliases = {"model_group_alias": {"alias": "m0"}}

@@ -126,7 +126,10 @@ def test_other_sections_and_other_providers_are_left_alone() -> None:
             "model_list": [
                 {
                     "model_name": "gpt",
-                    "litellm_params": {"model": "openai/gpt-4o", "api_key": "os.environ/NOT_SET"},
+                    "litellm_params": {
+                        "model": "mistral/mistral-large",
+                        "api_key": "os.environ/NOT_SET",
+                    },
                 }
             ],
             "general_settings": {"master_key": "os.environ/NOT_SET"},
@@ -135,7 +138,7 @@ def test_other_sections_and_other_providers_are_left_alone() -> None:
         {},
     )
     (deployment,) = config.deployments
-    assert (deployment.provider, deployment.params) == ("openai", None)
+    assert (deployment.provider, deployment.params) == ("mistral", None)
 
 
 def test_the_settings_have_the_documented_defaults() -> None:

@@ -322,7 +322,7 @@ async def test_a_name_without_any_that_counts_says_that_it_is_not_configured(
     upstream: FakeUpstream,
 ) -> None:
     """Not that it cannot be counted, which the other deployment would say."""
-    other = {"model_name": "broken", "litellm_params": {"model": "openai/gpt-4o"}}
+    other = {"model_name": "broken", "litellm_params": {"model": "mistral/mistral-large"}}
     _, count_tokens = loaded(upstream, file_with(other, broken(api_key="")))
     assert (await ask(count_tokens, "broken"))[0] == 500
 

@@ -52,17 +52,25 @@ VERTEX: Final = {
     "vertex_project": "p",
     "vertex_credentials": ACCOUNT,
 }
+OPENAI: Final = {"model": "openai/gpt-x", "api_key": KEY}
+AZURE_OPENAI: Final = {
+    "model": "azure/gpt-x",
+    "api_key": KEY,
+    "api_base": "https://r.openai.azure.com",
+    "count_tokens_via": "responses",
+}
 SERVER: Final = {"api_key": KEY, "api_base": "https://llm.example"}
 OPT_IN: Final = {**SERVER, "count_tokens_via": "anthropic"}
 SOUND: Final[dict[str, dict[str, Any]]] = {
     "anthropic": CLAUDE,
+    "azure": AZURE_OPENAI,
     "azure_ai": AZURE,
     "bedrock": BEDROCK,
     "gemini": GEMINI,
+    "openai": {**OPENAI, "count_tokens_via": "responses"},
     "vertex_ai": VERTEX,
     "hosted_vllm": {**SERVER, "model": "hosted_vllm/m"},
     "litellm_proxy": {**SERVER, "model": "litellm_proxy/m"},
-    "openai": {**OPT_IN, "model": "openai/m"},
     "lm_studio": {**OPT_IN, "model": "lm_studio/m"},
     "llamafile": {**OPT_IN, "model": "llamafile/m"},
     "custom_openai": {**OPT_IN, "model": "custom_openai/m"},
@@ -174,6 +182,23 @@ COUNTS: Final = {
         only(BEDROCK, api_base="https://vpce.example"), "https://vpce.example/model/"
     ),
     "gemini": Counts(GEMINI, "https://generativelanguage.googleapis.com/v1beta/models/gemini-x:"),
+    "openai": Counts(OPENAI, "https://api.openai.com/v1/responses/input_tokens"),
+    "openai, organization": Counts(
+        only(OPENAI, organization="org-of-the-tenant"), "https://api.openai.com/v1/"
+    ),
+    "openai, bearer": Counts(only(OPENAI, "api_key", auth_token=KEY), "https://api.openai.com/v1/"),
+    "openai, another server": Counts(
+        only(OPENAI, api_base="https://vllm.example/v1", count_tokens_via="responses"),
+        "https://vllm.example/v1/responses/input_tokens",
+    ),
+    "openai, Anthropic's API": Counts(
+        only(OPENAI, api_base="https://vllm.example/v1", count_tokens_via="anthropic"),
+        "https://vllm.example/v1/messages/count_tokens",
+    ),
+    "azure": Counts(AZURE_OPENAI, "https://r.openai.azure.com/openai/v1/responses/input_tokens"),
+    "azure, token": Counts(
+        only(AZURE_OPENAI, "api_key", azure_ad_token=KEY), "https://r.openai.azure.com/openai/v1/"
+    ),
     "vertex_ai, express": Counts(EXPRESS, "https://aiplatform.googleapis.com/v1/publishers/"),
     "vertex_ai, mapping": Counts(
         VERTEX, "https://us-east5-aiplatform.googleapis.com/v1/projects/p/", None
@@ -253,7 +278,7 @@ REFUSED: Final = {
         CLAUDE, f"model_info.id: {REFERENCE}", {"id": VARIABLE}, reaches=False
     ),
     "variable of another provider": Refused(
-        {"model": "openai/m", "api_key": VARIABLE}, f"api_key: {REFERENCE}", reaches=False
+        {"model": "mistral/m", "api_key": VARIABLE}, f"api_key: {REFERENCE}", reaches=False
     ),
     # The host's default keys
     "default key": Refused(only(CLAUDE, "api_key"), "api_key is missing; set it"),
@@ -269,6 +294,14 @@ REFUSED: Final = {
     ),
     "default URL of Foundry": Refused(only(AZURE, "api_base"), "api_base is missing; set it"),
     "default key of Gemini": Refused(only(GEMINI, "api_key"), "api_key is missing; set it"),
+    "default key of OpenAI": Refused(only(OPENAI, "api_key"), "api_key is missing; set it"),
+    "default key of another server": Refused(
+        only(OPENAI, "api_key", api_base=URL, count_tokens_via="responses"),
+        "api_base: this host does not allow the URL",
+    ),
+    "default key of Azure OpenAI": Refused(
+        only(AZURE_OPENAI, "api_key"), "api_key is missing; set it"
+    ),
     "default key of Bedrock": Refused(PLAIN_BEDROCK, NO_CREDENTIAL),
     "default region": Refused(only(BEDROCK, "aws_region_name"), "aws_region_name is missing"),
     "default credentials of Google": Refused(only(VERTEX, "vertex_credentials"), NO_CREDENTIAL),

@@ -15,7 +15,6 @@ OPT_IN: dict[str, Any] = {"count_tokens_via": "anthropic"}
 PREFIXES: dict[str, tuple[dict[str, Any], str | None, str | None]] = {
     "hosted_vllm": ({}, "HOSTED_VLLM_API_BASE", "HOSTED_VLLM_API_KEY"),
     "litellm_proxy": ({}, "LITELLM_PROXY_API_BASE", "LITELLM_PROXY_API_KEY"),
-    "openai": (OPT_IN, None, None),
     "lm_studio": (OPT_IN, "LM_STUDIO_API_BASE", "LM_STUDIO_API_KEY"),
     "llamafile": (OPT_IN, "LLAMAFILE_API_BASE", "LLAMAFILE_API_KEY"),
     "custom_openai": (OPT_IN, None, None),
@@ -153,6 +152,6 @@ def test_a_shared_credential_has_the_base_the_key_and_the_opt_in(own: dict[str, 
     own = entry("openai/m", **own, litellm_credential_name="ours")
     config = Config.from_mapping({"model_list": [own], "credential_list": [shared]}, OTHERS)
     (deployment,) = config.deployments
-    assert isinstance(deployment.params, OptInParams)
+    assert isinstance(deployment.params, ServerParams)
     assert deployment.params.endpoint == BASE
     assert deployment.credential_source == "credential_list (ours)"

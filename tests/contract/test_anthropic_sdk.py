@@ -88,7 +88,7 @@ def test_a_key_in_x_api_key_and_a_token_as_bearer_are_both_read(demo: str) -> No
     ("change", "error_type", "status", "message"),
     [
         ({"model": "nobody"}, anthropic.NotFoundError, 404, "model: nobody"),
-        ({"model": "gpt-4o"}, anthropic.HTTPNotImplementedError, 501, "cannot be counted"),
+        ({"model": "mistral-large"}, anthropic.HTTPNotImplementedError, 501, "cannot be counted"),
         ({"extra_body": {"messages": "x"}}, anthropic.BadRequestError, 400, "messages: a list"),
         ({"system": "x" * 33_554_432}, anthropic.ContentTooLargeError, 413, "larger than 33554432"),
         (

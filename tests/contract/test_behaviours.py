@@ -334,7 +334,7 @@ async def test_a_model_that_cannot_be_counted_is_a_501_of_its_own_and_no_call(
     error = response.json()["error"]
     assert error["type"] == "api_error"
     assert "gpt" in error["message"]
-    assert "openai" in error["message"]
+    assert "mistral" in error["message"]
     assert not upstream.requests
 
 

@@ -16,8 +16,9 @@ from count_tokens_mw.errors import HeadersTooLarge
 from count_tokens_mw.providers.anthropic import combine_header_lines
 from count_tokens_mw.providers.claude.betas import betas_of
 from count_tokens_mw.providers.google import body as google_body
-from count_tokens_mw.providers.google import messages, reader
 from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.translation import reader
+from count_tokens_mw.providers.translation.conversation import BlockTranslator
 from count_tokens_mw.rawjson import members
 from count_tokens_mw.rawjson.object import JsonObject
 from count_tokens_mw.types import CountRequest
@@ -31,6 +32,7 @@ CONFIG: Final[dict[str, Any]] = {
         for name, model in {
             "anthropic": "anthropic/claude-x",
             "gemini": "gemini/gemini-2.5-pro",
+            "openai": "openai/gpt-5.6",
         }.items()
     ]
 }
@@ -219,19 +221,28 @@ async def test_a_lone_surrogate_at_the_end_of_a_large_body_reaches_anthropic_unc
     assert upstream.request.content == b"{" + renamed.removeprefix(b"{")
 
 
+@pytest.mark.parametrize("model", ["gemini", "openai"])
 @pytest.mark.parametrize(
     ("text", "number", "most"), [("a", 10_000, 10_000), ("a" * 30, 100_000, 100_000)]
 )
 async def test_too_many_blocks_are_not_translated(
-    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, text: str, number: int, most: int
+    upstream: FakeUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    number: int,
+    most: int,
+    model: str,
 ) -> None:
     translated: list[object] = []
     monkeypatch.setattr(
-        messages._Translator, "translate", lambda _, *args, **__: translated.append(args)
+        BlockTranslator, "translate", lambda _, *args, **__: translated.append(args)
     )
     block = b'{"type":"text","text":"%b"}' % text.encode()
     blocks = b",".join([block] * number)  # and their message
-    body = b'{"model":"gemini","messages":[{"role":"user","content":[%b]}]}' % blocks
+    body = b'{"model":"%b","messages":[{"role":"user","content":[%b]}]}' % (
+        model.encode(),
+        blocks,
+    )
     answer = await post(counter(upstream), body)
     assert answer.status_code == 400
     assert f"more than {most} blocks" in answer.json()["error"]["message"]

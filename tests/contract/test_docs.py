@@ -294,7 +294,7 @@ def test_the_litellm_file_loads_and_leads_where_its_comments_say() -> None:
     leads = {name: router.find(router.name_of(name)) for name in ("sonnet", "claude-opus-4-8")}
     assert [found.provider for found in leads["sonnet"]] == ["bedrock", "anthropic"]
     assert [found.provider for found in leads["claude-opus-4-8"]] == ["anthropic"]
-    assert [found.params for found in router.find("gpt-4o")] == [None]
+    assert [found.params for found in router.find("mistral-large")] == [None]
 
 
 async def test_a_database_stands_in_for_the_list_and_a_new_file_comes_without_a_restart(

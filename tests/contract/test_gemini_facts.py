@@ -15,9 +15,10 @@ from msgspec import inspect
 
 from count_tokens_mw.errors import CannotCount, CountError
 from count_tokens_mw.providers.google.dialect import Dialect
-from count_tokens_mw.providers.google.no_input import NO_INPUT_OF_REQUEST
-from count_tokens_mw.providers.google.tools import BuiltInTool, CustomTool, ToolKind
-from count_tokens_mw.providers.google.translation import READERS, generate_content_request
+from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.translation.no_input import NO_INPUT_OF_REQUEST
+from count_tokens_mw.providers.translation.request import READERS
+from count_tokens_mw.providers.translation.tools import BuiltInTool, CustomTool, ToolKind
 from count_tokens_mw.rawjson.object import JsonObject
 from tests.facts import ANTHROPIC, Facts, read_facts
 from tests.support.gemini import TYPES
@@ -28,11 +29,11 @@ REQUEST: Final = "MessageCountTokensParams"
 DIALECT: Final = Dialect("gemini_api", 3)
 MESSAGES: Final = [{"role": "user", "content": "hi"}]
 DECIDE_FIELD: Final = (
-    "is it input? If so, translate it in count_tokens_mw/providers/google/; if not, add it to its "
-    "type in anthropic_types.py or tools.py with a reason of no_input.py"
+    "is it input? If so, translate it in count_tokens_mw/providers/translation/; if not, add it to "
+    "its type in anthropic_types.py or tools.py with a reason of no_input.py"
 )
 DECIDE_TYPE: Final = (
-    "has Gemini a counterpart? If so, translate it in count_tokens_mw/providers/google/; if not, "
+    "has it a counterpart? If so, translate it in count_tokens_mw/providers/translation/; if not, "
     "add it to tests/support/refused_types.py with the reason"
 )
 DECIDE_EXTRA: Final = "remove it, or add it to OURS_ALONE with the reason"

@@ -1,31 +1,36 @@
 """No string of a request is lost on its way to Gemini, and none arrives in a wrong place.
 
-The requests are full instances of the Anthropic SDK's own types, for each type that is translated;
-every string in them has a marker. The translation's types play no part in them.
+The requests are full instances of the Anthropic SDK's own types; every string in them has a marker.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, get_args
 
 import msgspec
 import pytest
-from anthropic.types.beta import (
-    BetaAssistantMessageParam,
-    BetaServerToolUseBlockParam,
-    BetaSystemMessageParam,
-    BetaUserMessageParam,
-)
-from anthropic.types.beta.message_count_tokens_params import MessageCountTokensParams
+from anthropic.types.beta import BetaServerToolUseBlockParam
 from typing_extensions import get_type_hints
 
 from count_tokens_mw.errors import CannotCount
 from count_tokens_mw.providers.google.dialect import Dialect
-from count_tokens_mw.providers.google.translation import Translation, generate_content_request
+from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.translation.request import Translation
 from count_tokens_mw.rawjson.object import JsonObject
 from tests.support.judges import gemini_judge, vertex_judge
-from tests.support.marked import find_markers, instances_of, mark_all, members_of
+from tests.support.marked import find_markers, instances_of
+from tests.support.marked_requests import (
+    ASK,
+    BLOCKS,
+    LABELS,
+    REQUESTS,
+    TEXT,
+    compare,
+    rows_for,
+    turn,
+)
 
 DIALECTS: Final = [
     *(Dialect("gemini_api", generation) for generation in (1, 2, 3)),
@@ -33,10 +38,6 @@ DIALECTS: Final = [
 ]
 NAME_OF: Final = "{0.backend} {0.generation}".format
 MODELS: Final = {1: "gemini-1.5-flash", 2: "gemini-2.5-flash", 3: "gemini-3.6-flash"}
-REQUEST: Final = get_type_hints(MessageCountTokensParams)
-BLOCKS: Final = members_of(get_type_hints(BetaUserMessageParam)["content"])
-TOOLS: Final = members_of(REQUEST["tools"])
-ASK: Final = {"role": "user", "content": "q"}
 NAMED: Final = {
     "redacted_thinking",
     "server_tool_use",
@@ -53,8 +54,8 @@ NO_INPUT: Final = {
     r".*\.fallback\..*": "not rendered into the prompt",
     r".*\.tool_use\.id": "Gemini matches calls and responses by their order",
     r".*\.tool_(result|error)\.tool_use_id": "Gemini matches calls and responses by their order",
-    r".*\.tool_use\.caller\.tool_id": "Gemini knows a tool by its name",
-    r".*\.tool_(use|result|error)\.toolset_name": "Gemini knows a tool by its name",
+    r".*\.tool_use\.caller\.tool_id": "a tool is known by its name",
+    r".*\.tool_(use|result|error)\.toolset_name": "a tool is known by its name",
     r".*\.tool_reference\.tool_name": "every tool is declared anyway",
     r"tools\.web_(fetch|search)_\d+\.(allowed|blocked)_domains\.\*": "a limit of the tool",
     r"tools\.web_search_\d+\.user_location\..*": "a limit of the tool",
@@ -67,10 +68,6 @@ NO_INPUT: Final = {
 }
 
 PART: Final = "contents.*.parts.*"
-TEXT: Final = (
-    r"(text\.text|search_result\.(title|source|content\.text\.text)|document\.(title|context)"
-    r"|document\.source:(text\.data|content\.content(\.text\.text)?))"
-)
 FILE: Final = r"(image|document|document\.source:content\.content\.image)\.source:"
 BLOCK: Final = r"messages\.(user|assistant|system)\.content\."
 RESULT: Final = r"messages\.user\.content\.tool_(result|error)\.content"
@@ -111,76 +108,6 @@ ARRIVES: Final[dict[str, str | Callable[[Dialect], str]]] = {
 }
 
 
-def turn(role: str, *content: Any) -> dict[str, Any]:
-    return {"role": role, "content": list(content)}
-
-
-def call(number: int) -> dict[str, Any]:
-    return {"type": "tool_use", "id": f"toolu_{number}", "name": "f", "input": {}}
-
-
-def result(tool_use_id: str) -> dict[str, Any]:
-    return {"type": "tool_result", "tool_use_id": tool_use_id, "content": "r"}
-
-
-def conversations_with(name: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield minimal conversations with the instances of a type of blocks, each with its title."""
-    blocks = mark_all(instances_of(BLOCKS[name]))
-    match blocks[0]["type"]:
-        case "tool_use":
-            answers = [result(block["id"]) for block in blocks]
-            yield name, [ASK, turn("assistant", *blocks), turn("user", *answers)]
-        case "tool_result":
-            calls = turn("assistant", *[call(number) for number in range(len(blocks))])
-            for is_error in (False, True):
-                ended = [
-                    {**block, "tool_use_id": f"toolu_{number}", "is_error": is_error}
-                    for number, block in enumerate(blocks)
-                ]
-                yield f"{name} error {is_error}", [ASK, calls, turn("user", *ended)]
-        case "redacted_thinking" | "thinking":
-            answer = turn("user", result("toolu_0"))
-            yield name, [ASK, turn("assistant", *blocks, call(0)), answer]
-        case "compaction":
-            yield name, [turn("user", *blocks), ASK]
-        case _:
-            yield f"{name} of the assistant", [ASK, turn("assistant", *blocks), ASK]
-            yield f"{name} of the user", [turn("user", *blocks), ASK]
-
-
-def messages_of_text() -> Iterator[tuple[str, list[Any]]]:
-    """Yield conversations with messages whose content is a string, and with the system's."""
-    for kind in (BetaUserMessageParam, BetaAssistantMessageParam):
-        message = next(one for one in instances_of(kind) if isinstance(one["content"], str))
-        yield kind.__name__, [message, ASK]
-    for number, message in enumerate(instances_of(BetaSystemMessageParam)):
-        yield f"system message {number}", [ASK, message]
-        yield f"leading system message {number}", [{**message, "clear_at": "never"}, ASK]
-
-
-def requests() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield a marked request for each translated type and form, with its title."""
-    for name in BLOCKS:
-        for title, messages in conversations_with(name):
-            yield title, {"messages": messages}
-    for title, messages in messages_of_text():
-        yield title, mark_all({"messages": messages})
-    for name, tool in TOOLS.items():
-        yield name, mark_all({"messages": [ASK], "tools": instances_of(tool)})
-    for choice in instances_of(REQUEST["tool_choice"]):
-        # A tool is chosen by its name, so that one marker stands in two places.
-        tool = {"type": "custom", "name": "mk000009", "input_schema": {}}
-        named = {**choice, **({"name": tool["name"]} if "name" in choice else {})}
-        title = f"tool_choice {choice['type']}"
-        yield title, {"messages": [ASK], "tools": [tool], "tool_choice": named}
-    for field in REQUEST.keys() - {"messages", "mcp_servers", "tools", "tool_choice"}:
-        for number, value in enumerate(instances_of(REQUEST[field])):
-            yield f"{field} {number}", mark_all({"messages": [ASK], field: value})
-
-
-REQUESTS: Final = dict(sorted(requests(), key=lambda request: request[0]))
-
-
 def translate(body: dict[str, Any], dialect: Dialect) -> Translation:
     return generate_content_request(JsonObject.parse(json.dumps(body).encode()), dialect)
 
@@ -197,31 +124,6 @@ def places_of(label: str, dialect: Dialect) -> set[str]:
     raise AssertionError(f"a new string {label}: where does it arrive, or why is it no input?")
 
 
-def is_within(place: str, holders: set[str]) -> bool:
-    return any(place == holder or place.startswith(f"{holder}.") for holder in holders)
-
-
-def compare(
-    body: dict[str, Any], sent: dict[str, Any], omitted: Iterable[str], dialect: Dialect
-) -> list[str]:
-    """Return each marker that is not exactly where it should be, with its place in the request."""
-    arrived: dict[str, set[str]] = {}
-    for mark in find_markers(sent, typed=False):
-        arrived.setdefault(mark.marker, set()).add(mark.label)
-    expected: dict[str, set[str]] = {}
-    labels: dict[str, str] = {}
-    for mark in find_markers(body, typed=True):
-        is_named = is_within(mark.place, set(omitted))
-        places = set() if is_named else places_of(mark.label, dialect)
-        expected.setdefault(mark.marker, set()).update(places)
-        labels[mark.marker] = mark.label
-    return [
-        f"{labels[marker]} is in {sorted(arrived.get(marker, ()))}, not in {sorted(places)}"
-        for marker, places in expected.items()
-        if arrived.get(marker, set()) != places
-    ]
-
-
 @pytest.mark.parametrize("dialect", DIALECTS, ids=NAME_OF)
 @pytest.mark.parametrize("title", REQUESTS)
 def test_a_string_arrives_in_its_place_or_is_no_input_or_named(
@@ -230,11 +132,12 @@ def test_a_string_arrives_in_its_place_or_is_no_input_or_named(
     body = REQUESTS[title]
     content, omitted = translate(body, dialect)
     sent = json.loads(msgspec.json.encode(content))
-    assert compare(body, sent, omitted, dialect) == []
+    assert compare(body, sent, omitted, partial(places_of, dialect=dialect)) == []
     judge(sent, dialect)
 
 
 def test_a_lost_a_misplaced_and_a_superfluous_string_are_found() -> None:
+    placed = partial(places_of, dialect=DIALECTS[0])
     body = REQUESTS["BetaThinkingBlockParam"]
     content, omitted = translate(body, DIALECTS[0])
     sent = json.loads(msgspec.json.encode(content))
@@ -242,14 +145,14 @@ def test_a_lost_a_misplaced_and_a_superfluous_string_are_found() -> None:
     text = thinking.pop("text")
     label = "messages.assistant.content.thinking.thinking"
     lost = f"{label} is in [], not in ['{PART}.text']"
-    assert compare(body, sent, omitted, DIALECTS[0]) == [lost]
+    assert compare(body, sent, omitted, placed) == [lost]
     call_part["functionCall"]["name"] = text
     misplaced = f"{label} is in ['{PART}.functionCall.name'], not in ['{PART}.text']"
-    assert compare(body, sent, omitted, DIALECTS[0]) == [misplaced]
+    assert compare(body, sent, omitted, placed) == [misplaced]
     signature = body["messages"][1]["content"][0]["signature"]
     sent["contents"][1]["parts"] = [{"text": text}, {"text": signature}]
     superfluous = label.replace("thinking.thinking", "thinking.signature")
-    assert compare(body, sent, omitted, DIALECTS[0]) == [
+    assert compare(body, sent, omitted, placed) == [
         f"{superfluous} is in ['{PART}.text'], not in []"
     ]
 
@@ -285,16 +188,13 @@ def test_exactly_the_places_that_gemini_cannot_read_are_named(title: str, dialec
 
 @pytest.mark.parametrize("table", [NO_INPUT, ARRIVES], ids=["NO_INPUT", "ARRIVES"])
 def test_every_row_applies_to_a_string(table: dict[str, Any]) -> None:
-    labels = {mark.label for body in REQUESTS.values() for mark in find_markers(body, typed=True)}
-    unused = [row for row in table if not any(re.fullmatch(row, label) for label in labels)]
-    assert unused == []
+    used = {row for label in LABELS for row in rows_for(label, table)}
+    assert table.keys() - used == set()
 
 
 def test_no_string_has_two_rows() -> None:
-    labels = {mark.label for body in REQUESTS.values() for mark in find_markers(body, typed=True)}
     rows = [*NO_INPUT, *ARRIVES]
-    doubled = {label for label in labels if sum(bool(re.fullmatch(row, label)) for row in rows) > 1}
-    assert doubled == set()
+    assert {label for label in LABELS if len(rows_for(label, rows)) > 1} == set()
 
 
 def test_every_type_of_blocks_has_a_marker_to_lose() -> None:

@@ -63,7 +63,7 @@ def test_what_litellm_counts_by_an_api_is_counted_here_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["azure", "openrouter", "groq", "ollama", "mistral", "xai", "cohere", "poe", "vllm"]
+    "prefix", ["openrouter", "groq", "ollama", "mistral", "xai", "cohere", "poe", "vllm"]
 )
 async def test_a_prefix_without_a_count_is_a_501_without_a_call(
     prefix: str, upstream: FakeUpstream

@@ -34,6 +34,14 @@ ENTRIES: list[dict[str, Any]] = [
         "vertex_credentials": {"type": "service_account", "private_key": CANARY},
     },
     {"model": "gemini/x", "api_key": CANARY},
+    {"model": "openai/gpt-x", "api_key": CANARY},
+    {"model": "openai/gpt-x", "extra_headers": {"authorization": f"Bearer {CANARY}"}},
+    {
+        "model": "azure/gpt-x",
+        "azure_ad_token": CANARY,
+        "api_base": "https://a.example",
+        "count_tokens_via": "responses",
+    },
     {"model": "bedrock/anthropic.claude-x", "aws_region_name": "us-east-1", "api_key": CANARY},
     {
         "model": "bedrock/anthropic.claude-x",

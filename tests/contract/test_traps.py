@@ -9,7 +9,13 @@ import httpx
 import pytest
 
 from count_tokens_mw import UpstreamUnusable
-from demo_app.emulators import EMULATED_GEMINI_KEY, EmulatedGoogle, emulated_bedrock
+from demo_app.emulators import (
+    EMULATED_GEMINI_KEY,
+    EMULATED_OPENAI_KEY,
+    EmulatedGoogle,
+    emulated_bedrock,
+    emulated_openai,
+)
 from tests.support.cloud import Cloud, bedrock_params, cloud, counting, vertex_params
 from tests.support.fakes import mounted
 
@@ -27,7 +33,8 @@ GENERATING: dict[str, Any] = {
 async def client_for(kind: str) -> AsyncIterator[tuple[httpx.AsyncClient, Cloud]]:
     """Yield a client of a gateway in front of one emulated upstream, and that upstream."""
     google = EmulatedGoogle()
-    with cloud(emulated_bedrock() if kind == "bedrock" else google.app) as upstream:
+    apps = {"bedrock": emulated_bedrock, "openai": emulated_openai}
+    with cloud(apps.get(kind, lambda: google.app)()) as upstream:
         params: dict[str, dict[str, Any]] = {
             "bedrock": bedrock_params(upstream.url),
             "vertex claude": vertex_params(google, upstream.url, "claude-opus-4-8"),
@@ -37,13 +44,19 @@ async def client_for(kind: str) -> AsyncIterator[tuple[httpx.AsyncClient, Cloud]
                 "api_key": EMULATED_GEMINI_KEY,
                 "api_base": upstream.url,
             },
+            "openai": {
+                "model": "openai/gpt-5.6",
+                "api_key": EMULATED_OPENAI_KEY,
+                "api_base": upstream.url,
+                "count_tokens_via": "responses",
+            },
         }
         async with counting(params[kind]) as count_tokens, mounted(count_tokens) as client:
             yield client, upstream
 
 
-EVERY_KIND = ["bedrock", "vertex claude", "vertex gemini", "gemini"]
-COUNTS = ("/count-tokens", "count-tokens:rawPredict", ":countTokens", "/token")
+EVERY_KIND = ["bedrock", "vertex claude", "vertex gemini", "gemini", "openai"]
+COUNTS = ("/count-tokens", "count-tokens:rawPredict", ":countTokens", "/input_tokens", "/token")
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)

@@ -249,7 +249,7 @@ def test_where_the_entry_leaves_it_open_the_model_tells_the_provider(
             "bedrock: aws_region_name is missing; set it or AWS_REGION",
         ),
         ("azure_ai/claude-x", "azure_ai: api_base is missing; set it or AZURE_AI_API_BASE"),
-        ("openai/gpt", None),
+        ("mistral/m", None),
         ("gpt", None),
         ("vertex_ai/mistral", None),
     ],

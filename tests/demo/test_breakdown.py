@@ -96,7 +96,7 @@ async def test_progress_is_told_and_at_last_the_breakdown(demo: str) -> None:
 @pytest.mark.parametrize(
     ("body", "key", "status", "type_", "message"),
     [
-        ({"model": "gpt-4o"}, "sk-demo", 501, "api_error", "openai"),
+        ({"model": "mistral-large"}, "sk-demo", 501, "api_error", "mistral"),
         ({"model": "nobody"}, "sk-demo", 404, "not_found_error", "nobody"),
         ({"model": "gemini-vertex"}, "sk-demo-claude", 403, "permission_error", "may not use"),
         ({"messages": None}, "sk-demo", 400, "invalid_request_error", "messages"),

@@ -35,7 +35,7 @@ def client_of(app: Any) -> httpx.AsyncClient:
         (COUNT, "anthropic/claude-opus-4-8", 200),
         (PASSED_THROUGH, "claude-opus-5-5", 200),
         (COUNT, "gemini-3.8-flash", 403),
-        (COUNT, "gpt-4o", 403),
+        (COUNT, "gpt-5.6", 403),
         (COUNT, "nobody", 403),  # a 404 would reveal that the model does not exist
         (PASSED_THROUGH, "gemini-3.8-flash", 403),
     ],
@@ -134,13 +134,13 @@ def test_a_key_says_itself_to_nobody() -> None:
 @pytest.mark.parametrize(
     ("key", "first", "last", "listed", "unlisted"),
     [
-        ("sk-demo", "claude-sonnet-5", "gpt-4o", "gemini-vertex", "anthropic/*"),
+        ("sk-demo", "claude-sonnet-5", "mistral-large", "gpt-5.6", "anthropic/*"),
         (
             "sk-demo-claude",
             "claude-sonnet-5",
             "claude-bedrock",
             "claude-vertex",
-            "gpt-4o",
+            "gpt-5.6",
         ),
     ],
 )
@@ -190,13 +190,15 @@ async def test_the_page_is_told_of_keys_upstreams_and_models(demo: str) -> None:
     async with httpx.AsyncClient(base_url=demo) as client:
         info = (await client.get("/demo/info")).json()
     assert (info["version"], info["key"]) == ("0.1.0", "sk-demo")
-    assert set(info["upstreams"]) == {"anthropic", "bedrock", "gemini", "vertex_ai"}
+    assert set(info["upstreams"]) == {"anthropic", "bedrock", "gemini", "openai", "vertex_ai"}
+    gpt = {"id": "gpt-5.6", "provider": "openai", "countable": True}
+    assert gpt in info["models"]
     assert info["models"][0] == {
         "id": "claude-sonnet-5",
         "provider": "anthropic",
         "countable": True,
     }
-    assert info["models"][-1] == {"id": "gpt-4o", "provider": "openai", "countable": False}
+    assert info["models"][-1] == {"id": "mistral-large", "provider": "mistral", "countable": False}
 
 
 @pytest.mark.parametrize("path", ["/", "/page/index.html"])

@@ -209,7 +209,7 @@ async def test_a_listener_that_never_reads_costs_bounded_memory_and_holds_nobody
         tracemalloc.stop()
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        answer = await client.post(COUNT, json={**HELLO, "model": "gpt-4o"}, headers=KEY)
+        answer = await client.post(COUNT, json={**HELLO, "model": "mistral-large"}, headers=KEY)
     assert answer.status_code == 501
     for listener in listeners:
         listener.cancel()

@@ -21,8 +21,9 @@ KEY = {"authorization": "Bearer sk-demo"}
 def test_without_any_credentials_everything_is_emulated_and_called_so() -> None:
     with configured({"PATH": "/bin"}) as (config, upstreams):
         assert not upstreams.live
-        assert "emulated, with invented counts: anthropic, bedrock, gemini, vertex_ai" in banner(
-            "http://127.0.0.1:8000", upstreams, "sk-demo"
+        assert (
+            "emulated, with invented counts: anthropic, bedrock, gemini, openai, vertex_ai"
+            in banner("http://127.0.0.1:8000", upstreams, "sk-demo")
         )
         params = config.settings.passthrough.anthropic
         assert params is not None
@@ -40,6 +41,7 @@ def test_without_any_credentials_everything_is_emulated_and_called_so() -> None:
         ({"AWS_ROLE_ARN": "arn"}, "bedrock", "claude-bedrock", None),
         ({"GOOGLE_APPLICATION_CREDENTIALS": "f"}, "vertex_ai", "claude-vertex", None),
         ({"AWS_PROFILE": "team"}, "bedrock", "claude-bedrock", None),
+        ({"OPENAI_API_KEY": "k"}, "openai", "gpt-5.6", "https://api.openai.com"),
     ],
 )
 def test_a_provider_whose_credentials_are_there_is_asked_for_real(
@@ -68,9 +70,10 @@ def test_a_provider_whose_credentials_are_there_is_asked_for_real(
         ("claude-bedrock", "bedrock", 14),
         ("gemini-3.8-flash", "gemini", 7),
         ("gemini-vertex", "vertex_ai", 7),
+        ("gpt-5.6", "openai", 21),
     ],
 )
-async def test_all_five_providers_are_counted_without_any_credentials(
+async def test_all_providers_are_counted_without_any_credentials(
     demo: str, model: str, provider: str, counted: int
 ) -> None:
     body = {"model": model, "messages": [{"role": "user", "content": "Hello, how are you?"}]}

@@ -20,7 +20,7 @@ _BETAS: Final = "count_tokens_mw/providers/claude/betas.py"
 _KEYS: Final = "count_tokens_mw/config/litellm_keys.py"
 _ARGUMENTS: Final = "count_tokens_mw/telemetry/litellm_arguments.py"
 _PROVIDERS: Final = "docs/providers.md"
-_GEMINI: Final = "count_tokens_mw/providers/google/"
+_TYPES: Final = "count_tokens_mw/providers/translation/"
 _NAMES: Final = "count_tokens_mw/config/params/"
 _UPSTREAM_OF: Final = {
     "bedrock": "runtime",
@@ -142,7 +142,7 @@ def _compare_fields(old: Facts, new: Facts) -> Iterator[str]:
     for name in _added(_fields(old, "counting"), _fields(new, "counting")):
         yield (
             f"new field `{name}` of MessageCountTokensParams: is it input? In Anthropic's format "
-            f"it passes unless {_FIELDS} leaves it out; {_GEMINI} refuses it until it has a rule."
+            f"it passes unless {_FIELDS} leaves it out; {_TYPES} refuses it until it has a rule."
         )
     for name in _added(_fields(new, "counting"), _fields(old, "counting")):
         yield (
@@ -159,13 +159,13 @@ def _compare_fields(old: Facts, new: Facts) -> Iterator[str]:
 def _compare_types(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     for name in _added(old, new):
         yield (
-            f"new type `{name}`{_discriminator(new[name])}: does it hold input? {_GEMINI} refuses "
+            f"new type `{name}`{_discriminator(new[name])}: does it hold input? {_TYPES} refuses "
             "an unknown block, source or tool: translate it, or leave that so."
         )
     for name in _added(new, old):
         yield (
             f"type `{name}`{_discriminator(old[name])} left the SDK: do clients still send it? "
-            f"If not, drop its rule in {_GEMINI}."
+            f"If not, drop its rule in {_TYPES}."
         )
     for name in sorted(old.keys() & new.keys()):
         yield from _compare_type(name, old[name], new[name])
@@ -175,25 +175,25 @@ def _compare_type(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
     if old["discriminator"] != new["discriminator"]:
         yield (
             f"type `{name}`{_discriminator(old)} is now{_discriminator(new) or ' untagged'}: "
-            f"does {_GEMINI} know the new values?"
+            f"does {_TYPES} know the new values?"
         )
     for field in _added(old["fields"], new["fields"]):
         yield (
             f"new field `{field}` of `{name}`{_discriminator(new)}: is it input? If so, "
-            f"translate it in {_GEMINI}; if not, list it there as none."
+            f"translate it in {_TYPES}; if not, list it there as none."
         )
     for field in _added(new["fields"], old["fields"]):
         yield (
             f"field `{field}` left `{name}`{_discriminator(old)}: do clients still send it? If "
-            f"not, drop its rule in {_GEMINI} or {_FIELDS}."
+            f"not, drop its rule in {_TYPES} or {_FIELDS}."
         )
     for field in sorted(old["fields"].keys() & new["fields"].keys()):
         for kind in _added(old["fields"][field], new["fields"][field]):
-            yield (f"`{name}.{field}` may now hold `{kind}`: does {_GEMINI} translate it there?")
+            yield (f"`{name}.{field}` may now hold `{kind}`: does {_TYPES} translate it there?")
         for kind in _added(new["fields"][field], old["fields"][field]):
             yield (
                 f"`{name}.{field}` no longer holds `{kind}`: do clients still send it? If not, "
-                f"drop its rule in {_GEMINI}."
+                f"drop its rule in {_TYPES}."
             )
 
 

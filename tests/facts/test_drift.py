@@ -83,7 +83,11 @@ def test_a_version_without_a_difference_asks_for_nothing() -> None:
         ),
         (
             add_counted_field,
-            ["new field `foo` of MessageCountTokensParams", "is it input?", "providers/google"],
+            [
+                "new field `foo` of MessageCountTokensParams",
+                "is it input?",
+                "/translation/",
+            ],
         ),
         (
             lambda new: new["only_creating"].remove("thread"),
@@ -93,7 +97,7 @@ def test_a_version_without_a_difference_asks_for_nothing() -> None:
             lambda new: new["types"].update(
                 Image={"discriminator": {"type": ["image"]}, "fields": {}}
             ),
-            ["new type `Image` (type: image)", "providers/google"],
+            ["new type `Image` (type: image)", "/translation/"],
         ),
         (lambda new: new["types"].pop("Text"), ["type `Text` (type: text) left the SDK"]),
         (

@@ -81,7 +81,7 @@ async def test_stars_order_and_take_over_are_as_in_a_file(upstream: FakeUpstream
     deployments = [
         *rows("anthropic/late-*", name="claude-*", order=2),
         *rows("anthropic/early-*", name="claude-*", order=1),
-        *rows("openai/first", name="claude-*", order=0),
+        *rows("mistral/first", name="claude-*", order=0),
     ]
     hook = await count_with(upstream, lambda model, caller: deployments)
     assert [(attempt.upstream_model, attempt.status) for attempt in hook.event.attempts] == [

@@ -20,10 +20,10 @@ from count_tokens_mw.providers.claude.betas import BETAS
 from count_tokens_mw.providers.claude.fields import NOT_INPUT
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.types import Headers, UpstreamCall
-from tests.providers.test_gemini_judged import bodies
 from tests.support.anthropic_judge import anthropic_judge
-from tests.support.gemini_shapes import OWN
+from tests.support.invented import INVENTED
 from tests.support.requests import STANDARD, without_beta_fields
+from tests.support.translated_shapes import OWN
 
 # Anthropic's own types allow a result to omit its content, but not a null content.
 SHAPES = {
@@ -95,7 +95,7 @@ def with_anthropic_types(value: Any) -> Any:
 
 
 @settings(max_examples=50, deadline=None)
-@given(bodies)
+@given(INVENTED)
 def test_the_schemas_accept_invented_conversations(
     operation: OperationModel, generated: dict[str, Any]
 ) -> None:

@@ -26,10 +26,6 @@ from tests.support.gemini_blocks import (
     result,
     system,
 )
-from tests.support.gemini_shapes import (
-    FULL,
-    SHAPES,
-)
 from tests.support.requests import (
     CONTENT_DOCUMENT,
     DOCUMENT,
@@ -46,6 +42,10 @@ from tests.support.requests import (
     WEATHER,
     text,
     user,
+)
+from tests.support.translated_shapes import (
+    FULL,
+    SHAPES,
 )
 
 # ---- errors, and their places

@@ -1,6 +1,6 @@
 """Google's own schemas accept what the translation makes, for every dialect."""
 
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,35 +16,25 @@ from tests.support.gemini import (
     translate_and_judge,
 )
 from tests.support.gemini_blocks import (
-    CODE_EXECUTION,
     PNG_FILE,
     PNG_PART,
-    USER_BLOCKS,
-    WEB_SEARCH,
-    assistant,
-    result,
-    system,
 )
-from tests.support.gemini_shapes import (
-    CALLED_TWICE,
-    FULL,
-    MANY_TOOLS,
-    NOT_COUNTED,
-    SHAPES,
-)
+from tests.support.invented import INVENTED
 from tests.support.judges import (
     Refused,
     gemini_judge,
     vertex_judge,
 )
 from tests.support.requests import (
-    HELLO,
     STANDARD,
-    THINKING,
-    TOOL_USE,
-    WEATHER,
-    text,
-    user,
+)
+from tests.support.translated_shapes import (
+    CALLED_TWICE,
+    FULL,
+    MANY_TOOLS,
+    NOT_COUNTED,
+    REMOVABLE,
+    SHAPES,
 )
 
 
@@ -143,18 +133,7 @@ def test_the_judge_of_vertex_refuses_what_vertex_refuses(more: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    "path",
-    [
-        ("system",),
-        ("tools",),
-        ("tools", 1),
-        ("messages", 0, "content", 1),
-        ("messages", 2, "content", 0),
-        ("messages", 2, "content", 0, "content", 1),
-        ("messages", 2, "content", 0, "content", 2),
-        ("messages", 2, "content", 1, "is_error"),
-        ("messages", 1, "content", 0),
-    ],
+    "path", [*REMOVABLE, ("messages", 2, "content", 1, "is_error"), ("messages", 1, "content", 0)]
 )
 def test_nothing_can_be_removed_unnoticed(path: tuple[Any, ...]) -> None:
     assert translate(replace_at(FULL, path, GONE)) != translate(FULL)
@@ -162,58 +141,9 @@ def test_nothing_can_be_removed_unnoticed(path: tuple[Any, ...]) -> None:
 
 # ---- generated requests
 
-short_texts = st.text(max_size=6)
-user_blocks = st.sampled_from([block for block, _ in USER_BLOCKS.values()]) | st.builds(
-    text, short_texts
-)
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | short_texts,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(short_texts, inner, max_size=2),
-    max_leaves=4,
-)
-objects = st.dictionaries(short_texts, json_values, max_size=2)
-
-
-@st.composite
-def tool_rounds(draw: st.DrawFn) -> list[Any]:
-    """Draw a message with calls of tools and one with their results, in any order."""
-    ids = draw(
-        st.lists(st.integers(0, 9).map("toolu_{}".format), min_size=1, max_size=3, unique=True)
-    )
-    calls = [{**TOOL_USE, "id": call_id, "input": draw(objects)} for call_id in ids]
-    contents = st.none() | short_texts | st.lists(user_blocks, max_size=2)
-    results = [result(draw(contents), call_id) for call_id in draw(st.permutations(ids))]
-    before = draw(st.lists(st.sampled_from([THINKING, text("So."), text("")]), max_size=2))
-    return [assistant(*before, *calls), user(*results, *draw(st.lists(user_blocks, max_size=1)))]
-
-
-exchanges = st.one_of(
-    tool_rounds(),
-    st.lists(user_blocks, max_size=2).map(lambda blocks: [user(*blocks)]),
-    short_texts.map(lambda content: [{"role": "assistant", "content": content}]),
-    short_texts.map(lambda content: [system(content)]),
-)
-tools = st.lists(
-    st.builds(lambda schema: {**WEATHER, "input_schema": schema}, objects)
-    | st.sampled_from([WEB_SEARCH, CODE_EXECUTION]),
-    max_size=2,
-)
-bodies = st.fixed_dictionaries(
-    {"messages": st.lists(exchanges, max_size=4).map(lambda rounds: [*HELLO, *chain(*rounds)])},
-    optional={
-        "system": short_texts | st.lists(st.builds(text, short_texts), max_size=2),
-        "tools": tools,
-        "tool_choice": st.sampled_from([{"type": "auto"}, {"type": "tool", "name": "get_weather"}]),
-    },
-)
-
 
 @settings(max_examples=200, deadline=None)
-@given(bodies, st.sampled_from(sorted(DIALECTS)))
+@given(INVENTED, st.sampled_from(sorted(DIALECTS)))
 def test_googles_own_schemas_accept_invented_conversations(body: dict[str, Any], name: str) -> None:
     turns = translate_and_judge(body, name)["contents"]
     assert all(

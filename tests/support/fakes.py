@@ -23,7 +23,7 @@ CONFIG: dict[str, Any] = {
             "model_name": "claude-sonnet",
             "litellm_params": {"model": "anthropic/claude-sonnet-4-5"},
         },
-        {"model_name": "gpt", "litellm_params": {"model": "openai/gpt-4o"}},
+        {"model_name": "gpt", "litellm_params": {"model": "mistral/mistral-large"}},
     ]
 }
 

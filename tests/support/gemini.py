@@ -7,9 +7,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from count_tokens_mw.errors import InvalidRequest
-from count_tokens_mw.providers.google import anthropic_types, tools, translation
 from count_tokens_mw.providers.google.body import google_body
 from count_tokens_mw.providers.google.dialect import Dialect
+from count_tokens_mw.providers.translation import anthropic_types, request, tools
 from count_tokens_mw.rawjson.object import JsonObject
 from tests.support.judges import (
     gemini_judge,
@@ -39,7 +39,7 @@ VERTEX_2: Final = Dialect("vertex", 2)
 VERTEX_3: Final = Dialect("vertex", 3)
 TYPES: Final[Sequence[type[Struct]]] = [
     kind
-    for module in (anthropic_types, tools, translation)
+    for module in (anthropic_types, tools, request)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct
 ]

@@ -18,7 +18,6 @@ __all__ = [
     "LiteLLMProxyParams",
     "LlamafileParams",
     "LmStudioParams",
-    "OpenAIParams",
     "OptInParams",
     "ServerParams",
 ]
@@ -91,10 +90,6 @@ class OptInParams(ServerParams):
         if urlsplit(self.api_base).hostname == _WITHOUT_COUNT:
             return f"api_base: {_WITHOUT_COUNT} has no API of Anthropic's; name a server of yours"
         return super()._find_missing()
-
-
-class OpenAIParams(OptInParams):
-    """Parameters of `openai/…` at a base of one's own, which has no default key and no default."""
 
 
 class LmStudioParams(OptInParams):

@@ -1,62 +1,23 @@
 """Bodies of calls to Gemini, pure."""
 
-import re
 from collections.abc import Callable
-from typing import Final
 
-import msgspec
-
-from count_tokens_mw.errors import InvalidRequest
 from count_tokens_mw.providers.google.dialect import Dialect
-from count_tokens_mw.providers.google.parts import Part
 from count_tokens_mw.providers.google.translation import generate_content_request
+from count_tokens_mw.providers.translation.content import Part
+from count_tokens_mw.providers.translation.encoding import encode_translation
 from count_tokens_mw.rawjson.object import JsonObject
 
 __all__ = ["google_body"]
-
-_PRIVATE: Final = re.compile(rb"\xee[\x80-\xbf]{2}")
-_SHIFT: Final = 0xE000 - 0xD000
 
 
 def google_body(
     body: JsonObject, dialect: Dialect, wrap: Callable[[Part], Part] = lambda content: content
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Return the body of a call, and the bounded places of the request that it leaves out.
-
-    `wrap` puts Gemini's request into the call's. A lone surrogate, such as half of an emoji, goes
-    up as the caller wrote it, and Gemini decides.
+    """Return the body of a call as `encode_translation` does.
 
     Raises:
         CannotCount: a part of the input has no counterpart in Gemini.
         InvalidRequest: the body is malformed.
     """
-
-    def translate(body: JsonObject) -> tuple[bytes, tuple[str, ...]]:
-        content, omitted = generate_content_request(body, dialect)
-        return msgspec.json.encode(wrap(content)), omitted
-
-    try:
-        return translate(body)
-    except InvalidRequest:
-        if not _can_mask_surrogates(body.raw):
-            raise
-    text, omitted = translate(JsonObject.parse(_mask_surrogates(body.raw)))
-    return _unmask_surrogates(text), omitted
-
-
-def _can_mask_surrogates(raw: bytes) -> bool:
-    """Return whether text may have surrogates, and has no characters of the private use area."""
-    may_have_private_use = b"\xee" in raw or b"\\ue" in raw or b"\\uE" in raw
-    return (b"\\ud" in raw or b"\\uD" in raw) and not may_have_private_use
-
-
-def _mask_surrogates(raw: bytes) -> bytes:
-    """Return text with U+D000 to U+DFFF moved to the private use area."""
-    return raw.replace(b"\\ud", b"\\ue").replace(b"\\uD", b"\\uE")
-
-
-def _unmask_surrogates(text: bytes) -> bytes:
-    text = text.replace(b"\\ue", b"\\ud").replace(b"\\uE", b"\\uD")
-    if b"\xee" not in text:
-        return text
-    return _PRIVATE.sub(lambda match: b"\\u%04x" % (ord(match[0].decode()) - _SHIFT), text)
+    return encode_translation(body, lambda body: generate_content_request(body, dialect), wrap)

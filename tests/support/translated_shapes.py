@@ -34,6 +34,7 @@ __all__ = [
     "MANY_TOOLS",
     "NOT_COUNTED",
     "OWN",
+    "REMOVABLE",
     "SHAPES",
     "in_block",
     "in_call",
@@ -138,3 +139,13 @@ FULL: dict[str, Any] = {
     "messages": [user(text("What is this?"), IMAGE), *CALLED_TWICE[1:]],
     "tools": MANY_TOOLS,
 }
+REMOVABLE: list[tuple[str | int, ...]] = [
+    ("system",),
+    ("tools",),
+    ("tools", 1),
+    ("messages", 0, "content", 1),
+    ("messages", 2, "content", 0),
+    ("messages", 2, "content", 0, "content", 1),
+    ("messages", 2, "content", 0, "content", 2),
+]
+"""Paths of parts of `FULL` without which a translation differs."""

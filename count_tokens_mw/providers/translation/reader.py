@@ -15,11 +15,12 @@ import msgspec
 from msgspec import Raw, inspect
 
 from count_tokens_mw.aio.fairness import leave_loop, stop_if_unneeded
-from count_tokens_mw.errors import CannotCount, InvalidRequest
+from count_tokens_mw.errors import InvalidRequest
 from count_tokens_mw.protocol.omissions import Omissions
+from count_tokens_mw.providers.translation.counterparts import no_counterpart
 from count_tokens_mw.rawjson.structure import has_more
 
-__all__ = ["Reader", "Text", "Value", "cannot_count", "has_items", "items_of"]
+__all__ = ["Reader", "Text", "Value", "has_items", "items_of"]
 
 Value: TypeAlias = "bool | int | str | Raw | Sequence[Value] | Mapping[str, Value]"
 """A value to write as JSON, whose leaves may be JSON text."""
@@ -36,7 +37,6 @@ _NO_ITEMS: Final = re.compile(rb"\[[ \t\n\r]*\]|null|").fullmatch
 _INDEX: Final = re.compile(r".*\$\[(\d+)\]").match
 _MOST_OBJECTS: Final = 300_000  # each takes four tokens and more
 _LONGEST_NAME: Final = 256
-_PRINTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 _EMPTY: Final = len(b'""')
 _NULL: Final = Raw(b"null")
 _KINDS: Final = {
@@ -53,12 +53,6 @@ _NAMES: Final[Mapping[type, str]] = {
     inspect.StructType: "an object",
     inspect.BoolType: "a boolean",
 }
-
-
-def cannot_count(place: str, what: str, kind: str | None = None) -> CannotCount:
-    """Return the error for an input without a counterpart in Gemini: `what`, and its type."""
-    named = "" if kind is None else f" of type {kind if _PRINTABLE(kind) else 'unknown'}"
-    return CannotCount(f"{place}: Gemini has no counterpart of {what}{named}.")
 
 
 class Reader(Generic[T]):
@@ -190,7 +184,7 @@ class _Plan:
         if tag in self._structs:
             return self._structs[tag]
         if self._tag == "type":
-            raise cannot_count(place.removesuffix(".source"), self._content, tag)
+            raise no_counterpart(place.removesuffix(".source"), self._content, tag)
         tags = " or ".join(map(str, self._structs))
         raise InvalidRequest(f"{place}.{self._tag}: {tags} is required.")
 

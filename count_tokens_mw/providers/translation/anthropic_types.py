@@ -1,11 +1,11 @@
-"""Types of Anthropic's messages, as far as Gemini has a counterpart; they decide about each field.
+"""Types of Anthropic's messages that are translated; they decide about each field.
 
 A field is input, which is translated, or `no input`, for the reason in its type. A field of neither
 kind is left out and named, because whatever translates the host's own `/v1/messages` leaves it out
 too. A type that is not here is unknown content, which is refused.
 
 Text, arguments and schemas stay the caller's own JSON text (`Raw`), which is not decoded: its
-notation reaches Gemini unchanged, and megabytes are not read twice.
+notation reaches the upstream unchanged, and megabytes are not read twice.
 
 https://docs.claude.com/en/api/messages and https://jcristharif.com/msgspec/api.html#raw
 """
@@ -14,7 +14,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Raw, Struct
 
-from count_tokens_mw.providers.google.no_input import (
+from count_tokens_mw.providers.translation.no_input import (
     ABSENT,
     Answer,
     CacheMark,

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Raw
 
-from count_tokens_mw.providers.google.reader import Text
+from count_tokens_mw.providers.translation.reader import Text
 
 __all__ = ["blank_unseen"]
 

@@ -1,0 +1,1 @@
+"""OpenAI's counting API, and the translation to its format."""
