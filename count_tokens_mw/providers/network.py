@@ -1,6 +1,7 @@
 """Way out of this machine: the TLS context and the proxy of each URL, for all HTTP libraries."""
 
 import ssl
+from functools import cache
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from count_tokens_mw.config.http_settings import HttpSettings
@@ -16,7 +17,8 @@ class Network:
 
     def __init__(self, settings: HttpSettings | None = None) -> None:
         self.settings = settings or HttpSettings()
-        self.tls = self.settings.create_tls_context()
+        has_own = bool(self.settings.origins)
+        self.tls = self.settings.create_tls_context() if has_own else _default_tls_context()
 
     def create_tls_context(self) -> ssl.SSLContext:
         """Return a TLS context of its own, for a library that changes it. It reads files."""
@@ -26,6 +28,12 @@ class Network:
         """Return the URL of the proxy for a URL, with its user and password, or None."""
         proxy = self.settings.proxies.find(url)
         return proxy.url if proxy else None
+
+
+@cache
+def _default_tls_context() -> ssl.SSLContext:
+    """Return the context of all networks that trust certifi's CAs; reading these takes 25 ms."""
+    return HttpSettings().create_tls_context()
 
 
 def split_credentials(proxy: str) -> tuple[str, str | None]:

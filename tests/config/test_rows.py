@@ -15,8 +15,8 @@ from count_tokens_mw.config.params.base import Params
 from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.providers.google import transport
 from demo_app.emulators import EmulatedGoogle
-from tests.support.canaries import SECRET, Canaries, canaries_in
-from tests.support.cloud import cloud
+from tests.support.canaries import SECRET, Canaries, canaries_in, canary_server
+from tests.support.cloud import Cloud, cloud
 from tests.support.fakes import HELLO, FakeUpstream, count_tokens_with
 
 KEY: Final = "key-of-the-tenant"
@@ -112,9 +112,15 @@ async def ask(upstream: FakeUpstream, config: Config, model: str = "m") -> int |
             return error
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cloud]:
+    with canary_server() as server:
+        yield server
+
+
 @pytest.fixture
-def canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canaries]:
-    with canaries_in(tmp_path, monkeypatch) as canaries:
+def canaries(server: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canaries]:
+    with canaries_in(tmp_path, server, monkeypatch) as canaries:
         yield canaries
 
 

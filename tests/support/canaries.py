@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.cloud import Cloud, cloud
 from tests.support.fakes import FakeUpstream
 
-__all__ = ["SECRET", "Canaries", "canaries_in"]
+__all__ = ["SECRET", "Canaries", "canaries_in", "canary_server"]
 
 SECRET: Final = "canary-of-the-host"
 _KEYS: Final = (
@@ -121,42 +121,50 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextmanager
-def canaries_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canaries]:
-    """Set the variables, write the files and serve the server, for as long as a `with` lasts."""
+def canary_server() -> Iterator[Cloud]:
+    """Serve the loopback server, for as long as a `with` lasts."""
     with cloud(_answer) as server:
-        canaries = Canaries(server, folder)
-        program = f"{sys.executable} -c open('{folder}/ran','w')"
-        profile = f"aws_access_key_id = {SECRET}\naws_secret_access_key = {SECRET}\n"
-        region = f"region = eu-west-9\nendpoint_url = {server.url}\n"
-        files = {
-            "key.json": json.dumps(canaries.google_key),
-            "token": SECRET,
-            "config": f"[default]\n{region}[profile runs]\n{region}credential_process = {program}",
-            "credentials": f"[default]\n{profile}[team]\n{profile}",
-        }
-        for name, text in files.items():
-            (folder / name).write_text(text)
-        paths = {
-            "AWS_CONFIG_FILE": "config",
-            "AWS_SHARED_CREDENTIALS_FILE": "credentials",
-            "AWS_WEB_IDENTITY_TOKEN_FILE": "token",
-            "GOOGLE_APPLICATION_CREDENTIALS": "key.json",
-            "VERTEXAI_CREDENTIALS": "key.json",
-        }
-        environ = {
-            **dict.fromkeys(_KEYS, SECRET),
-            **dict.fromkeys(_URLS, server.url),
-            **{name: str(folder / path) for name, path in paths.items()},
-            "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES": "1",
-            "AWS_REGION": "eu-west-9",
-            "AWS_REGION_NAME": "eu-west-9",
-            "VERTEXAI_LOCATION": "europe-west9",
-        }
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
-        _opened.clear()
-        _watched.add(str(folder))
-        try:
-            yield canaries
-        finally:
-            _watched.clear()
+        yield server
+
+
+@contextmanager
+def canaries_in(folder: Path, server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canaries]:
+    """Set the variables and write the files, for as long as a `with` lasts."""
+    server.paths.clear()
+    server.headers.clear()
+    canaries = Canaries(server, folder)
+    program = f"{sys.executable} -c open('{folder}/ran','w')"
+    profile = f"aws_access_key_id = {SECRET}\naws_secret_access_key = {SECRET}\n"
+    region = f"region = eu-west-9\nendpoint_url = {server.url}\n"
+    files = {
+        "key.json": json.dumps(canaries.google_key),
+        "token": SECRET,
+        "config": f"[default]\n{region}[profile runs]\n{region}credential_process = {program}",
+        "credentials": f"[default]\n{profile}[team]\n{profile}",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    paths = {
+        "AWS_CONFIG_FILE": "config",
+        "AWS_SHARED_CREDENTIALS_FILE": "credentials",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "token",
+        "GOOGLE_APPLICATION_CREDENTIALS": "key.json",
+        "VERTEXAI_CREDENTIALS": "key.json",
+    }
+    environ = {
+        **dict.fromkeys(_KEYS, SECRET),
+        **dict.fromkeys(_URLS, server.url),
+        **{name: str(folder / path) for name, path in paths.items()},
+        "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES": "1",
+        "AWS_REGION": "eu-west-9",
+        "AWS_REGION_NAME": "eu-west-9",
+        "VERTEXAI_LOCATION": "europe-west9",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    _opened.clear()
+    _watched.add(str(folder))
+    try:
+        yield canaries
+    finally:
+        _watched.clear()
