@@ -19,8 +19,12 @@ from demo_app.loopback import serving
 from demo_app.upstreams import configured
 from tests.support.fakes import FakeUpstream
 
-# Not about the package: the demo, its page and its emulators, and the benchmark.
-UNMEASURED: Final = {Path(__file__).with_name(name) for name in ("bench", "browser", "demo")}
+# Not about the package (the demo and its emulators, the benchmark, facts about others), or
+# judges of the whole, who run again what the tests of each room run.
+UNMEASURED: Final = {
+    Path(__file__).with_name(name)
+    for name in ("bench", "browser", "contract", "demo", "facts", "servers")
+}
 
 # Machines are noisy, so a deadline makes a test flaky.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
