@@ -13,12 +13,14 @@ from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.errors import ErrorType
 from count_tokens_mw.events import Attempt, CountEvent
 from count_tokens_mw.telemetry import SECONDS, TOKENS
+from count_tokens_mw.telemetry.labels import BoundedLabels
 
 __all__ = ["OpenTelemetryHook"]
 
 _NAME: Final = "count_tokens_mw"
 _OPERATION: Final = "count_tokens"
 _NANOSECONDS: Final = 1_000_000_000
+_OK: Final = 200
 _OTHER: Final = "_OTHER"  # the value of the conventions for an unknown one
 _ERROR_TYPES: Final = frozenset(get_args(ErrorType))
 
@@ -31,12 +33,17 @@ class OpenTelemetryHook:
 
     Args:
         tracer_provider, meter_provider: the host's own; the global ones by default.
+        tags: whether requests are also counted by tag, each once for each of its tags.
+        most_values: the cap on the tags that have a value of their own.
     """
 
     def __init__(
         self,
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
+        *,
+        tags: bool = False,
+        most_values: int = 200,
     ) -> None:
         self._tracer = trace.get_tracer(_NAME, tracer_provider=tracer_provider)
         meter = metrics.get_meter(_NAME, meter_provider=meter_provider)
@@ -51,6 +58,16 @@ class OpenTelemetryHook:
             "{token}",
             "Input tokens of the counted requests.",
             explicit_bucket_boundaries_advisory=TOKENS,
+        )
+        self._tags = BoundedLabels(most_values, _OTHER)
+        self._tagged = (
+            meter.create_counter(
+                "count_tokens.tagged_requests",
+                "{request}",
+                "Requests to count tokens, by each of their tags.",
+            )
+            if tags
+            else None
         )
 
     def __call__(self, event: CountEvent) -> None:
@@ -75,6 +92,10 @@ class OpenTelemetryHook:
         self._duration.record(event.duration, attributes)
         if event.input_tokens is not None:
             self._input_tokens.record(event.input_tokens, attributes)
+        if self._tagged is not None:
+            is_counted = event.status == _OK
+            for tag in {self._tags.label(tag, is_new_allowed=is_counted) for tag in event.tags}:
+                self._tagged.add(1, {**attributes, "count_tokens.tag": tag})
 
 
 def _operation_attributes(event: CountEvent) -> dict[str, AttributeValue | None]:

@@ -13,6 +13,7 @@ from count_tokens_mw.config.providers import PROVIDERS
 from count_tokens_mw.errors import ErrorType
 from count_tokens_mw.events import CountEvent
 from count_tokens_mw.telemetry import SECONDS, TOKENS
+from count_tokens_mw.telemetry.labels import BoundedLabels
 
 __all__ = ["OTHER", "PrometheusHook"]
 
@@ -20,7 +21,6 @@ OTHER: Final = "other"
 """The label of every unknown value, and of every value above the cap."""
 
 _ERROR_TYPES: Final = frozenset(get_args(ErrorType))
-_LONGEST_LABEL: Final = 256
 
 
 class PrometheusHook:
@@ -51,9 +51,9 @@ class PrometheusHook:
         most_values: int = 200,
     ) -> None:
         self._watched: list[CountTokens] = []
-        self._models = _BoundedLabels(most_values)
+        self._models = BoundedLabels(most_values, OTHER)
         self._identities = {
-            name: _BoundedLabels(most_values)
+            name: BoundedLabels(most_values, OTHER)
             for name, is_wanted in (("caller", callers), ("end_user", end_users))
             if is_wanted
         }
@@ -62,7 +62,7 @@ class PrometheusHook:
         self._requests = Counter(
             "count_tokens_requests", "Requests to count tokens.", labels, registry=registry
         )
-        self._tags = _BoundedLabels(most_values)
+        self._tags = BoundedLabels(most_values, OTHER)
         self._tagged = (
             Counter(
                 "count_tokens_tagged_requests",
@@ -177,18 +177,3 @@ def _provider_label(provider: str | None) -> str:
     if provider is None:
         return "none"
     return provider if provider in PROVIDERS else OTHER
-
-
-class _BoundedLabels:
-    """The values of a label, at most so many; any further value is `other`."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._known: set[str] = set()
-
-    def label(self, value: str | None, *, is_new_allowed: bool) -> str:
-        if value is None:
-            return "none"
-        if is_new_allowed and len(self._known) < self._most and len(value) <= _LONGEST_LABEL:
-            self._known.add(value)
-        return value if value in self._known else OTHER

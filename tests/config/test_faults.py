@@ -371,6 +371,7 @@ def test_the_log_has_the_first_twenty_warnings_and_a_count(
     assert last == "config.yaml: 11 more warnings; count-tokens-mw check lists all"
 
 
+@pytest.mark.no_cover  # it counts steps of thousands of entries
 @pytest.mark.parametrize("entry", [broken(api_key="k"), broken(api_key="os.environ/UNSET"), {}])
 def test_the_work_of_reading_grows_with_the_number_of_entries(
     entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch

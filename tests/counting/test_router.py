@@ -316,6 +316,7 @@ def calls_made(do: Callable[[], object]) -> int:
     return made
 
 
+@pytest.mark.no_cover  # it would take five times as long
 @pytest.mark.parametrize("model", ["claude-7", "gpt-alias", "star-x", "anthropic-x", "nobody"])
 def test_finding_a_model_takes_as_many_steps_among_10_entries_as_among_10_000(model: str) -> None:
     def steps_among(many: int) -> int:
@@ -336,6 +337,7 @@ def router_of(many: int) -> Router:
     return Router(router(**names).deployments, {"gpt-alias": "claude-1"})
 
 
+@pytest.mark.no_cover
 def test_ten_thousand_entries_load_and_lead_each_to_its_own(tmp_path: Path) -> None:
     lines = ["model_list:"]
     for n in range(10_000):

@@ -387,17 +387,29 @@ async def test_counts_under_way_are_a_gauge(upstream: FakeUpstream) -> None:
 class Traced:
     """Tracing of a host, in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.reader = InMemoryMetricReader()
         self.meters = MeterProvider([self.reader])
-        self.hook = OpenTelemetryHook(self.provider, self.meters)
+        self.hook = OpenTelemetryHook(self.provider, self.meters, **options)
 
     @property
     def spans(self) -> list[ReadableSpan]:
         return list(self.exporter.get_finished_spans())
+
+    @property
+    def tagged(self) -> dict[str, int]:
+        """The requests of each tag."""
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        counted: dict[str, int] = {}
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics:
+            for point in metric.data.data_points if "tagged" in metric.name else ():
+                tag = str(dict(point.attributes or {})["count_tokens.tag"])
+                counted[tag] = counted.get(tag, 0) + getattr(point, "value", 0)
+        return counted
 
     @property
     def points(self) -> dict[str, Any]:
@@ -512,6 +524,21 @@ def test_metrics_have_no_name_that_a_caller_made_up() -> None:
             "http.response.status_code": 200,
             "count_tokens.source": "provider",
         }
+
+
+def test_tags_are_a_metric_only_if_they_are_asked_for_and_bounded() -> None:
+    events = [event(tags=("a", "b")), event(tags=("a",)), event()]
+    events.append(failed(529, "overloaded_error", tags=("a", "made-up", "made-up-2")))
+    expected: list[tuple[dict[str, Any], dict[str, int]]] = [
+        ({}, {}),
+        ({"tags": True}, {"a": 3, "b": 1, "_OTHER": 1}),
+        ({"tags": True, "most_values": 1}, {"a": 3, "_OTHER": 2}),
+    ]
+    for options, tagged in expected:
+        traced = Traced(**options)
+        for an_event in events:
+            traced.hook(an_event)
+        assert traced.tagged == tagged
 
 
 def test_metrics_have_no_type_of_error_that_an_upstream_made_up() -> None:
