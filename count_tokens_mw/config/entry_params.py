@@ -22,8 +22,7 @@ _TEMPLATE: Final = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|<[^<>]*>|.os\.enviro
 
 def used_keys() -> frozenset[str]:
     """Return the keys of `litellm_params` that concern a count at any provider."""
-    kinds = [spec.params for spec in PROVIDERS.values()]
-    return _ROUTING_KEYS.union(*(kind.names(at) for kind in kinds for at in kind.model_fields))
+    return _ROUTING_KEYS.union(*(spec.params.all_names() for spec in PROVIDERS.values()))
 
 
 class Credential(BaseModel):

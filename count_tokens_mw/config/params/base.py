@@ -99,6 +99,12 @@ class Params(BaseModel):
         """
         return True
 
+    @classmethod
+    @cache
+    def all_names(cls) -> frozenset[str]:
+        """Return the names that a file may use for any field."""
+        return frozenset().union(*map(cls.names, cls.model_fields))
+
     def countable_model(self, model: str) -> str:
         """Return the name under which the provider counts for an upstream model.
 
