@@ -283,11 +283,14 @@ async def test_an_unknown_model_is_a_404(body: bytes, upstream: FakeUpstream) ->
         ("key 'sk-****************' is bad", "key '…' is bad"),
         ("Incorrect API key provided: ****abcd", "Incorrect API key provided: …"),
         ("use **bold** text", "use **bold** text"),
+        ("a" * 1_000_000, "a" * 1_000_000),  # hours by a pattern that begins anywhere
     ],
+    ids=lambda text: text[:40],
 )
 def test_no_part_of_a_key_is_quoted(message: str, shown: str) -> None:
-    refused = UpstreamError(401, message, headers={"request-id": "r"}, code="c")
+    refused = UpstreamError(401, message, headers={"request-id": "r"}, body=b"{}", code="c")
     explained = explain_error("openai", refused)
     assert isinstance(explained, UpstreamError)
     assert (explained.status, explained.message, explained.code) == (401, shown, "c")
+    assert explained.body == (b"{}" if shown == message else None)
     assert explained.headers == {"request-id": "r"}

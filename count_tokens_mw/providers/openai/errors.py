@@ -10,8 +10,9 @@ from count_tokens_mw.errors import CannotCount, CountError, UpstreamError
 
 __all__ = ["explain_error"]
 
-# OpenAI's 401 quotes the key, with stars in the middle.
-_MASKED_KEY: Final = re.compile(r"[^\s\"'`:]*\*{3,}[^\s\"'`.,]*")
+# OpenAI's 401 quotes the key, with stars in the middle. Each run of characters is tried once from
+# its beginning, because another server may answer with a megabyte.
+_MASKED_KEY: Final = re.compile(r"(?<![^\s\"'`:])[^\s\"'`:*]*\*{3,}[^\s\"'`.,]*")
 _NO_MODEL: Final = re.compile("model|deployment", re.IGNORECASE).search
 
 
@@ -25,6 +26,5 @@ def explain_error(provider: str, error: UpstreamError) -> CountError:
             f"{provider} answered {error.status}: the server has no token counting API."
         )
     message = _MASKED_KEY.sub("…", error.message)
-    return UpstreamError(
-        error.status, message, headers=error.headers, body=error.body, code=error.code
-    )
+    body = error.body if message == error.message else None
+    return UpstreamError(error.status, message, headers=error.headers, body=body, code=error.code)
