@@ -15,8 +15,8 @@ from count_tokens_mw import CannotCount, CountTokens, UpstreamError, UpstreamUnr
 from count_tokens_mw.config.params.bedrock import BedrockParams
 from count_tokens_mw.protocol.request import request_from_mapping
 from count_tokens_mw.providers.bedrock.provider import Bedrock
+from count_tokens_mw.providers.causes import is_unknown_host
 from count_tokens_mw.providers.http import HttpClient
-from count_tokens_mw.providers.unknown_host import is_unknown_host
 from count_tokens_mw.types import Headers, UpstreamCall
 from tests.support.cloud import counting as counting_with
 from tests.support.requests import HELLO
@@ -419,6 +419,10 @@ class DNSError(Exception):
     """Exception as aiodns raises it."""
 
 
+class ClientProxyConnectionError(Exception):
+    """Exception as aiohttp raises it for a proxy."""
+
+
 def caused_by(*causes: BaseException) -> Exception:
     error = Exception("could not be reached")
     outer: BaseException = error
@@ -440,7 +444,9 @@ def caused_by(*causes: BaseException) -> Exception:
         ([NO_RESOLVER], False),
         ([ConnectionRefusedError()], False),
         ([], False),
-        ([OSError() for _ in range(20)] + [NO_NAME], False),
+        ([ClientProxyConnectionError(), NO_NAME], False),
+        ([httpx.ProxyError("x"), NO_NAME], False),
+        ([OSError() for _ in range(40)] + [NO_NAME], False),
     ],
 )
 def test_a_host_is_unknown_if_the_name_servers_answer_so(

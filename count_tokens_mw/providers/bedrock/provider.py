@@ -18,6 +18,7 @@ from count_tokens_mw.errors import CannotCount, CountError, UpstreamError, Upstr
 from count_tokens_mw.providers.base import PrepareAgain
 from count_tokens_mw.providers.bedrock.calls import messages_call, runtime_call, target_of
 from count_tokens_mw.providers.bedrock.credentials import AwsSession
+from count_tokens_mw.providers.causes import is_unknown_host
 from count_tokens_mw.providers.claude.betas import (
     BETAS,
     BetaTable,
@@ -27,7 +28,6 @@ from count_tokens_mw.providers.claude.betas import (
 )
 from count_tokens_mw.providers.http import HttpClient
 from count_tokens_mw.providers.responses import parse_count
-from count_tokens_mw.providers.unknown_host import is_unknown_host
 from count_tokens_mw.types import CountRequest, TokenCount, UpstreamAnswer, UpstreamCall, hash_names
 
 __all__ = ["Bedrock"]
