@@ -138,7 +138,7 @@ class EntryReader:
     def _may_count(self, deployment: Deployment, entry: Entry) -> bool:
         """Return whether the provider counts with the entry's parameters, before they are read."""
         spec = PROVIDERS.get(deployment.provider)
-        if spec is None:
+        if spec is None or not spec.params.needs_opt_in:
             return True
         raw = self._params.peek(entry.litellm_params)
         merged, _ = _merge(spec.params, raw, self._values.variables.defaults)

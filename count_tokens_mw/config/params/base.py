@@ -30,13 +30,15 @@ class Params(BaseModel):
     `credentials` are the fields that authenticate the gateway at the provider, in order of
     precedence. `without_credentials` names the source that is used if none of them is set.
     `row_keys` are the names of parameters that a tenant's row may use (see `config.rows`); a new
-    parameter is not allowed there until it is listed.
+    parameter is not allowed there until it is listed. With `needs_opt_in`, `may_count` depends on
+    the parameters.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     credentials: ClassVar[tuple[str, ...]] = ()
     without_credentials: ClassVar[str] = "none"
     row_keys: ClassVar[frozenset[str]] = frozenset({"timeout"})
+    needs_opt_in: ClassVar[bool] = False
 
     timeout: Seconds | None = None
 

@@ -39,6 +39,7 @@ class OpenAIParams(ServerParams):
     """
 
     row_keys: ClassVar = ServerParams.row_keys | {"count_tokens_via", "organization"}
+    needs_opt_in: ClassVar = True
 
     api_base: BaseUrl = Field(
         default=OPENAI_API, validation_alias=AliasChoices("base_url", "api_base")

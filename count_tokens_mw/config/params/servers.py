@@ -79,6 +79,7 @@ class OptInParams(ServerParams):
     """
 
     row_keys: ClassVar = ServerParams.row_keys | {"count_tokens_via"}
+    needs_opt_in: ClassVar = True
 
     count_tokens_via: Literal["anthropic"] | None = None
 
