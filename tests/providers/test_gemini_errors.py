@@ -46,6 +46,12 @@ from tests.support.requests import (
 from tests.support.translated_shapes import (
     FULL,
     SHAPES,
+    in_block,
+    in_call,
+    in_message,
+    in_result,
+    in_source,
+    in_tool,
 )
 
 # ---- errors, and their places
@@ -179,30 +185,6 @@ def test_what_cannot_be_said_in_gemini_is_a_501_with_its_place(
     assert refused.value.message.startswith(f"{place}: ")
     assert reason in refused.value.message
     assert "example.com" not in refused.value.message
-
-
-def in_message(*content: Any) -> dict[str, Any]:
-    return {"messages": [user(*content)]}
-
-
-def in_block(name: str, block: Mapping[str, Any], value: Any) -> dict[str, Any]:
-    return in_message({**block, name: value})
-
-
-def in_source(block: Mapping[str, Any], **source: Any) -> dict[str, Any]:
-    return in_message({**block, "source": {**block["source"], **source}})
-
-
-def in_call(**call: Any) -> dict[str, Any]:
-    return {"messages": [*HELLO, assistant({**TOOL_USE, **call})]}
-
-
-def in_result(**answer: Any) -> dict[str, Any]:
-    return {"messages": [*HELLO, assistant(TOOL_USE), user({**TOOL_RESULT, **answer})]}
-
-
-def in_tool(**tool: Any) -> dict[str, Any]:
-    return {"messages": HELLO, "tools": [WEATHER, {**WEATHER, **tool}]}
 
 
 MALFORMED: list[tuple[Any, str]] = [
