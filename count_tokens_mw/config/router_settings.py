@@ -126,7 +126,7 @@ def remark_on_tags(
     for deployment in deployments:
         models.setdefault(deployment.model_name, set()).add(deployment.litellm_model)
     tagged: dict[str, str] = {}
-    for place, name in _tagged(items):
+    for place, name in _iterate_tags(items):
         tagged.setdefault(name, place)
     for name, place in tagged.items():
         if len(models.get(name, ())) > 1:
@@ -136,7 +136,7 @@ def remark_on_tags(
             )
 
 
-def _tagged(items: Sequence[tuple[str, object]]) -> Iterator[tuple[str, str]]:
+def _iterate_tags(items: Sequence[tuple[str, object]]) -> Iterator[tuple[str, str]]:
     """Yield the place and the name of each entry with tags."""
     for place, data in items:
         params = data.get("litellm_params") if isinstance(data, Mapping) else None

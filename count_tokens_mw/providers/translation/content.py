@@ -26,7 +26,7 @@ from count_tokens_mw.providers.translation.anthropic_types import (
     Text,
     ToolReference,
 )
-from count_tokens_mw.providers.translation.counterparts import placed
+from count_tokens_mw.providers.translation.counterparts import add_place
 from count_tokens_mw.providers.translation.reader import Value
 
 __all__ = ["ContentForm", "Part", "join_texts", "json_object"]
@@ -73,7 +73,7 @@ class ContentForm(ABC):
             try:
                 parts += self.block_parts(block)
             except CountError as error:
-                raise placed(error, f".{index}") from None
+                raise add_place(error, f".{index}") from None
         return parts
 
     def block_parts(self, block: ResultBlock) -> list[Part]:
@@ -96,7 +96,7 @@ class ContentForm(ABC):
         try:
             return self.content_parts(content)
         except CountError as error:
-            raise placed(error, place) from None
+            raise add_place(error, place) from None
 
     def raw_text(self, text: Raw, place: str) -> list[Part]:
         """Return the part of a text, if it is not empty.

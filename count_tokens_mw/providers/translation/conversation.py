@@ -34,7 +34,7 @@ from count_tokens_mw.providers.translation.anthropic_types import (
     WebSearchToolResult,
 )
 from count_tokens_mw.providers.translation.content import ContentForm, Part
-from count_tokens_mw.providers.translation.counterparts import no_counterpart, placed
+from count_tokens_mw.providers.translation.counterparts import add_place, no_counterpart
 from count_tokens_mw.providers.translation.reader import has_items
 
 __all__ = [
@@ -203,7 +203,7 @@ class BlockTranslator(ABC, Generic[T]):
             try:
                 left_out = self._add(turn, blocks[at], role, in_loop=in_loop)
             except CountError as error:
-                raise placed(error, f"messages.{index}.content.{at}") from None
+                raise add_place(error, f"messages.{index}.content.{at}") from None
             if left_out is not None:
                 place = "messages.{}.content.{}{}".format
                 self._omissions.add(partial(place, index, at, left_out))

@@ -5,7 +5,7 @@ from typing import Final
 
 from count_tokens_mw.errors import CannotCount, CountError
 
-__all__ = ["no_counterpart", "placed", "with_format"]
+__all__ = ["add_place", "no_counterpart", "with_format"]
 
 _NAMELESS: Final = "the provider's format"
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
@@ -25,6 +25,6 @@ def with_format(error: CannotCount, name: str) -> CannotCount:
     return CannotCount(error.message.replace(f": {_NAMELESS} has", f": {name} has", 1))
 
 
-def placed(error: CountError, place: str) -> CountError:
+def add_place(error: CountError, place: str) -> CountError:
     """Return an error whose message begins with the place of what it contains."""
     return type(error)(f"{place}{error.message}")

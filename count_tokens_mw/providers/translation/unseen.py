@@ -28,7 +28,7 @@ def blank_unseen(messages: Text) -> Text:
     Places stay as they are. Text that is not understood is returned unchanged.
     """
     try:
-        objects = _without_ended(_decode_objects(messages))
+        objects = _blank_ended(_decode_objects(messages))
         for index in range(len(objects) - 1, -1, -1):
             content = bytes(objects[index].get("content", _NULL))
             blocks = _decode_objects(content) if content.startswith(b"[") else []
@@ -43,7 +43,7 @@ def blank_unseen(messages: Text) -> Text:
         return messages
 
 
-def _without_ended(messages: Sequence[_Object]) -> list[_Object]:
+def _blank_ended(messages: Sequence[_Object]) -> list[_Object]:
     """Return the messages with those blank that end at a later one of the user."""
     roles = [_decode(message, "role") for message in messages]
     last_user = max((at for at, role in enumerate(roles) if role == "user"), default=-1)
